@@ -1,0 +1,250 @@
+//! The candidates of an agent: what is known of each, and how they are found by address.
+
+use core::net::SocketAddr;
+
+use crate::address;
+use crate::candidate::foundation::{LocalFoundations, RemoteFoundations};
+use crate::candidate::priority::{self, HostAddress};
+use crate::candidate::{
+    Candidate, CandidateAddress, CandidateKind, CandidateTransport, Foundation, Transport,
+};
+use crate::checklist::{Endpoint, Reach};
+use crate::id::{CandidateId, StreamId, Table};
+
+use super::io::CandidateView;
+
+/// A candidate of this agent.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Local {
+    pub(super) stream: StreamId,
+    pub(super) component: u16,
+    pub(super) kind: CandidateKind,
+    pub(super) transport: CandidateTransport,
+    pub(super) addr: SocketAddr,
+    /// The candidate whose address it sends from; itself for a host candidate.
+    pub(super) base: Option<CandidateId>,
+    pub(super) foundation: u16,
+    pub(super) priority: u32,
+    /// The local preference within its kind and component (RFC 8445 §5.1.2.1).
+    pub(super) preference: u16,
+    pub(super) cost: u16,
+    pub(super) interface: u32,
+    pub(super) temporary: bool,
+    /// The caller wrote the IPv4 address as an IPv6 one.
+    pub(super) mapped: bool,
+    /// The peer has been told, or never will be (peer-reflexive).
+    pub(super) conveyed: bool,
+}
+
+/// A candidate of the peer.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Remote {
+    pub(super) stream: StreamId,
+    pub(super) component: u16,
+    pub(super) kind: CandidateKind,
+    pub(super) transport: CandidateTransport,
+    pub(super) addr: SocketAddr,
+    pub(super) foundation: u16,
+    pub(super) priority: u32,
+    /// It came by signalling, and not from a check alone.
+    pub(super) signalled: bool,
+}
+
+/// All candidates of both sides.
+#[derive(Clone, Debug, Default, Hash)]
+pub(super) struct Candidates {
+    pub(super) locals: Table<CandidateId, Local>,
+    pub(super) remotes: Table<CandidateId, Remote>,
+    pub(super) local_foundations: LocalFoundations,
+    pub(super) remote_foundations: RemoteFoundations,
+    /// Peer-reflexive candidates get foundations of their own (RFC 8445 §7.3.1.3), counted down
+    /// from the highest number.
+    reflexive_foundations: u16,
+}
+
+impl Candidates {
+    /// A foundation that no other candidate has.
+    pub(super) fn unique_foundation(&mut self) -> u16 {
+        self.reflexive_foundations = self.reflexive_foundations.wrapping_add(1);
+        u16::MAX.wrapping_sub(self.reflexive_foundations)
+    }
+
+    /// The candidate whose socket has this address.
+    pub(super) fn local_at(&self, transport: Transport, addr: SocketAddr) -> Option<CandidateId> {
+        self.locals
+            .iter()
+            .find(|(_, local)| {
+                local.addr == addr
+                    && local.base.is_none()
+                    && local.transport.transport() == transport
+            })
+            .map(|(id, _)| id)
+    }
+
+    /// The local candidate of a component that a peer sees at this address.
+    pub(super) fn local_seen_at(
+        &self,
+        stream: StreamId,
+        component: u16,
+        transport: Transport,
+        addr: SocketAddr,
+        base: CandidateId,
+    ) -> Option<CandidateId> {
+        let seen = |id: CandidateId, local: &Local| {
+            local.addr == addr
+                && local.stream == stream
+                && local.component == component
+                && local.transport.transport() == transport
+                && id != base
+        };
+        match self.locals.get(base) {
+            Some(local) if local.addr == addr => Some(base),
+            _ => self.locals.iter().find(|(id, local)| seen(*id, local)).map(|(id, _)| id),
+        }
+    }
+
+    pub(super) fn remote_at(
+        &self,
+        stream: StreamId,
+        component: u16,
+        transport: Transport,
+        addr: SocketAddr,
+    ) -> Option<CandidateId> {
+        self.remotes
+            .iter()
+            .find(|(_, remote)| {
+                remote.addr == addr
+                    && remote.component == component
+                    && remote.stream == stream
+                    && remote.transport.transport() == transport
+            })
+            .map(|(id, _)| id)
+    }
+
+    /// The candidate that packets leave from.
+    pub(super) fn base_of(&self, id: CandidateId) -> CandidateId {
+        self.locals.get(id).and_then(|local| local.base).unwrap_or(id)
+    }
+
+    /// RFC 8445 §7.1.1: the priority that a peer-reflexive candidate from this base would have.
+    pub(super) fn reflexive_priority(local: &Local) -> u32 {
+        priority::peer_reflexive_priority(local.preference, local.component, local.transport)
+    }
+
+    /// RFC 8421 §4: ranks the host candidates of a component that nobody has seen yet, behind
+    /// those that were conveyed.
+    pub(super) fn rank_hosts(&mut self, stream: StreamId, component: u16) {
+        let of_component = |local: &Local| {
+            local.stream == stream
+                && local.component == component
+                && local.kind == CandidateKind::Host
+        };
+        let taken = self
+            .locals
+            .iter()
+            .filter(|(_, local)| of_component(local) && local.conveyed)
+            .map(|(_, local)| local.preference)
+            .min();
+        let next = taken.map_or(u16::MAX, |lowest| lowest.saturating_sub(1));
+        let hosts: Vec<HostAddress> = self
+            .locals
+            .iter()
+            .filter(|(_, local)| of_component(local) && !local.conveyed)
+            .map(|(_, local)| HostAddress { ipv6: local.addr.is_ipv6(), cost: local.cost })
+            .collect();
+        let mut preferences = priority::local_preferences(&hosts, next).into_iter();
+        for (_, local) in self.locals.iter_mut() {
+            if of_component(local) && !local.conveyed {
+                if let Some(preference) = preferences.next() {
+                    local.preference = preference;
+                    local.priority = priority::candidate_priority(
+                        priority::type_preference(local.kind, local.transport),
+                        preference,
+                        component,
+                    );
+                }
+            }
+        }
+    }
+
+    /// A local candidate as the pairing rules see it.
+    pub(super) fn local_endpoint(&self, id: CandidateId) -> Option<Endpoint> {
+        let local = self.locals.get(id)?;
+        Some(Endpoint {
+            id,
+            priority: local.priority,
+            foundation: local.foundation,
+            reach: Reach::new(local.addr.ip(), local.transport),
+        })
+    }
+
+    /// A remote candidate as the pairing rules see it.
+    pub(super) fn remote_endpoint(&self, id: CandidateId) -> Option<Endpoint> {
+        let remote = self.remotes.get(id)?;
+        Some(Endpoint {
+            id,
+            priority: remote.priority,
+            foundation: remote.foundation,
+            reach: Reach::new(remote.addr.ip(), remote.transport),
+        })
+    }
+
+    /// The addresses of a path in the form in which the caller gave the local one.
+    pub(super) fn path(
+        &self,
+        local: CandidateId,
+        remote: SocketAddr,
+    ) -> Option<(Transport, SocketAddr, SocketAddr)> {
+        let local = self.locals.get(local)?;
+        let transport = local.transport.transport();
+        Some(if local.mapped {
+            (transport, address::to_mapped(local.addr), address::to_mapped(remote))
+        } else {
+            (transport, local.addr, remote)
+        })
+    }
+
+    /// What to signal of a local candidate.
+    pub(super) fn signalled_form(&self, id: CandidateId, ufrag: &str) -> Option<Candidate> {
+        let local = self.locals.get(id)?;
+        let base = self.locals.get(self.base_of(id))?;
+        Some(Candidate {
+            foundation: Foundation::numbered(local.foundation),
+            component: local.component,
+            transport: local.transport,
+            priority: local.priority,
+            address: CandidateAddress::Socket(local.addr),
+            kind: local.kind,
+            related: (local.kind != CandidateKind::Host).then_some(base.addr),
+            extensions: vec![("ufrag".to_owned(), ufrag.to_owned())],
+        })
+    }
+
+    pub(super) fn view_local(&self, id: CandidateId) -> Option<CandidateView> {
+        let local = self.locals.get(id)?;
+        Some(CandidateView {
+            id,
+            stream: local.stream,
+            component: local.component,
+            kind: local.kind,
+            transport: local.transport.transport(),
+            addr: local.addr,
+            base: self.locals.get(self.base_of(id))?.addr,
+            priority: local.priority,
+        })
+    }
+
+    pub(super) fn view_remote(&self, id: CandidateId) -> Option<CandidateView> {
+        let remote = self.remotes.get(id)?;
+        Some(CandidateView {
+            id,
+            stream: remote.stream,
+            component: remote.component,
+            kind: remote.kind,
+            transport: remote.transport.transport(),
+            addr: remote.addr,
+            base: remote.addr,
+            priority: remote.priority,
+        })
+    }
+}

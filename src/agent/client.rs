@@ -1,0 +1,290 @@
+//! The check client (RFC 8445 §7.2): sending checks and taking their answers.
+
+use core::net::SocketAddr;
+
+use crate::candidate::{CandidateKind, Transport};
+use crate::checklist::{Attempts, PairState, ValidPair};
+use crate::config::Role;
+use crate::id::{CandidateId, PairId};
+use crate::stun::{self, CheckRequest, Class, Schedule, Scan, TransactionId, Writer, method};
+
+use super::IceAgent;
+use super::candidates::{Candidates, Local};
+use super::counters::Refused;
+use super::io::{Ignored, Route, Transmit};
+use super::output::Notice;
+use super::tie_breaker;
+use super::transactions::{self, Check, Purpose};
+
+impl IceAgent {
+    /// Starts a check of a pair (RFC 8445 §7.2.4), which takes a Ta slot.
+    pub(super) fn send_check(&mut self, id: PairId, purpose: Purpose) {
+        let timing = &self.config.timing;
+        let timeout = timing.transaction_timeout();
+        let schedule = match purpose {
+            Purpose::Hedge => Schedule::once(self.now, timeout),
+            Purpose::Decide | Purpose::Nominate => {
+                Schedule::new(self.now, timing.rto, timing.transmissions, timing.final_wait)
+            }
+        };
+        let now = self.now;
+        let role = self.role();
+        let Some(pair) = self.lists.annotate(id) else { return };
+        let fresh = purpose != Purpose::Hedge && pair.attempts.transmissions == 0;
+        let sent = &mut pair.attempts;
+        if fresh || purpose == Purpose::Decide {
+            *sent = Attempts { first: now, ..Attempts::default() };
+        }
+        sent.last = now;
+        sent.transmissions = sent.transmissions.saturating_add(1);
+        sent.hedges = sent.hedges.saturating_add(u8::from(purpose == Purpose::Hedge));
+        let check = Check {
+            id: TransactionId::random(&mut self.rng),
+            pair: id,
+            local: pair.local,
+            remote: pair.remote,
+            purpose,
+            role,
+            tie_breaker: self.tie_breaker,
+            nominates: purpose == Purpose::Nominate,
+            cancelled: false,
+            ends: transactions::end(now, timeout),
+            schedule,
+        };
+        self.pacer.started(now);
+        self.output.check(check.id);
+        self.checks.push(check);
+    }
+
+    /// Writes a check (RFC 8445 §7.1, §7.2.2). A repetition is written anew: same id, same bytes.
+    pub(super) fn render_check(&self, id: TransactionId, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let check = self.checks.get(id)?;
+        let remote_side = self.remote.as_ref()?;
+        let local = self.candidates.locals.get(check.local)?;
+        let to = self.candidates.remotes.get(check.remote)?.addr;
+        let mut writer = Writer::new(buf, Class::Request, method::BINDING, id);
+        writer.username(&[
+            remote_side.parameters.credentials.ufrag().as_bytes(),
+            b":",
+            self.local.credentials.ufrag().as_bytes(),
+        ]);
+        let request = CheckRequest {
+            username: None,
+            priority: Some(Candidates::reflexive_priority(local)),
+            use_candidate: check.nominates,
+            role: Some((check.role, check.tie_breaker)),
+            nomination: None,
+        };
+        request.write(&mut writer);
+        let range = writer.integrity(&remote_side.key).fingerprint().finish();
+        let route = self.route_between(check.local, to)?;
+        Some(Transmit { route, range, dscp: self.config.dscp })
+    }
+
+    /// The route from a local candidate, which leaves from its base.
+    pub(super) fn route_between(&self, local: CandidateId, to: SocketAddr) -> Option<Route> {
+        let (transport, local, remote) = self.candidates.path(local, to)?;
+        super::is_datagram(transport).then_some(Route::Datagram { transport, local, remote })
+    }
+
+    /// A response to a check (RFC 8445 §7.2.5).
+    pub(super) fn handle_response(
+        &mut self,
+        scan: &Scan<'_>,
+        at: CandidateId,
+        from: SocketAddr,
+    ) -> Result<(), Ignored> {
+        let id = scan.transaction_id();
+        let check = self.checks.get(id).ok_or(Ignored::UnknownTransaction)?;
+        let remote_side = self.remote.as_ref().ok_or(Ignored::UnknownTransaction)?;
+        // RFC 8489 §9.1.4: a response that cannot be trusted is as if it had never come, an error
+        // without integrity among them.
+        if !scan.verify(&remote_side.key) {
+            return Err(Ignored::BadIntegrity);
+        }
+        let expected = self.candidates.remotes.get(check.remote).map(|remote| remote.addr);
+        let symmetric = check.local == at && expected == Some(from);
+        let Some(check) = self.checks.take(id) else { return Err(Ignored::UnknownTransaction) };
+        let understood = scan.unknown_required(stun::attribute::is_known).next().is_none();
+        let mapped = stun::xor_mapped_address(scan).map(crate::address::normal);
+        match (scan.class(), mapped) {
+            (Class::Success, Some(mapped)) if symmetric && understood => {
+                self.check_succeeded(&check, mapped);
+            }
+            (Class::Error, _) if symmetric && understood => {
+                match stun::message::read_error(scan).map(|error| error.code) {
+                    Some(487) => self.role_conflict_reported(&check),
+                    _ => self.check_failed(&check),
+                }
+            }
+            // RFC 8445 §7.2.5.2.1: not symmetric. RFC 8489 §6.3.3: nothing that can be used.
+            _ => self.check_failed(&check),
+        }
+        Ok(())
+    }
+
+    /// Ends the checks that nobody has answered (RFC 8445 §7.2.5.2.3).
+    pub(super) fn expire_checks(&mut self) {
+        while let Some(check) = self.checks.expired(self.now) {
+            if !check.cancelled && check.purpose != Purpose::Hedge {
+                self.check_failed(&check);
+            }
+        }
+    }
+
+    /// RFC 8445 §7.2.5.2: the pair has failed, and with it its nomination.
+    fn check_failed(&mut self, check: &Check) {
+        let Some(pair) = self.lists.get(check.pair) else { return };
+        match pair.state {
+            PairState::Succeeded if check.purpose == Purpose::Nominate => {
+                self.nomination_failed(check.pair);
+            }
+            // An answer to an older check has decided already, or a newer check will.
+            PairState::Succeeded | PairState::Failed => {}
+            PairState::Frozen | PairState::Waiting => {
+                if !check.cancelled {
+                    self.lists.fail(check.pair);
+                }
+            }
+            PairState::InProgress => {
+                self.checks.cancel(check.pair);
+                self.lists.fail(check.pair);
+            }
+        }
+    }
+
+    /// RFC 8445 §7.2.5.1: the peer says that both sides have the same role. The role to take is
+    /// the opposite of the one that the request claimed, so that several such answers switch it
+    /// once. The tie breaker changes with it.
+    fn role_conflict_reported(&mut self, check: &Check) {
+        let pair = check.pair;
+        if check.role == self.role() {
+            self.switch_role(check.role.opposite());
+            self.tie_breaker = tie_breaker(&mut self.rng);
+        }
+        self.checks.cancel(pair);
+        self.lists.queue(pair);
+    }
+
+    /// Takes the other role (RFC 8445 §7.2.5.1, §7.3.1.1).
+    pub(super) fn switch_role(&mut self, role: Role) {
+        self.lists.set_role(role);
+        self.abandon_nominations();
+        self.notice(Notice::RoleChanged(role));
+    }
+
+    /// RFC 8445 §7.2.5.3: the peer saw the check come from `mapped`.
+    fn check_succeeded(&mut self, check: &Check, mapped: SocketAddr) {
+        let Some(pair) = self.revive(check) else { return };
+        if let Some(rtt) = check.schedule.round_trip(self.now) {
+            self.round_trip = Some(rtt);
+        }
+        self.lists.unqueue_plain(pair);
+        self.checks.cancel_where(|other| other.pair == pair && other.purpose != Purpose::Nominate);
+        self.lists.succeed(pair);
+        if let Some(annotated) = self.lists.annotate(pair) {
+            annotated.heard = true;
+            if let Some(rtt) = check.schedule.round_trip(self.now) {
+                annotated.attempts.rtt = Some(rtt);
+            }
+        }
+        let Some(valid) = self.note_valid(pair, check, mapped) else { return };
+        self.validated(valid, check.nominates);
+    }
+
+    /// The pair of a check, formed anew when it made room for another one in the meantime.
+    fn revive(&mut self, check: &Check) -> Option<PairId> {
+        if let Some(id) = self.lists.find(check.local, check.remote) {
+            return Some(id);
+        }
+        let (stream, component) = {
+            let local = self.candidates.locals.get(check.local)?;
+            (local.stream, local.component)
+        };
+        if self.component(stream, component)?.selected.is_some() {
+            return None;
+        }
+        let local = self.candidates.local_endpoint(check.local)?;
+        let remote = self.candidates.remote_endpoint(check.remote)?;
+        let id = self.lists.insert(stream, component, local, remote);
+        if id.is_none() {
+            self.counters.refuse(Refused::Pair);
+        }
+        id
+    }
+
+    /// RFC 8445 §7.2.5.3.2: adds to the valid list what the check has proved. The entry stands at
+    /// the pair whose base and remote candidate it uses.
+    fn note_valid(&mut self, checked: PairId, check: &Check, mapped: SocketAddr) -> Option<PairId> {
+        let pair = self.lists.get(checked)?;
+        let (stream, component, remote) = (pair.stream, pair.component, pair.remote);
+        let seen = self.seen_as(check.local, mapped)?;
+        let base = self.candidates.base_of(seen);
+        let holder = if base == check.local {
+            checked
+        } else {
+            match self.lists.find(base, remote) {
+                Some(other) => other,
+                None => {
+                    let local = self.candidates.local_endpoint(base)?;
+                    let remote = self.candidates.remote_endpoint(remote)?;
+                    self.lists.insert(stream, component, local, remote)?
+                }
+            }
+        };
+        if holder != checked {
+            self.lists.succeed(holder);
+        }
+        let local_priority = self.candidates.locals.get(seen)?.priority;
+        let role = self.role();
+        let pair = self.lists.annotate(holder)?;
+        let priority =
+            crate::checklist::priority_in(role, local_priority, pair.remote_priority);
+        let generated_by = pair.valid.map_or(checked, |valid| valid.generated_by);
+        pair.valid = Some(ValidPair { local: seen, generated_by, priority });
+        Some(holder)
+    }
+
+    /// The local candidate behind the address that the peer saw; a new peer-reflexive one when
+    /// there is none (RFC 8445 §7.2.5.3.1).
+    fn seen_as(&mut self, base: CandidateId, mapped: SocketAddr) -> Option<CandidateId> {
+        let local = self.candidates.locals.get(base)?;
+        let (stream, component) = (local.stream, local.component);
+        let transport = local.transport.transport();
+        let known = self.candidates.local_seen_at(stream, component, transport, mapped, base);
+        if known.is_some() {
+            return known;
+        }
+        if self.candidates.locals.len() >= usize::from(self.config.limits.local_candidates) {
+            self.counters.refuse(Refused::LocalCandidate);
+            return Some(base);
+        }
+        let reflexive = Local {
+            kind: CandidateKind::PeerReflexive,
+            addr: mapped,
+            base: Some(base),
+            priority: Candidates::reflexive_priority(local),
+            conveyed: true,
+            ..local.clone()
+        };
+        let foundation = self.candidates.unique_foundation();
+        self.candidates.locals.insert(Local { foundation, ..reflexive })
+    }
+
+    /// Where a datagram arrived.
+    pub(super) fn local_at(&self, transport: Transport, addr: SocketAddr) -> Option<CandidateId> {
+        // The paths in use first, so that what arrives there costs the same with any number of
+        // candidates.
+        let paths = self
+            .streams
+            .iter()
+            .flat_map(|stream| &stream.components)
+            .filter_map(|component| component.path.as_ref());
+        for path in paths {
+            if path.local_addr == addr && path.transport == transport {
+                return Some(path.local);
+            }
+        }
+        self.candidates.local_at(transport, addr)
+    }
+}

@@ -1,0 +1,527 @@
+//! What the caller knows and tells: streams, candidates, the peer's parameters.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::address;
+use crate::candidate::foundation::FoundationKey;
+use crate::candidate::{Candidate, CandidateAddress, CandidateKind, CandidateTransport, Transport};
+use crate::config::Signalling;
+use crate::id::{CandidateId, Id as _, StreamId};
+use crate::stun::IntegrityKey;
+use crate::time::Timestamp;
+
+use super::candidates::{Local, Remote};
+use super::counters::Refused;
+use super::io::{Description, GatheringState, LocalAddress, Parameters};
+use super::local_address::{check_host, check_remote, yields_to_temporary};
+use super::output::Notice;
+use super::{Component, IceAgent, RemoteSide, Stream};
+
+/// RFC 8445 §14.2: the Ta of an agent that proposes none.
+const DEFAULT_TA: Duration = Duration::from_millis(50);
+
+/// Why a stream was not added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddStreamError {
+    /// A stream has 1 to 256 components.
+    #[error("a stream has 1 to 256 components")]
+    Components,
+    /// `limits.streams` are there.
+    #[error("the limit of streams is reached")]
+    Limit,
+    /// The agent is closed.
+    #[error("the agent is closed")]
+    Closed,
+}
+
+/// Why a local address did not become a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddLocalError {
+    /// There is no such stream or component.
+    #[error("no such stream or component")]
+    UnknownComponent,
+    /// Only UDP sockets can be added so far.
+    #[error("transport: only UDP is supported")]
+    Transport,
+    /// The port is zero.
+    #[error("addr: the port is zero")]
+    Port,
+    /// The address is unspecified, multicast or broadcast.
+    #[error("addr: not a unicast address")]
+    NotUnicast,
+    /// The address is a loopback one, and `config.loopback` is off (RFC 8445 §5.1.1.1).
+    #[error("addr: loopback addresses are not enabled")]
+    Loopback,
+    /// The address is marked as deprecated, IPv4-compatible or site-local (RFC 8445 §5.1.1.1).
+    #[error("addr: deprecated")]
+    Deprecated,
+    /// A temporary address of the same interface is used instead (RFC 8445 §5.1.1.1).
+    #[error("addr: a temporary address of this interface takes its place")]
+    TemporaryPreferred,
+    /// A candidate with this address exists.
+    #[error("addr: already added")]
+    Duplicate,
+    /// Gathering is complete: no more candidates in this generation (RFC 8838 §13).
+    #[error("gathering is complete for this generation")]
+    GatheringComplete,
+    /// `limits.local_candidates` are there.
+    #[error("the limit of local candidates is reached")]
+    Limit,
+    /// The agent is closed.
+    #[error("the agent is closed")]
+    Closed,
+}
+
+/// Why the peer's parameters were not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetRemoteError {
+    /// Other credentials than before: a restart, which is not supported yet.
+    #[error("credentials: a restart by the peer is not supported yet")]
+    Restart,
+    /// A lite peer, which is not supported yet.
+    #[error("lite: a lite peer is not supported yet")]
+    Lite,
+    /// The proposed pacing is above ten seconds.
+    #[error("pacing: must be at most 10 s")]
+    Pacing,
+    /// The agent is closed.
+    #[error("the agent is closed")]
+    Closed,
+}
+
+/// Why a remote candidate was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddRemoteError {
+    /// There is no such stream, or it has no such component (RFC 8445 §6.1.2.2).
+    #[error("no such stream or component")]
+    UnknownComponent,
+    /// Only UDP candidates can be checked so far.
+    #[error("transport: only UDP is supported")]
+    Transport,
+    /// The address is a name, and names cannot be resolved yet.
+    #[error("address: names are not supported yet")]
+    Name,
+    /// The port is zero.
+    #[error("address: the port is zero")]
+    Port,
+    /// The address is unspecified, multicast or broadcast.
+    #[error("address: not a unicast address")]
+    NotUnicast,
+    /// The address is a loopback one, and `config.loopback` is off.
+    #[error("address: loopback addresses are not enabled")]
+    Loopback,
+    /// Its `ufrag` extension names another generation than the current one.
+    #[error("ufrag: another generation")]
+    OtherGeneration,
+    /// The peer has said that no more will come (RFC 8838 §14).
+    #[error("after the end of candidates")]
+    AfterEnd,
+    /// `limits.remote_candidates` are there.
+    #[error("the limit of remote candidates is reached")]
+    Limit,
+    /// The agent is closed.
+    #[error("the agent is closed")]
+    Closed,
+}
+
+impl IceAgent {
+    /// Adds a stream of so many components. Legal at any time before the end.
+    ///
+    /// # Errors
+    /// The number is not within 1 to 256, or the limit is reached.
+    pub fn add_stream(
+        &mut self,
+        now: Timestamp,
+        components: u16,
+    ) -> Result<StreamId, AddStreamError> {
+        self.advance(now);
+        if self.is_closed() {
+            return Err(AddStreamError::Closed);
+        }
+        if components == 0 || components > 256 {
+            return Err(AddStreamError::Components);
+        }
+        if self.streams.len() >= usize::from(self.config.limits.streams) {
+            return Err(AddStreamError::Limit);
+        }
+        let id = self.push_stream(components);
+        self.run();
+        Ok(id)
+    }
+
+    pub(super) fn push_stream(&mut self, components: u16) -> StreamId {
+        let id = StreamId::new(self.next_stream);
+        self.next_stream = self.next_stream.saturating_add(1);
+        let components_of = (1..=components).map(|number| Component {
+            number,
+            selected: None,
+            nominating: None,
+            valid_since: None,
+            path: None,
+        });
+        self.streams.push(Stream { id, components: components_of.collect::<SmallVec<_>>() });
+        self.lists.add_list(id, components);
+        id
+    }
+
+    /// Adds an address of this machine on which the caller has a socket, as a host candidate
+    /// (RFC 8445 §5.1.1.1). Legal until gathering is complete.
+    ///
+    /// A temporary IPv6 address displaces permanent ones of its prefix that have not been
+    /// conveyed yet: [`Event::LocalCandidateRemoved`](crate::Event::LocalCandidateRemoved).
+    ///
+    /// # Errors
+    /// The address cannot be a candidate, or not now; nothing has changed then.
+    pub fn add_local(
+        &mut self,
+        now: Timestamp,
+        stream: StreamId,
+        component: u16,
+        local: LocalAddress,
+    ) -> Result<CandidateId, AddLocalError> {
+        self.advance(now);
+        if self.is_closed() {
+            return Err(AddLocalError::Closed);
+        }
+        if self.component(stream, component).is_none() {
+            return Err(AddLocalError::UnknownComponent);
+        }
+        if self.gathering == GatheringState::Complete {
+            return Err(AddLocalError::GatheringComplete);
+        }
+        if local.transport != Transport::Udp {
+            return Err(AddLocalError::Transport);
+        }
+        let addr = address::normal(local.addr);
+        check_host(addr, self.config.loopback)?;
+        if local.deprecated {
+            return Err(AddLocalError::Deprecated);
+        }
+        if self.candidates.local_at(local.transport, addr).is_some() {
+            return Err(AddLocalError::Duplicate);
+        }
+        self.apply_temporary_rule(stream, component, addr, &local)?;
+        if self.candidates.locals.len() >= usize::from(self.config.limits.local_candidates) {
+            self.counters.refuse(Refused::LocalCandidate);
+            return Err(AddLocalError::Limit);
+        }
+        let foundation = self.candidates.local_foundations.intern(FoundationKey::host(
+            addr.ip(),
+            local.transport,
+        ));
+        let candidate = Local {
+            stream,
+            component,
+            kind: CandidateKind::Host,
+            transport: CandidateTransport::Udp,
+            addr,
+            base: None,
+            foundation,
+            priority: 0,
+            preference: 0,
+            cost: local.cost,
+            interface: local.interface,
+            temporary: local.temporary,
+            mapped: address::is_mapped(local.addr),
+            conveyed: false,
+        };
+        let id = self.candidates.locals.insert(candidate).ok_or(AddLocalError::Limit)?;
+        self.candidates.rank_hosts(stream, component);
+        if self.trickles() {
+            self.notice(Notice::LocalCandidate(id));
+        }
+        Ok(id)
+    }
+
+    /// RFC 8445 §5.1.1.1: with a temporary address, none of the host's permanent ones in the same
+    /// prefix, and no link-local one, may become a candidate.
+    fn apply_temporary_rule(
+        &mut self,
+        stream: StreamId,
+        component: u16,
+        addr: SocketAddr,
+        local: &LocalAddress,
+    ) -> Result<(), AddLocalError> {
+        let neighbours = |other: &Local| {
+            other.stream == stream
+                && other.component == component
+                && other.interface == local.interface
+                && other.kind == CandidateKind::Host
+        };
+        if !local.temporary {
+            let yields = self.candidates.locals.iter().any(|(_, other)| {
+                neighbours(other)
+                    && other.temporary
+                    && yields_to_temporary(other.addr.ip(), addr.ip())
+            });
+            return if yields { Err(AddLocalError::TemporaryPreferred) } else { Ok(()) };
+        }
+        let displaced: SmallVec<[CandidateId; 4]> = self
+            .candidates
+            .locals
+            .iter()
+            .filter(|(_, other)| {
+                neighbours(other)
+                    && !other.temporary
+                    && !other.conveyed
+                    && yields_to_temporary(addr.ip(), other.addr.ip())
+            })
+            .map(|(id, _)| id)
+            .collect();
+        for id in displaced {
+            self.candidates.locals.remove(id);
+            self.output.notices.retain(|notice| *notice != Notice::LocalCandidate(id));
+            self.notice(Notice::LocalCandidateRemoved(id, stream));
+        }
+        Ok(())
+    }
+
+    /// Completes gathering: the addresses that were added are all there are, which
+    /// [`Event::GatheringState`](crate::Event::GatheringState) tells the peer as
+    /// end-of-candidates. Without it an agent never reports failure, as more could come (RFC 8838
+    /// §8). Repeated calls do nothing.
+    pub fn gather(&mut self, now: Timestamp) {
+        self.advance(now);
+        if self.is_closed() || self.gathering == GatheringState::Complete {
+            return;
+        }
+        self.gathering = GatheringState::Complete;
+        self.notice(Notice::GatheringState(GatheringState::Gathering));
+        self.notice(Notice::GatheringState(GatheringState::Complete));
+        self.run();
+    }
+
+    /// What the peer needs to know of this side before checks can start.
+    #[must_use]
+    pub fn local_parameters(&self) -> Parameters {
+        let ta = self.config.timing.ta;
+        let mut parameters = Parameters::new(self.local.credentials.clone());
+        parameters.pacing = (ta != DEFAULT_TA).then_some(ta);
+        parameters.options.push("ice2".to_owned());
+        if self.trickles() {
+            parameters.options.push("trickle".to_owned());
+        }
+        parameters
+    }
+
+    /// Takes the description of this side for complete signalling: all candidates that are known
+    /// count as conveyed from now on.
+    pub fn take_description(&mut self, now: Timestamp) -> Description {
+        self.advance(now);
+        let ids: Vec<CandidateId> = self
+            .candidates
+            .locals
+            .iter()
+            .filter(|(_, local)| local.kind != CandidateKind::PeerReflexive)
+            .map(|(id, _)| id)
+            .collect();
+        let ufrag = self.local.credentials.ufrag();
+        let candidates = ids
+            .iter()
+            .filter_map(|&id| {
+                let stream = self.candidates.locals.get(id)?.stream;
+                Some((stream, self.candidates.signalled_form(id, ufrag)?))
+            })
+            .collect();
+        let description = Description {
+            parameters: self.local_parameters(),
+            candidates,
+            end_of_candidates: self.gathering == GatheringState::Complete,
+        };
+        for id in ids {
+            self.convey(id);
+        }
+        self.output.notices.retain(|notice| !matches!(notice, Notice::LocalCandidate(_)));
+        self.run();
+        description
+    }
+
+    /// Takes the peer's parameters; checks start with them. Legal once per generation; the same
+    /// parameters again change nothing.
+    ///
+    /// # Errors
+    /// The parameters cannot be used; those from before stay in force.
+    pub fn set_remote(
+        &mut self,
+        now: Timestamp,
+        parameters: Parameters,
+    ) -> Result<(), SetRemoteError> {
+        self.advance(now);
+        if self.is_closed() {
+            return Err(SetRemoteError::Closed);
+        }
+        if parameters.lite {
+            return Err(SetRemoteError::Lite);
+        }
+        let pacing = parameters.pacing.unwrap_or(DEFAULT_TA);
+        if pacing > Duration::from_secs(10) {
+            return Err(SetRemoteError::Pacing);
+        }
+        if let Some(remote) = &self.remote {
+            return if remote.parameters.credentials == parameters.credentials {
+                Ok(())
+            } else {
+                Err(SetRemoteError::Restart)
+            };
+        }
+        self.pacer.agree(pacing);
+        let key = IntegrityKey::short_term(parameters.credentials.pwd().as_bytes());
+        self.remote = Some(RemoteSide { parameters, key });
+        self.patience = Some(self.now + self.config.timing.transaction_timeout());
+        self.lists.start();
+        self.process_early_checks();
+        self.run();
+        Ok(())
+    }
+
+    /// Adds a candidate of the peer. Legal at any time until the end of candidates; one that is
+    /// known already changes nothing, or turns a peer-reflexive one into what was signalled
+    /// (RFC 8838 §11).
+    ///
+    /// An extension `ufrag` names the generation that the candidate belongs to.
+    ///
+    /// # Errors
+    /// The candidate cannot be used; nothing has changed then.
+    pub fn add_remote_candidate(
+        &mut self,
+        now: Timestamp,
+        stream: StreamId,
+        candidate: &Candidate,
+    ) -> Result<CandidateId, AddRemoteError> {
+        self.advance(now);
+        if self.is_closed() {
+            return Err(AddRemoteError::Closed);
+        }
+        let addr = self.usable_remote(stream, candidate)?;
+        let transport = candidate.transport.transport();
+        let known = self.candidates.remote_at(stream, candidate.component, transport, addr);
+        let id = match known {
+            Some(id) => {
+                self.merge_remote(id, candidate);
+                id
+            }
+            None => self.insert_remote(stream, candidate, addr)?,
+        };
+        self.run();
+        Ok(id)
+    }
+
+    /// The address of a candidate that can be checked.
+    fn usable_remote(
+        &self,
+        stream: StreamId,
+        candidate: &Candidate,
+    ) -> Result<SocketAddr, AddRemoteError> {
+        if self.component(stream, candidate.component).is_none() {
+            return Err(AddRemoteError::UnknownComponent);
+        }
+        let ufrag = candidate.extensions.iter().find(|(name, _)| name == "ufrag");
+        if let (Some((_, ufrag)), Some(remote)) = (ufrag, &self.remote) {
+            if ufrag != remote.parameters.credentials.ufrag() {
+                return Err(AddRemoteError::OtherGeneration);
+            }
+        }
+        if self.remote_complete {
+            return Err(AddRemoteError::AfterEnd);
+        }
+        let CandidateAddress::Socket(addr) = candidate.address else {
+            return Err(AddRemoteError::Name);
+        };
+        if candidate.transport != CandidateTransport::Udp {
+            return Err(AddRemoteError::Transport);
+        }
+        let addr = address::normal(addr);
+        check_remote(addr, self.config.loopback)?;
+        Ok(addr)
+    }
+
+    fn insert_remote(
+        &mut self,
+        stream: StreamId,
+        candidate: &Candidate,
+        addr: SocketAddr,
+    ) -> Result<CandidateId, AddRemoteError> {
+        let remotes = &self.candidates.remotes;
+        let signalled = remotes.iter().filter(|(_, remote)| remote.signalled).count();
+        if signalled >= usize::from(self.config.limits.remote_candidates) {
+            self.counters.refuse(Refused::RemoteCandidate);
+            return Err(AddRemoteError::Limit);
+        }
+        let foundation = self.candidates.remote_foundations.intern(&candidate.foundation);
+        let remote = Remote {
+            stream,
+            component: candidate.component,
+            kind: candidate.kind,
+            transport: candidate.transport,
+            addr,
+            foundation,
+            priority: candidate.priority,
+            signalled: true,
+        };
+        let id = self.candidates.remotes.insert(remote).ok_or(AddRemoteError::Limit)?;
+        if let Some(endpoint) = self.candidates.remote_endpoint(id) {
+            self.lists.add_remote(stream, candidate.component, endpoint);
+        }
+        Ok(id)
+    }
+
+    /// RFC 8838 §11: a signalled candidate with the address of one that is known. A
+    /// peer-reflexive one takes its kind, priority and foundation; its pairs keep their state. A
+    /// signalled one stands.
+    fn merge_remote(&mut self, id: CandidateId, candidate: &Candidate) {
+        let Some(remote) = self.candidates.remotes.get_mut(id) else { return };
+        if remote.signalled {
+            return;
+        }
+        remote.signalled = true;
+        remote.kind = candidate.kind;
+        remote.priority = candidate.priority;
+        remote.foundation = self.candidates.remote_foundations.intern(&candidate.foundation);
+        let (stream, component) = (remote.stream, remote.component);
+        if let Some(endpoint) = self.candidates.remote_endpoint(id) {
+            self.lists.adopt_remote(stream, component, endpoint);
+        }
+    }
+
+    /// The peer has no more candidates (RFC 8838 §14). `generation` is the username fragment that
+    /// it named; one of another generation is ignored.
+    pub fn end_of_remote_candidates(&mut self, now: Timestamp, generation: Option<&str>) {
+        self.advance(now);
+        let current = self.remote.as_ref().map(|remote| remote.parameters.credentials.ufrag());
+        let other = generation.is_some() && current.is_some() && generation != current;
+        if self.is_closed() || other || self.remote_complete {
+            return;
+        }
+        self.remote_complete = true;
+        self.drop_missing_components();
+        self.run();
+    }
+
+    /// RFC 8445 §6.1.2.2: a stream has the components that both sides have. When the peer has
+    /// named all its candidates, those that it has none for are dropped, which is no failure.
+    fn drop_missing_components(&mut self) {
+        for stream in &mut self.streams {
+            let remotes = self.candidates.remotes.iter();
+            let Some(highest) = remotes
+                .filter(|(_, remote)| remote.stream == stream.id)
+                .map(|(_, remote)| remote.component)
+                .max()
+            else {
+                continue;
+            };
+            stream.components.retain(|component| component.number <= highest);
+            self.lists.drop_components(stream.id, highest);
+        }
+    }
+
+    pub(super) fn is_complete_signalling(&self) -> bool {
+        self.config.signalling == Signalling::Complete
+    }
+}

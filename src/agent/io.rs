@@ -1,0 +1,302 @@
+//! What goes in and out of an agent, as types.
+
+use core::net::SocketAddr;
+use core::ops::Range;
+use core::time::Duration;
+
+use crate::agent::ConnectionState;
+use crate::candidate::{Candidate, CandidateKind, Transport};
+use crate::config::Role;
+use crate::credentials::Credentials;
+use crate::id::{CandidateId, ConnectionId, PairId, StreamId};
+
+/// An address of this machine on which the caller has a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LocalAddress {
+    /// The transport of the socket.
+    pub transport: Transport,
+    /// The concrete address, even when the socket is bound to a wildcard.
+    pub addr: SocketAddr,
+    /// What using the interface costs, 0 (free) to 999 (avoid). Candidates on costly interfaces
+    /// come after all others of their kind (RFC 8421 §3).
+    pub cost: u16,
+    /// A temporary (privacy) IPv6 address. Where one is used, permanent addresses of the same
+    /// interface and prefix, and link-local ones, are not (RFC 8445 §5.1.1.1).
+    pub temporary: bool,
+    /// A deprecated IPv6 address; refused.
+    pub deprecated: bool,
+    /// The interface, by whatever number or hash the caller uses; only compared.
+    pub interface: u32,
+}
+
+impl LocalAddress {
+    /// A UDP socket on `addr`, of an interface that costs nothing.
+    #[must_use]
+    pub const fn udp(addr: SocketAddr) -> Self {
+        Self {
+            transport: Transport::Udp,
+            addr,
+            cost: 0,
+            temporary: false,
+            deprecated: false,
+            interface: 0,
+        }
+    }
+}
+
+/// Where a transmit goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// As one datagram.
+    Datagram {
+        /// The transport.
+        transport: Transport,
+        /// The local address to send from, as the caller gave it.
+        local: SocketAddr,
+        /// The address to send to.
+        remote: SocketAddr,
+    },
+    /// As one frame on a stream connection.
+    Stream(ConnectionId),
+}
+
+/// One message to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a transmit that is not sent is a lost packet"]
+pub struct Transmit {
+    /// Where it goes.
+    pub route: Route,
+    /// Its bytes within the buffer that `poll_transmit` was given.
+    pub range: Range<usize>,
+    /// The DSCP to send it with (RFC 8445 §7.2.3).
+    pub dscp: u8,
+}
+
+/// What became of an incoming datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "it may hold application data"]
+pub enum Received<'a> {
+    /// It was a message for the agent, which has dealt with it.
+    Consumed,
+    /// It was application data.
+    Data {
+        /// The stream it belongs to.
+        stream: StreamId,
+        /// The component it belongs to.
+        component: u16,
+        /// The pair on which it arrived.
+        pair: PairId,
+        /// The application's bytes.
+        payload: &'a [u8],
+    },
+    /// It was not for the agent, or was refused; counted under the same reason.
+    Ignored(Ignored),
+}
+
+/// Why a datagram was ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ignored {
+    /// It arrived on an address that was never added: a wildcard socket whose concrete address
+    /// was not determined, or a removed interface.
+    UnknownLocal,
+    /// Application data from an address that has not authenticated itself.
+    UnknownRemote,
+    /// It starts like STUN, but is not well formed.
+    MalformedStun,
+    /// STUN whose FINGERPRINT does not match.
+    BadFingerprint,
+    /// STUN of a method or class that means nothing here.
+    UnexpectedMessage,
+    /// A request without USERNAME or MESSAGE-INTEGRITY.
+    MissingCredentials,
+    /// A request for another user: not this agent, or an earlier generation.
+    UnknownUser,
+    /// A message whose MESSAGE-INTEGRITY does not match.
+    BadIntegrity,
+    /// A response to no request that is outstanding.
+    UnknownTransaction,
+    /// A bound of [`Limits`](crate::Limits) was reached.
+    LimitReached,
+    /// The agent is closed.
+    Closed,
+}
+
+/// Application data on its way out: where it goes and what to write, in order `head`, payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "it has to be sent"]
+pub struct Outgoing<'a> {
+    /// Where it goes.
+    pub route: Route,
+    /// The pair that carries it.
+    pub pair: PairId,
+    /// The DSCP to send it with.
+    pub dscp: u8,
+    head: Head,
+    payload: &'a [u8],
+}
+
+/// Bytes before the payload: a TURN or framing header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Head {
+    bytes: [u8; 48],
+    len: u8,
+}
+
+impl<'a> Outgoing<'a> {
+    pub(crate) const fn direct(route: Route, pair: PairId, dscp: u8, payload: &'a [u8]) -> Self {
+        Self { route, pair, dscp, head: Head { bytes: [0; 48], len: 0 }, payload }
+    }
+
+    /// What to write before the payload; empty on a direct UDP path.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        self.head.bytes.get(..usize::from(self.head.len)).unwrap_or_default()
+    }
+
+    /// The caller's own payload.
+    #[must_use]
+    pub const fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// Zero bytes to write after the payload; none on a direct UDP path.
+    #[must_use]
+    pub const fn padding(&self) -> &'static [u8] {
+        &[]
+    }
+}
+
+/// What the agent tells the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A local candidate to signal to the peer. With trickle signalling, polling this event is
+    /// what conveys the candidate.
+    LocalCandidate {
+        /// Its id.
+        id: CandidateId,
+        /// Its stream.
+        stream: StreamId,
+        /// What to signal.
+        candidate: Candidate,
+    },
+    /// A local candidate is gone.
+    LocalCandidateRemoved {
+        /// Its id.
+        id: CandidateId,
+        /// Its stream.
+        stream: StreamId,
+    },
+    /// Gathering moved on. `Complete` is what to signal as end-of-candidates.
+    GatheringState(GatheringState),
+    /// The state of the connection changed.
+    ConnectionState(ConnectionState),
+    /// A pair was selected for a component: from now on its data goes there.
+    SelectedPair {
+        /// The stream.
+        stream: StreamId,
+        /// The component.
+        component: u16,
+        /// The pair.
+        pair: PairId,
+        /// The local candidate, as the peer or a server sees it.
+        local: CandidateView,
+        /// The remote candidate.
+        remote: CandidateView,
+    },
+    /// A role conflict was repaired; this is the role now.
+    RoleChanged(Role),
+    /// The peer sent a check from an address that was not signalled.
+    RemoteCandidateDiscovered {
+        /// The stream.
+        stream: StreamId,
+        /// What is known of it.
+        candidate: CandidateView,
+    },
+}
+
+/// A candidate as the agent sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CandidateView {
+    /// Its id.
+    pub id: CandidateId,
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its component.
+    pub component: u16,
+    /// How it was obtained.
+    pub kind: CandidateKind,
+    /// Its transport.
+    pub transport: Transport,
+    /// Its address.
+    pub addr: SocketAddr,
+    /// The address that packets leave from, for a local candidate; its address for a remote one.
+    pub base: SocketAddr,
+    /// Its priority.
+    pub priority: u32,
+}
+
+/// How far gathering is (W3C RTCIceGatheringState).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum GatheringState {
+    /// Not started.
+    New,
+    /// Under way.
+    Gathering,
+    /// All candidates of this generation are known.
+    Complete,
+}
+
+/// The parameters of one side that the other one needs before checks start.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Parameters {
+    /// Username fragment and password.
+    pub credentials: Credentials,
+    /// The side is a lite implementation.
+    pub lite: bool,
+    /// The Ta it proposes; 50 ms when it says nothing.
+    pub pacing: Option<Duration>,
+    /// Its ICE options: `ice2`, `trickle` and others.
+    pub options: Vec<String>,
+}
+
+impl Parameters {
+    /// Parameters of a full agent with nothing but its credentials known.
+    #[must_use]
+    pub const fn new(credentials: Credentials) -> Self {
+        Self { credentials, lite: false, pacing: None, options: Vec::new() }
+    }
+}
+
+/// All that complete signalling conveys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Description {
+    /// The parameters of this side.
+    pub parameters: Parameters,
+    /// Its candidates by stream.
+    pub candidates: Vec<(StreamId, Candidate)>,
+    /// No more will follow.
+    pub end_of_candidates: bool,
+}
+
+/// Why [`IceAgent::poll_timeout`](crate::IceAgent::poll_timeout) has the value it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TimeoutReason {
+    /// The next Ta slot has a check to carry. A container of many agents may delay it to space
+    /// the transactions of all of them (RFC 8445 §14.2).
+    Pacing,
+    /// A request is sent again.
+    Retransmission,
+    /// A transaction ends unanswered.
+    TransactionTimeout,
+    /// A pair is nominated without waiting for a better one.
+    Nomination,
+    /// The patience of RFC 8863 ends.
+    PatienceEnds,
+}

@@ -1,0 +1,370 @@
+//! The agent: what ties candidates, checklists, messages and time together.
+//!
+//! Every input takes the same way: the clock is brought forward, the input is applied, then
+//! whatever is due is done ([`IceAgent::run`]), and the next deadline is computed. Outputs wait in
+//! [`Output`] until they are polled, and are rendered then.
+
+mod candidates;
+mod client;
+mod counters;
+mod digest;
+mod inputs;
+pub(crate) mod io;
+mod local_address;
+mod nomination;
+mod output;
+mod pacing;
+mod path;
+mod schedule;
+mod server;
+mod transactions;
+mod view;
+
+use core::time::Duration;
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use smallvec::SmallVec;
+
+use crate::candidate::Transport;
+use crate::checklist::ChecklistSet;
+use crate::config::{AgentConfig, ConfigError, Signalling};
+use crate::credentials::Credentials;
+use crate::id::{CandidateId, PairId, StreamId};
+use crate::stun::IntegrityKey;
+use crate::time::Timestamp;
+
+use candidates::Candidates;
+pub use counters::{Counters, Refused};
+pub use inputs::{AddLocalError, AddRemoteError, AddStreamError, SetRemoteError};
+use io::{Event, GatheringState, Parameters, TimeoutReason, Transmit};
+use output::{Notice, Output};
+use pacing::Pacer;
+pub use path::SendError;
+use path::Path;
+use server::{EarlyChecks, TokenBucket};
+use transactions::Checks;
+pub use view::PairView;
+
+/// The state of the connection (W3C RTCIceTransportState).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConnectionState {
+    /// Waiting for the remote parameters or a remote candidate.
+    New,
+    /// Checking pairs; some component has no valid pair yet.
+    Checking,
+    /// Every component has a valid pair: data may flow (RFC 8445 §12.1).
+    Connected,
+    /// Nomination has concluded for every component (RFC 8445 §8.1.2).
+    Completed,
+    /// No sign of life on a selected path.
+    Disconnected,
+    /// No path was found, or all were lost.
+    Failed,
+    /// Closed by the caller.
+    Closed,
+}
+
+/// An ICE agent (RFC 8445) as a value without any I/O.
+///
+/// The caller feeds it with datagrams, calls and the time, and drains what it puts out:
+///
+/// 1. after every input, [`poll_transmit`](Self::poll_transmit) and
+///    [`poll_event`](Self::poll_event) until both return `None`;
+/// 2. then wait for the next datagram, but not longer than until
+///    [`poll_timeout`](Self::poll_timeout), when [`handle_timeout`](Self::handle_timeout) is to be
+///    called.
+///
+/// Time never runs backwards inside: a `now` that is older than the newest one seen counts as
+/// that. Two agents with the same configuration, seed and inputs put out the same bytes. A clone
+/// is a snapshot that goes its own way.
+#[derive(Clone, Debug)]
+pub struct IceAgent {
+    config: AgentConfig,
+    now: Timestamp,
+    rng: ChaCha12Rng,
+    local: LocalSide,
+    remote: Option<RemoteSide>,
+    tie_breaker: u64,
+    state: ConnectionState,
+    gathering: GatheringState,
+    /// The peer has no more candidates (RFC 8838 §14).
+    remote_complete: bool,
+    next_stream: u32,
+    streams: SmallVec<[Stream; 1]>,
+    candidates: Candidates,
+    lists: ChecklistSet,
+    /// The list whose turn it is (RFC 8445 §6.1.4.2).
+    turn: usize,
+    pacer: Pacer,
+    checks: Checks,
+    early: EarlyChecks,
+    bucket: TokenBucket,
+    /// When failure may be reported at the earliest (RFC 8863 §4).
+    patience: Option<Timestamp>,
+    /// The round-trip time of the newest check that was answered at once.
+    round_trip: Option<Duration>,
+    output: Output,
+    counters: Counters,
+    deadline: Option<(Timestamp, TimeoutReason)>,
+}
+
+/// This side's credentials with their key.
+#[derive(Clone, Debug)]
+struct LocalSide {
+    credentials: Credentials,
+    key: IntegrityKey,
+}
+
+/// What the peer has told of itself.
+#[derive(Clone, Debug)]
+struct RemoteSide {
+    parameters: Parameters,
+    key: IntegrityKey,
+}
+
+/// A data stream (RFC 8445 §4).
+#[derive(Clone, Debug, Hash)]
+struct Stream {
+    id: StreamId,
+    components: SmallVec<[Component; 1]>,
+}
+
+/// One component of a stream.
+#[derive(Clone, Debug, Hash)]
+struct Component {
+    number: u16,
+    /// The pair that nomination has settled on.
+    selected: Option<PairId>,
+    /// The valid pair that is being nominated.
+    nominating: Option<PairId>,
+    /// When its first valid pair was found.
+    valid_since: Option<Timestamp>,
+    /// The way of its data: the selected pair, or the best valid one.
+    path: Option<Path>,
+}
+
+impl IceAgent {
+    /// Makes an agent from a configuration and the seed of everything random: credentials, tie
+    /// breaker, transaction ids. The seed must be unpredictable and used once; in tests it makes
+    /// the agent reproducible.
+    ///
+    /// # Errors
+    /// The field of the configuration that no agent can be made of.
+    pub fn new(config: AgentConfig, seed: [u8; 32]) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let mut rng = ChaCha12Rng::from_seed(seed);
+        let generated = Credentials::generate(&mut rng);
+        let credentials = config.credentials.clone().unwrap_or(generated);
+        let tie_breaker = tie_breaker(&mut rng);
+        let mut agent = Self {
+            now: Timestamp::ZERO,
+            rng,
+            local: LocalSide {
+                key: IntegrityKey::short_term(credentials.pwd().as_bytes()),
+                credentials,
+            },
+            remote: None,
+            tie_breaker,
+            state: ConnectionState::New,
+            gathering: GatheringState::New,
+            remote_complete: false,
+            next_stream: 0,
+            streams: SmallVec::new(),
+            candidates: Candidates::default(),
+            lists: ChecklistSet::new(config.role, usize::from(config.limits.pairs)),
+            turn: 0,
+            pacer: Pacer::new(config.timing.ta),
+            checks: Checks::default(),
+            early: EarlyChecks::default(),
+            bucket: TokenBucket::new(config.limits.unauthenticated_replies),
+            patience: None,
+            round_trip: None,
+            output: Output::new(config.limits.replies, config.limits.events),
+            counters: Counters::default(),
+            deadline: None,
+            config,
+        };
+        if agent.config.components > 0 {
+            let components = agent.config.components;
+            agent.push_stream(components);
+        }
+        Ok(agent)
+    }
+
+    /// What is due is done. Legal at any time; before the deadline nothing is due.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.advance(now);
+        if self.deadline.is_some_and(|(at, _)| at <= self.now) {
+            self.run();
+        }
+    }
+
+    /// The next message to send, written to the end of `buf`. Call it until it returns `None`
+    /// after every input. The answer may change with every call that takes `&mut self`.
+    pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit> {
+        self.advance(now);
+        loop {
+            // What cannot be rendered any more, since its candidate is gone, is passed over.
+            if let Some(reply) = self.output.replies.pop_front() {
+                if let Some(transmit) = self.render_reply(&reply, buf) {
+                    return Some(transmit);
+                }
+            } else if let Some(error) = self.output.errors.pop_front() {
+                if let Some(transmit) = self.render_error(&error, buf) {
+                    return Some(transmit);
+                }
+            } else {
+                let id = self.output.checks.pop_front()?;
+                if let Some(transmit) = self.render_check(id, buf) {
+                    return Some(transmit);
+                }
+            }
+        }
+    }
+
+    /// The next event. Call it until it returns `None` after every input. With trickle signalling
+    /// the polling of [`Event::LocalCandidate`] makes its pairs, so transmits may follow.
+    pub fn poll_event(&mut self, now: Timestamp) -> Option<Event> {
+        self.advance(now);
+        loop {
+            let notice = self.next_notice()?;
+            let event = self.event_of(notice);
+            if let Notice::LocalCandidate(id) = notice {
+                self.convey(id);
+                self.run();
+            }
+            if event.is_some() {
+                return event;
+            }
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` when only an input
+    /// can make something due. The answer may change with every call that takes `&mut self`.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.deadline.map(|(at, _)| at)
+    }
+
+    /// What the next timeout is for, for people and for containers of many agents.
+    #[must_use]
+    pub fn timeout_reason(&self) -> Option<TimeoutReason> {
+        self.deadline.map(|(_, reason)| reason)
+    }
+
+    /// Whether [`poll_transmit`](Self::poll_transmit) has something.
+    #[must_use]
+    pub fn has_transmit(&self) -> bool {
+        self.output.has_transmit()
+    }
+
+    /// Whether [`poll_event`](Self::poll_event) has something.
+    #[must_use]
+    pub fn has_event(&self) -> bool {
+        !self.output.notices.is_empty()
+    }
+
+    /// Ends the session. Nothing is sent and nothing is answered any more.
+    pub fn close(&mut self, now: Timestamp) {
+        self.advance(now);
+        self.set_state(ConnectionState::Closed);
+        self.checks.clear();
+        self.early.clear();
+        self.output.replies.clear();
+        self.output.errors.clear();
+        self.output.checks.clear();
+        for component in self.streams.iter_mut().flat_map(|stream| &mut stream.components) {
+            component.path = None;
+        }
+        self.deadline = None;
+    }
+
+    /// Brings the clock forward, never back.
+    fn advance(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state == ConnectionState::Closed
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.output.notice(notice, &mut self.counters);
+    }
+
+    fn set_state(&mut self, state: ConnectionState) {
+        if self.state != state && !self.is_closed() {
+            self.state = state;
+            self.notice(Notice::ConnectionState(state));
+        }
+    }
+
+    fn component(&self, stream: StreamId, number: u16) -> Option<&Component> {
+        let stream = self.streams.iter().find(|other| other.id == stream)?;
+        stream.components.iter().find(|component| component.number == number)
+    }
+
+    fn component_mut(&mut self, stream: StreamId, number: u16) -> Option<&mut Component> {
+        let stream = self.streams.iter_mut().find(|other| other.id == stream)?;
+        stream.components.iter_mut().find(|component| component.number == number)
+    }
+
+    /// The next notice, the lowest component of a foundation first (RFC 8838 §17).
+    fn next_notice(&mut self) -> Option<Notice> {
+        let first = *self.output.notices.front()?;
+        let Notice::LocalCandidate(id) = first else {
+            return self.output.notices.pop_front();
+        };
+        let key = |id: CandidateId| {
+            let local = self.candidates.locals.get(id)?;
+            Some((local.stream, local.foundation, local.component))
+        };
+        let Some((stream, foundation, component)) = key(id) else {
+            return self.output.notices.pop_front();
+        };
+        let mut best = (component, 0);
+        for (at, other) in self.output.notices.iter().enumerate() {
+            if let Notice::LocalCandidate(other) = *other {
+                if let Some((s, f, c)) = key(other) {
+                    if s == stream && f == foundation && c < best.0 {
+                        best = (c, at);
+                    }
+                }
+            }
+        }
+        self.output.notices.remove(best.1)
+    }
+
+    /// The candidate is known to the peer from now on, and is paired (RFC 8838 §10).
+    fn convey(&mut self, id: CandidateId) {
+        let Some(local) = self.candidates.locals.get_mut(id) else { return };
+        if core::mem::replace(&mut local.conveyed, true) {
+            return;
+        }
+        let (stream, component) = (local.stream, local.component);
+        if let Some(endpoint) = self.candidates.local_endpoint(id) {
+            let base = self.candidates.base_of(id);
+            self.lists.add_local(stream, component, endpoint, base);
+        }
+    }
+
+    fn trickles(&self) -> bool {
+        self.config.signalling == Signalling::Trickle
+    }
+}
+
+/// A tie breaker (RFC 8445 §16.1). Zero is drawn again: some peers take it for absent.
+fn tie_breaker(rng: &mut impl Rng) -> u64 {
+    loop {
+        let value = rng.next_u64();
+        if value != 0 {
+            return value;
+        }
+    }
+}
+
+/// The transport of a datagram that a candidate sends, for the routes of transmits.
+const fn is_datagram(transport: Transport) -> bool {
+    matches!(transport, Transport::Udp)
+}

@@ -1,0 +1,351 @@
+//! Nomination and conclusion (RFC 8445 §8), and the states that follow from them.
+
+use crate::checklist::{ChecklistState, Nomination, PairState};
+use crate::config::Role;
+use crate::id::{CandidateId, PairId, StreamId};
+use crate::time::Timestamp;
+
+use super::io::GatheringState;
+use super::output::Notice;
+use super::transactions::Purpose;
+use super::{ConnectionState, IceAgent};
+
+/// When a component may be nominated.
+enum Readiness {
+    Now,
+    /// At this time, if nothing better turns up.
+    At(Timestamp),
+    /// Not before something else happens.
+    No,
+}
+
+impl IceAgent {
+    /// A pair has become valid, or was found valid again; `nominates` says that the check carried
+    /// USE-CANDIDATE.
+    pub(super) fn validated(&mut self, id: PairId, nominates: bool) {
+        let now = self.now;
+        let Some(pair) = self.lists.get(id) else { return };
+        let (stream, number) = (pair.stream, pair.component);
+        let pending = pair
+            .valid
+            .and_then(|valid| self.lists.get(valid.generated_by))
+            .is_some_and(|pair| pair.nomination == Nomination::Pending);
+        if let Some(component) = self.component_mut(stream, number) {
+            component.valid_since.get_or_insert(now);
+        }
+        let concluded = match self.role() {
+            Role::Controlling => nominates,
+            Role::Controlled => pending,
+        };
+        if concluded {
+            self.select(id);
+        } else {
+            self.refresh_path(stream, number);
+        }
+    }
+
+    /// Nominates what is ready to be (RFC 8445 §8.1.1).
+    pub(super) fn nominate(&mut self) {
+        if self.role() != Role::Controlling || self.remote.is_none() {
+            return;
+        }
+        let mut ready = None;
+        for (stream, number) in self.components() {
+            if let Some((id, Readiness::Now)) = self.candidate_for_nomination(stream, number) {
+                ready = Some((stream, number, id));
+                break;
+            }
+        }
+        let Some((stream, number, id)) = ready else { return };
+        let Some(generated_by) =
+            self.lists.get(id).and_then(|pair| pair.valid).map(|valid| valid.generated_by)
+        else {
+            return;
+        };
+        if let Some(component) = self.component_mut(stream, number) {
+            component.nominating = Some(generated_by);
+        }
+        if let Some(pair) = self.lists.annotate(generated_by) {
+            pair.nomination = Nomination::Pending;
+        }
+        self.lists.queue(generated_by);
+        self.nominate();
+    }
+
+    /// When the waiting for better pairs ends.
+    pub(super) fn nomination_deadline(&self) -> Option<Timestamp> {
+        if self.role() != Role::Controlling {
+            return None;
+        }
+        self.components()
+            .filter_map(|(stream, number)| match self.candidate_for_nomination(stream, number)? {
+                (_, Readiness::At(at)) => Some(at),
+                (_, Readiness::Now | Readiness::No) => None,
+            })
+            .min()
+    }
+
+    /// The best valid pair of a component that has not been nominated yet, and when it may be: as
+    /// soon as no better pair can be expected to succeed, and at the latest after
+    /// `nomination_wait`. All components of the stream must have a valid pair.
+    fn candidate_for_nomination(
+        &self,
+        stream: StreamId,
+        number: u16,
+    ) -> Option<(PairId, Readiness)> {
+        let components = &self.streams.iter().find(|other| other.id == stream)?.components;
+        let component = components.iter().find(|component| component.number == number)?;
+        if component.selected.is_some() || component.nominating.is_some() {
+            return None;
+        }
+        if components.iter().any(|component| component.valid_since.is_none()) {
+            return None;
+        }
+        let id = self.lists.best_valid(stream, number)?;
+        let valid = self.lists.get(id)?;
+        let priority = valid.valid?.priority;
+        let patience = component.valid_since? + self.config.timing.nomination_wait;
+        if patience <= self.now {
+            return Some((id, Readiness::Now));
+        }
+        let rtt = valid.attempts.rtt.or(self.round_trip);
+        let mut wait = self.now;
+        for (other_id, other) in self.lists.listed(self.lists.index(stream)?) {
+            if other.priority <= priority {
+                break;
+            }
+            if other.component != number || other_id == id {
+                continue;
+            }
+            let until = match other.state {
+                PairState::Succeeded | PairState::Failed => continue,
+                PairState::Waiting | PairState::Frozen => None,
+                // Twice the round trip would be more patient, but would break the time to
+                // selection that the design promises: a dead pair ahead costs its slot only.
+                PairState::InProgress => rtt.map(|rtt| other.attempts.first + rtt),
+            };
+            wait = wait.max(until.unwrap_or(patience)).min(patience);
+        }
+        let readiness = if wait <= self.now {
+            Readiness::Now
+        } else if wait == Timestamp::MAX {
+            Readiness::No
+        } else {
+            Readiness::At(wait)
+        };
+        Some((id, readiness))
+    }
+
+    /// Whether the next check of a pair carries USE-CANDIDATE.
+    pub(super) fn is_nominating(&self, id: PairId) -> bool {
+        let nominating = |pair: &crate::checklist::CandidatePair| {
+            let component = self.component(pair.stream, pair.component)?;
+            Some(component.nominating == Some(id))
+        };
+        self.role() == Role::Controlling
+            && self.lists.get(id).and_then(nominating).unwrap_or(false)
+    }
+
+    /// RFC 8445 §7.2.5.3.4, with the next best valid pair in place of a failed checklist.
+    pub(super) fn nomination_failed(&mut self, generated_by: PairId) {
+        let Some(pair) = self.lists.get(generated_by) else { return };
+        let (stream, number) = (pair.stream, pair.component);
+        let holders: Vec<PairId> = self
+            .lists
+            .pairs()
+            .filter(|(_, pair)| {
+                pair.valid.is_some_and(|valid| valid.generated_by == generated_by)
+            })
+            .map(|(id, _)| id)
+            .collect();
+        for id in holders {
+            if let Some(pair) = self.lists.annotate(id) {
+                pair.valid = None;
+            }
+        }
+        if let Some(pair) = self.lists.annotate(generated_by) {
+            pair.nomination = Nomination::None;
+        }
+        self.checks.cancel(generated_by);
+        self.lists.fail(generated_by);
+        let spare = self.lists.best_valid(stream, number).is_some();
+        if let Some(component) = self.component_mut(stream, number) {
+            component.nominating = None;
+            if !spare {
+                component.valid_since = None;
+            }
+        }
+        self.refresh_path(stream, number);
+    }
+
+    /// The peer's check carried USE-CANDIDATE (RFC 8445 §7.3.1.5). It takes effect when our own
+    /// check of the pair has succeeded.
+    pub(super) fn nominated_by_peer(&mut self, id: PairId) {
+        if self.role() != Role::Controlled {
+            return;
+        }
+        let Some(pair) = self.lists.annotate(id) else { return };
+        if pair.nomination == Nomination::None {
+            pair.nomination = Nomination::Pending;
+        }
+        let holder = self
+            .lists
+            .pairs()
+            .find(|(_, pair)| pair.valid.is_some_and(|valid| valid.generated_by == id))
+            .map(|(id, _)| id);
+        if let Some(holder) = holder {
+            self.select(holder);
+        }
+    }
+
+    /// Settles a component on a valid pair (RFC 8445 §8.1.2). Among several that the peer has
+    /// nominated the best one stands (RFC 8445 §8.1.1).
+    fn select(&mut self, id: PairId) {
+        let Some(pair) = self.lists.get(id) else { return };
+        let (stream, number, priority) = (pair.stream, pair.component, pair.priority);
+        let Some(ValidChoice { local, generated_by }) = pair
+            .valid
+            .map(|valid| ValidChoice { local: valid.local, generated_by: valid.generated_by })
+        else {
+            return;
+        };
+        let Some(component) = self.component(stream, number) else { return };
+        let before = component.selected;
+        if let Some(annotated) = self.lists.annotate(generated_by) {
+            annotated.nomination = Nomination::Nominated;
+        }
+        if let Some(annotated) = self.lists.annotate(id) {
+            annotated.nomination = Nomination::Nominated;
+        }
+        let worse = before
+            .filter(|&before| before != id)
+            .and_then(|before| self.lists.get(before))
+            .is_some_and(|before| before.priority >= priority);
+        if before == Some(id) || worse {
+            return;
+        }
+        if let Some(component) = self.component_mut(stream, number) {
+            component.selected = Some(id);
+            component.nominating = None;
+        }
+        self.conclude(stream, number, id, generated_by, priority);
+        self.refresh_path(stream, number);
+        self.notice(Notice::SelectedPair { stream, component: number, pair: id, local });
+    }
+
+    /// RFC 8445 §8.1.2: the other pairs of the component are removed and their checks cancelled,
+    /// except better ones that the peer has nominated as well.
+    fn conclude(
+        &mut self,
+        stream: StreamId,
+        number: u16,
+        selected: PairId,
+        generated_by: PairId,
+        priority: u64,
+    ) {
+        self.lists.conclude(stream, number, |id, pair| {
+            id == selected
+                || id == generated_by
+                || (pair.nomination != Nomination::None && pair.priority > priority)
+        });
+        let lists = &self.lists;
+        self.checks.cancel_where(|check| {
+            lists.get(check.pair).is_none_or(|pair| {
+                pair.stream == stream && pair.component == number && !pair.listed
+            })
+        });
+    }
+
+    /// After a change of roles nobody is nominating: the new controlling side decides anew.
+    pub(super) fn abandon_nominations(&mut self) {
+        for component in self.streams.iter_mut().flat_map(|stream| &mut stream.components) {
+            if let Some(id) = component.nominating.take() {
+                if let Some(pair) = self.lists.annotate(id) {
+                    pair.nomination = Nomination::None;
+                }
+                self.checks.cancel_where(|check| {
+                    check.pair == id && check.purpose == Purpose::Nominate
+                });
+            }
+        }
+    }
+
+    /// Completes or fails the checklists (RFC 8445 §8.1.2, §7.2.5.4; RFC 8838 §8; RFC 8863 §4).
+    pub(super) fn update_lists(&mut self) {
+        for index in 0..self.lists.lists().len() {
+            let Some(list) = self.lists.lists().get(index) else { continue };
+            let Some(stream) = self.streams.iter().find(|other| other.id == list.stream) else {
+                continue;
+            };
+            if list.state == ChecklistState::Running {
+                let all_selected =
+                    stream.components.iter().all(|component| component.selected.is_some());
+                if all_selected {
+                    self.lists.set_list_state(index, ChecklistState::Completed);
+                } else if self.has_failed(index) {
+                    self.lists.set_list_state(index, ChecklistState::Failed);
+                }
+            }
+        }
+    }
+
+    fn has_failed(&self, index: usize) -> bool {
+        let patient = self.patience.is_none_or(|until| until > self.now);
+        let own_complete = self.gathering == GatheringState::Complete
+            && self.candidates.locals.iter().all(|(_, local)| local.conveyed);
+        if patient || !own_complete || !self.remote_complete {
+            return false;
+        }
+        let Some(list) = self.lists.lists().get(index) else { return false };
+        let undecided = self.lists.listed(index).any(|(_, pair)| {
+            matches!(pair.state, PairState::Frozen | PairState::Waiting | PairState::InProgress)
+        });
+        let missing = self
+            .streams
+            .iter()
+            .find(|stream| stream.id == list.stream)
+            .is_some_and(|stream| {
+                stream.components.iter().any(|component| component.valid_since.is_none())
+            });
+        !undecided && !list.has_prospects() && missing
+    }
+
+    /// Derives the state of the connection (RFC 8445 §6.1.3, W3C RTCIceTransportState).
+    pub(super) fn update_state(&mut self) {
+        let lists = self.lists.lists();
+        let all = |state| !lists.is_empty() && lists.iter().all(|list| list.state == state);
+        let mut components = self.streams.iter().flat_map(|stream| &stream.components);
+        let valid = !self.streams.is_empty()
+            && components.all(|component| component.valid_since.is_some());
+        let state = if all(ChecklistState::Completed) {
+            ConnectionState::Completed
+        } else if all(ChecklistState::Failed) {
+            ConnectionState::Failed
+        } else if valid {
+            ConnectionState::Connected
+        } else if self.remote.is_some() && !self.candidates.remotes.is_empty() {
+            ConnectionState::Checking
+        } else {
+            ConnectionState::New
+        };
+        // Nomination may follow in the instant in which the last component became valid; a
+        // listener still sees that data may flow.
+        if state == ConnectionState::Completed && self.state == ConnectionState::Checking {
+            self.set_state(ConnectionState::Connected);
+        }
+        self.set_state(state);
+    }
+
+    fn components(&self) -> impl Iterator<Item = (StreamId, u16)> {
+        self.streams.iter().flat_map(|stream| {
+            stream.components.iter().map(|component| (stream.id, component.number))
+        })
+    }
+}
+
+/// What a valid pair says of itself.
+struct ValidChoice {
+    local: CandidateId,
+    generated_by: PairId,
+}
+

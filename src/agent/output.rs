@@ -1,0 +1,116 @@
+//! What waits to be polled: answers, checks, events. Messages are rendered when they are polled,
+//! so that what waits is small.
+
+use core::net::SocketAddr;
+use std::collections::VecDeque;
+
+use smallvec::SmallVec;
+
+use crate::id::{CandidateId, PairId, StreamId};
+use crate::stun::TransactionId;
+
+use super::ConnectionState;
+use super::counters::{Counters, Refused};
+use super::io::GatheringState;
+use crate::config::Role;
+
+/// The success response to a check.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Reply {
+    /// Where the request arrived: the response leaves from there (RFC 8489 §6.3.1.2).
+    pub(super) local: CandidateId,
+    pub(super) to: SocketAddr,
+    pub(super) id: TransactionId,
+    /// The request carried MESSAGE-INTEGRITY-SHA256 alone, and so does the response.
+    pub(super) sha256: bool,
+}
+
+/// The error response to a request.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct ErrorReply {
+    pub(super) reply: Reply,
+    pub(super) code: u16,
+    pub(super) unknown: SmallVec<[u16; 4]>,
+    /// The request was authenticated, so the response is as well.
+    pub(super) authenticated: bool,
+}
+
+/// An event in brief: what it says is looked up when it is polled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Notice {
+    LocalCandidate(CandidateId),
+    LocalCandidateRemoved(CandidateId, StreamId),
+    GatheringState(GatheringState),
+    ConnectionState(ConnectionState),
+    SelectedPair { stream: StreamId, component: u16, pair: PairId, local: CandidateId },
+    RoleChanged(Role),
+    RemoteCandidateDiscovered(CandidateId),
+}
+
+/// The queues.
+#[derive(Clone, Debug)]
+pub(super) struct Output {
+    pub(super) replies: VecDeque<Reply>,
+    pub(super) errors: VecDeque<ErrorReply>,
+    /// Transactions of which a request is to be sent, for the first time or again.
+    pub(super) checks: VecDeque<TransactionId>,
+    pub(super) notices: VecDeque<Notice>,
+    reply_limit: usize,
+    notice_limit: usize,
+}
+
+impl Output {
+    pub(super) fn new(replies: u16, events: u16) -> Self {
+        let reply_limit = usize::from(replies);
+        Self {
+            // All of it at once: answering must not allocate, be it the first time.
+            replies: VecDeque::with_capacity(reply_limit),
+            errors: VecDeque::new(),
+            checks: VecDeque::with_capacity(1),
+            notices: VecDeque::new(),
+            reply_limit,
+            notice_limit: usize::from(events),
+        }
+    }
+
+    /// Whether it was queued.
+    pub(super) fn reply(&mut self, reply: Reply, counters: &mut Counters) -> bool {
+        if self.replies.len() >= self.reply_limit {
+            counters.refuse(Refused::Reply);
+            return false;
+        }
+        self.replies.push_back(reply);
+        true
+    }
+
+    pub(super) fn error(&mut self, error: ErrorReply, counters: &mut Counters) {
+        if self.errors.len() >= self.reply_limit {
+            counters.refuse(Refused::Reply);
+            return;
+        }
+        self.errors.push_back(error);
+    }
+
+    pub(super) fn check(&mut self, id: TransactionId) {
+        if !self.checks.contains(&id) {
+            self.checks.push_back(id);
+        }
+    }
+
+    /// Queues an event. When nobody polls, the oldest of its sort makes way: the newest state is
+    /// the one that counts.
+    pub(super) fn notice(&mut self, notice: Notice, counters: &mut Counters) {
+        if self.notices.len() >= self.notice_limit {
+            let sort = core::mem::discriminant(&notice);
+            let oldest =
+                self.notices.iter().position(|other| core::mem::discriminant(other) == sort);
+            self.notices.remove(oldest.unwrap_or(0));
+            counters.refuse(Refused::Event);
+        }
+        self.notices.push_back(notice);
+    }
+
+    pub(super) fn has_transmit(&self) -> bool {
+        !(self.replies.is_empty() && self.errors.is_empty() && self.checks.is_empty())
+    }
+}

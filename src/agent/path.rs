@@ -1,0 +1,151 @@
+//! Application data (RFC 8445 §12).
+
+use core::net::SocketAddr;
+
+use crate::candidate::Transport;
+use crate::id::{CandidateId, PairId, StreamId};
+use crate::stun;
+use crate::time::Timestamp;
+
+use super::IceAgent;
+use super::io::{Ignored, Outgoing, Received, Route};
+
+/// The way of a component's data, with everything that a packet needs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Path {
+    pub(super) pair: PairId,
+    /// The base that packets leave from.
+    pub(super) local: CandidateId,
+    pub(super) transport: Transport,
+    pub(super) local_addr: SocketAddr,
+    pub(super) remote_addr: SocketAddr,
+    /// The caller wrote the local address in its IPv6 form.
+    mapped: bool,
+}
+
+impl Path {
+    fn route(&self) -> Route {
+        let form = |addr| if self.mapped { crate::address::to_mapped(addr) } else { addr };
+        Route::Datagram {
+            transport: self.transport,
+            local: form(self.local_addr),
+            remote: form(self.remote_addr),
+        }
+    }
+}
+
+/// Why application data cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There is no such stream or component.
+    #[error("no such stream or component")]
+    UnknownComponent,
+    /// Some component of the stream has no valid pair (RFC 8445 §12.1).
+    #[error("not connected: a component of the stream has no valid pair")]
+    NotConnected,
+    /// The payload would be taken for STUN by the receiver.
+    #[error("the payload looks like STUN")]
+    LooksLikeStun,
+}
+
+impl IceAgent {
+    /// Where data of a component goes now: its selected pair or, before nomination, the best
+    /// valid one. `None` unless all components of the stream have a valid pair (RFC 8445 §12.1).
+    #[must_use]
+    pub fn route(&self, stream: StreamId, component: u16) -> Option<Route> {
+        self.path_to(stream, component).ok().map(Path::route)
+    }
+
+    /// Prepares application data for sending. Nothing is copied, and nothing is queued: the
+    /// caller writes what is returned.
+    ///
+    /// # Errors
+    /// There is no way to send, or the payload must not be sent.
+    pub fn send<'a>(
+        &mut self,
+        now: Timestamp,
+        stream: StreamId,
+        component: u16,
+        payload: &'a [u8],
+    ) -> Result<Outgoing<'a>, SendError> {
+        self.advance(now);
+        if stun::is_stun(payload) {
+            return Err(SendError::LooksLikeStun);
+        }
+        let path = self.path_to(stream, component)?;
+        Ok(Outgoing::direct(path.route(), path.pair, self.config.dscp, payload))
+    }
+
+    fn path_to(&self, stream: StreamId, number: u16) -> Result<&Path, SendError> {
+        let stream = self.streams.iter().find(|other| other.id == stream);
+        let components = &stream.ok_or(SendError::UnknownComponent)?.components;
+        let mut path = Err(SendError::UnknownComponent);
+        for component in components {
+            let this = component.path.as_ref().ok_or(SendError::NotConnected)?;
+            if component.number == number {
+                path = Ok(this);
+            }
+        }
+        path
+    }
+
+    /// RFC 8445 §12.2: data is accepted from where an authenticated message has come.
+    pub(super) fn receive_data<'a>(
+        &mut self,
+        transport: Transport,
+        local: SocketAddr,
+        from: SocketAddr,
+        payload: &'a [u8],
+    ) -> Result<Received<'a>, Ignored> {
+        for stream in &self.streams {
+            for component in &stream.components {
+                if let Some(path) = &component.path {
+                    if path.local_addr == local
+                        && path.remote_addr == from
+                        && path.transport == transport
+                    {
+                        return Ok(Received::Data {
+                            stream: stream.id,
+                            component: component.number,
+                            pair: path.pair,
+                            payload,
+                        });
+                    }
+                }
+            }
+        }
+        let local = self.candidates.local_at(transport, local).ok_or(Ignored::UnknownLocal)?;
+        let candidate = self.candidates.locals.get(local).ok_or(Ignored::UnknownLocal)?;
+        let (stream, component) = (candidate.stream, candidate.component);
+        let heard = self
+            .candidates
+            .remote_at(stream, component, transport, from)
+            .and_then(|remote| self.lists.find(local, remote))
+            .filter(|&pair| self.lists.get(pair).is_some_and(|pair| pair.heard));
+        let pair = heard.ok_or(Ignored::UnknownRemote)?;
+        Ok(Received::Data { stream, component, pair, payload })
+    }
+
+    /// Finds the way of a component's data anew.
+    pub(super) fn refresh_path(&mut self, stream: StreamId, number: u16) {
+        let Some(component) = self.component(stream, number) else { return };
+        let pair = component.selected.or_else(|| self.lists.best_valid(stream, number));
+        let path = pair.and_then(|id| {
+            let pair = self.lists.get(id)?;
+            let local = self.candidates.locals.get(pair.local)?;
+            let remote = self.candidates.remotes.get(pair.remote)?;
+            Some(Path {
+                pair: id,
+                local: pair.local,
+                transport: local.transport.transport(),
+                local_addr: local.addr,
+                remote_addr: remote.addr,
+                mapped: local.mapped,
+            })
+        });
+        if let Some(component) = self.component_mut(stream, number) {
+            component.path = path;
+        }
+    }
+}

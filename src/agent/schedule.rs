@@ -1,0 +1,231 @@
+//! What is due, in which order, and when something will be due next.
+
+use core::time::Duration;
+
+use crate::checklist::{CandidatePair, ChecklistState, PairState};
+use crate::id::PairId;
+use crate::time::Timestamp;
+
+use super::IceAgent;
+use super::io::TimeoutReason;
+use super::transactions::Purpose;
+
+/// A check is hedged when it has gone unanswered for this long, and for one and a half round
+/// trips.
+const HEDGE_AFTER: Duration = Duration::from_millis(100);
+/// Further checks that a pair may get that way.
+const HEDGES: u8 = 4;
+/// Unanswered requests after which a pair may make room for one that was never formed.
+const TRANSMISSIONS_TO_RETIRE: u16 = 3;
+
+impl IceAgent {
+    /// Does what is due now, and computes when something is due next. Each round of the loop
+    /// either sends something, which moves the pacer, or ends it.
+    pub(super) fn run(&mut self) {
+        if self.is_closed() {
+            return;
+        }
+        loop {
+            self.expire_checks();
+            self.nominate();
+            if self.start_check() || self.repeat_check() {
+                continue;
+            }
+            break;
+        }
+        self.update_lists();
+        self.update_state();
+        self.deadline =
+            self.next_deadline().filter(|&(at, _)| at != Timestamp::MAX && !self.is_closed());
+    }
+
+    /// Starts the check of this Ta slot, if the slot has come and there is one (RFC 8445
+    /// §6.1.4.2).
+    fn start_check(&mut self) -> bool {
+        if self.remote.is_none() || self.now < self.pacer.next_start() {
+            return false;
+        }
+        let Some((pair, purpose)) = self.next_ordinary().or_else(|| self.next_idle()) else {
+            return false;
+        };
+        self.send_check(pair, purpose);
+        true
+    }
+
+    /// The check whose turn it is, round-robin over the lists (RFC 8445 §6.1.4.2).
+    fn next_ordinary(&mut self) -> Option<(PairId, Purpose)> {
+        let lists = self.lists.lists().len();
+        for step in 0..lists {
+            let list = self.turn.saturating_add(step).checked_rem(lists)?;
+            if let Some(pair) = self.lists.next_check(list) {
+                self.turn = list.saturating_add(1);
+                let nominates = self.is_nominating(pair);
+                let purpose = if nominates { Purpose::Nominate } else { Purpose::Decide };
+                return Some((pair, purpose));
+            }
+        }
+        None
+    }
+
+    /// What a slot is used for that would stay idle: a pair behind a stalled one of its
+    /// foundation, a pair that had no room so far, or a second chance for one that is not
+    /// answered.
+    fn next_idle(&mut self) -> Option<(PairId, Purpose)> {
+        let now = self.now;
+        let rto = self.config.timing.rto;
+        let required = self.transmissions_to_retire();
+        let silent = |pair: &CandidatePair| pair.attempts.first + rto <= now;
+        for list in 0..self.lists.lists().len() {
+            if self.lists.unfreeze_stalled(list, silent).is_some() {
+                return self.next_ordinary();
+            }
+            let worn_out = |pair: &CandidatePair| {
+                let sent = pair.attempts.transmissions;
+                let retires = sent >= TRANSMISSIONS_TO_RETIRE || (sent >= required && silent(pair));
+                retires.then(|| retire_rank(pair))
+            };
+            if let Some((retired, _)) = self.lists.retire(list, worn_out) {
+                self.checks.cancel(retired);
+                if let Some(check) = self.next_ordinary() {
+                    return Some(check);
+                }
+            }
+        }
+        let pair = self.next_hedge()?;
+        Some((pair, Purpose::Hedge))
+    }
+
+    /// How many requests a pair must have been sent before it may be retired. Three, unless the
+    /// list turns over faster than the RTO allows three: at a small Ta the pairs behind would
+    /// wait for retransmissions instead of slots.
+    fn transmissions_to_retire(&self) -> u16 {
+        let turnover = self.pacer.ta().saturating_mul(u32::try_from(self.lists.limit()).unwrap_or(u32::MAX));
+        let rto = self.config.timing.rto;
+        if turnover <= rto {
+            1
+        } else if turnover <= rto.saturating_mul(3) {
+            2
+        } else {
+            TRANSMISSIONS_TO_RETIRE
+        }
+    }
+
+    /// The most promising pair that may be sent another check.
+    fn next_hedge(&self) -> Option<PairId> {
+        if !self.config.timing.hedging {
+            return None;
+        }
+        self.hedgeable()
+            .filter(|(_, _, at)| *at <= self.now)
+            .min_by_key(|(_, pair, _)| {
+                (!pair.heard, pair.attempts.hedges, core::cmp::Reverse(pair.priority))
+            })
+            .map(|(id, _, _)| id)
+    }
+
+    /// The pairs that may be hedged, and when: In-Progress ones of components without a valid
+    /// pair.
+    fn hedgeable(&self) -> impl Iterator<Item = (PairId, &CandidatePair, Timestamp)> {
+        let wait = self
+            .round_trip
+            .map_or(HEDGE_AFTER, |rtt| HEDGE_AFTER.max(rtt.saturating_add(rtt.checked_div(2).unwrap_or_default())));
+        let open = self
+            .streams
+            .iter()
+            .flat_map(|stream| &stream.components)
+            .any(|component| component.valid_since.is_none());
+        let lists = if open { self.lists.lists().len() } else { 0 };
+        (0..lists).flat_map(move |list| self.lists.listed(list)).filter_map(move |(id, pair)| {
+            let eligible = pair.state == PairState::InProgress
+                && pair.attempts.hedges < HEDGES
+                && self
+                    .component(pair.stream, pair.component)
+                    .is_some_and(|component| component.valid_since.is_none());
+            eligible.then(|| (id, pair, pair.attempts.last + wait))
+        })
+    }
+
+    /// Repeats the check that is due for the longest time, if the pacing allows one.
+    fn repeat_check(&mut self) -> bool {
+        let Some(id) = self.checks.to_repeat(self.now) else { return false };
+        let busy = self.has_check();
+        if self.pacer.next_retransmission(self.now, self.now, busy) > self.now {
+            return false;
+        }
+        self.checks.repeated(id, self.now);
+        self.pacer.retransmitted(self.now);
+        if let Some(pair) = self.checks.get(id).map(|check| check.pair) {
+            if let Some(pair) = self.lists.annotate(pair) {
+                pair.attempts.transmissions = pair.attempts.transmissions.saturating_add(1);
+            }
+        }
+        self.output.check(id);
+        true
+    }
+
+    fn has_check(&self) -> bool {
+        self.remote.is_some() && (0..self.lists.lists().len()).any(|list| self.lists.has_check(list))
+    }
+
+    fn next_deadline(&self) -> Option<(Timestamp, TimeoutReason)> {
+        let mut next: Option<(Timestamp, TimeoutReason)> = None;
+        let mut consider = |at: Option<Timestamp>, reason| {
+            if let Some(at) = at {
+                if next.is_none_or(|(other, _)| at < other) {
+                    next = Some((at, reason));
+                }
+            }
+        };
+        let busy = self.has_check();
+        let start = self.pacer.next_start();
+        let pacing = if busy { Some(start) } else { self.idle_deadline().map(|at| at.max(start)) };
+        consider(pacing, TimeoutReason::Pacing);
+        let (repeat, end) = self.checks.deadlines();
+        let repeat = repeat.map(|due| self.pacer.next_retransmission(self.now, due, busy));
+        consider(repeat, TimeoutReason::Retransmission);
+        consider(end, TimeoutReason::TransactionTimeout);
+        consider(self.nomination_deadline(), TimeoutReason::Nomination);
+        let patience = self.patience.filter(|&at| at > self.now);
+        consider(patience, TimeoutReason::PatienceEnds);
+        next
+    }
+
+    /// When a slot that is idle now will have something to carry, without any input.
+    fn idle_deadline(&self) -> Option<Timestamp> {
+        self.remote.as_ref()?;
+        let running = |index: usize| {
+            self.lists.lists().get(index).is_some_and(|list| list.state == ChecklistState::Running)
+        };
+        let rto = self.config.timing.rto;
+        let mut next: Option<Timestamp> = None;
+        let mut consider = |at: Timestamp| {
+            next = Some(next.map_or(at, |other| other.min(at)));
+        };
+        for index in (0..self.lists.lists().len()).filter(|&index| running(index)) {
+            let frozen =
+                self.lists.listed(index).any(|(_, pair)| pair.state == PairState::Frozen);
+            let prospects =
+                self.lists.lists().get(index).is_some_and(|list| list.has_prospects());
+            if frozen || prospects {
+                for (_, pair) in self.lists.pairs() {
+                    let silent = pair.attempts.first + rto;
+                    if pair.state == PairState::InProgress && silent > self.now {
+                        consider(silent);
+                    }
+                }
+            }
+        }
+        if self.config.timing.hedging {
+            for (_, _, at) in self.hedgeable() {
+                consider(at);
+            }
+        }
+        next
+    }
+}
+
+/// The pairs with the most transmissions go first, the oldest attempt among equals.
+fn retire_rank(pair: &CandidatePair) -> u64 {
+    let age = u64::MAX.saturating_sub(pair.attempts.first.as_nanos()) >> 16;
+    (u64::from(pair.attempts.transmissions) << 48) | age
+}

@@ -1,0 +1,450 @@
+//! The check server (RFC 8445 §7.3): incoming datagrams, requests and their answers, checks that
+//! come early.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use smallvec::SmallVec;
+
+use crate::address;
+use crate::candidate::{CandidateKind, CandidateTransport, Transport};
+use crate::checklist::Triggered;
+use crate::config::Role;
+use crate::id::CandidateId;
+use crate::stun::{
+    self, CheckRequest, Class, Fingerprint, IntegrityKeySha256, Scan, Writer, attribute, method,
+};
+use crate::time::Timestamp;
+
+use super::IceAgent;
+use super::candidates::Remote;
+use super::counters::Refused;
+use super::io::{Ignored, Received, Transmit};
+use super::output::{ErrorReply, Notice, Reply};
+
+/// The header of a STUN message, the least that an answer has.
+const HEADER_LEN: usize = 20;
+
+/// A check that was answered before the peer's parameters were known (RFC 8445 §7.3).
+#[derive(Clone, Debug, Hash)]
+pub(super) struct EarlyCheck {
+    local: CandidateId,
+    from: SocketAddr,
+    priority: u32,
+    use_candidate: bool,
+    /// The peer's username fragment: checks of another peer or generation are not for us.
+    ufrag: Box<[u8]>,
+}
+
+/// The early checks, at most one for each path and peer.
+#[derive(Clone, Debug, Default, Hash)]
+pub(super) struct EarlyChecks {
+    checks: Vec<EarlyCheck>,
+}
+
+impl EarlyChecks {
+    /// Whether there was room.
+    fn push(&mut self, check: EarlyCheck, limit: usize) -> bool {
+        let same = |other: &&mut EarlyCheck| {
+            other.local == check.local && other.from == check.from && other.ufrag == check.ufrag
+        };
+        if let Some(known) = self.checks.iter_mut().find(same) {
+            known.use_candidate |= check.use_candidate;
+            return true;
+        }
+        let room = self.checks.len() < limit;
+        if room {
+            self.checks.push(check);
+        }
+        room
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.checks.clear();
+    }
+}
+
+/// Tokens for answers that anybody can ask for.
+#[derive(Clone, Debug)]
+pub(super) struct TokenBucket {
+    tokens: u16,
+    size: u16,
+    refilled: Timestamp,
+}
+
+impl TokenBucket {
+    pub(super) const fn new(size: u16) -> Self {
+        Self { tokens: size, size, refilled: Timestamp::ZERO }
+    }
+
+    /// Takes a token, if there is one; the bucket is full again a second later.
+    fn take(&mut self, now: Timestamp) -> bool {
+        if now - self.refilled >= Duration::from_secs(1) {
+            self.tokens = self.size;
+            self.refilled = now;
+        }
+        let taken = self.tokens.checked_sub(1);
+        self.tokens = taken.unwrap_or(0);
+        taken.is_some()
+    }
+}
+
+/// Where a message came in.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    local: CandidateId,
+    from: SocketAddr,
+    len: usize,
+}
+
+impl IceAgent {
+    /// A datagram arrived from `remote` at the socket of `local`, which must have been added.
+    ///
+    /// STUN is dealt with; application data comes back as [`Received::Data`] if an authenticated
+    /// message has arrived on the same path before.
+    pub fn handle_datagram<'a>(
+        &mut self,
+        now: Timestamp,
+        transport: Transport,
+        local: SocketAddr,
+        remote: SocketAddr,
+        datagram: &'a [u8],
+    ) -> Received<'a> {
+        self.advance(now);
+        let received = self.receive(transport, local, remote, datagram);
+        received.unwrap_or_else(|reason| {
+            self.counters.ignore(reason);
+            Received::Ignored(reason)
+        })
+    }
+
+    fn receive<'a>(
+        &mut self,
+        transport: Transport,
+        local: SocketAddr,
+        remote: SocketAddr,
+        datagram: &'a [u8],
+    ) -> Result<Received<'a>, Ignored> {
+        if self.is_closed() {
+            return Err(Ignored::Closed);
+        }
+        let (local, from) = (address::normal(local), address::normal(remote));
+        if !stun::is_stun(datagram) {
+            return self.receive_data(transport, local, from, datagram);
+        }
+        let local = self.local_at(transport, local).ok_or(Ignored::UnknownLocal)?;
+        let scan = stun::scan(datagram).map_err(|_| Ignored::MalformedStun)?;
+        if scan.fingerprint() == Fingerprint::Bad {
+            return Err(Ignored::BadFingerprint);
+        }
+        if scan.method() != method::BINDING {
+            return Err(Ignored::UnexpectedMessage);
+        }
+        let arrival = Arrival { local, from, len: datagram.len() };
+        match scan.class() {
+            Class::Request => self.handle_request(&scan, arrival)?,
+            Class::Success | Class::Error => {
+                self.handle_response(&scan, local, from)?;
+                self.run();
+            }
+            // RFC 8445 §11: a keepalive. It is not authenticated, and says nothing.
+            Class::Indication => {}
+        }
+        Ok(Received::Consumed)
+    }
+
+    /// RFC 8445 §7.3, RFC 8489 §9.1.3.
+    fn handle_request(&mut self, scan: &Scan<'_>, arrival: Arrival) -> Result<(), Ignored> {
+        let username = scan.find(attribute::USERNAME);
+        let integrity = scan.has_integrity() || scan.has_integrity_sha256();
+        let Some(username) = username.filter(|_| integrity) else {
+            self.refuse(scan, arrival, 400);
+            return Err(Ignored::MissingCredentials);
+        };
+        let Some(remote_ufrag) = self.remote_ufrag_in(username) else {
+            self.refuse(scan, arrival, 401);
+            return Err(Ignored::UnknownUser);
+        };
+        if !self.is_authentic(scan) {
+            self.refuse(scan, arrival, 401);
+            return Err(Ignored::BadIntegrity);
+        }
+        // Everything below is the word of the peer.
+        let unknown: SmallVec<[u16; 4]> = scan.unknown_required(attribute::is_known).collect();
+        if !unknown.is_empty() {
+            self.reply_error(scan, arrival, 420, unknown);
+            return Ok(());
+        }
+        let Ok(request) = CheckRequest::read(scan) else {
+            self.reply_error(scan, arrival, 400, SmallVec::new());
+            return Ok(());
+        };
+        if let Some((role, tie_breaker)) = request.role {
+            if !self.settle_roles(role, tie_breaker) {
+                self.reply_error(scan, arrival, 487, SmallVec::new());
+                return Ok(());
+            }
+        }
+        let reply = Reply {
+            local: arrival.local,
+            to: arrival.from,
+            id: scan.transaction_id(),
+            sha256: !scan.has_integrity(),
+        };
+        if !self.output.reply(reply, &mut self.counters) {
+            return Err(Ignored::LimitReached);
+        }
+        let current = self
+            .remote
+            .as_ref()
+            .is_some_and(|remote| remote.parameters.credentials.ufrag().as_bytes() == remote_ufrag);
+        if current {
+            if self.check_arrived(arrival, request.priority, request.use_candidate) {
+                self.run();
+            }
+        } else if self.remote.is_none() {
+            self.keep_early(arrival, &request, remote_ufrag);
+        }
+        Ok(())
+    }
+
+    /// The peer's part of a USERNAME whose first part is ours (RFC 8445 §7.3).
+    fn remote_ufrag_in<'b>(&self, username: &'b [u8]) -> Option<&'b [u8]> {
+        let rest = username.strip_prefix(self.local.credentials.ufrag().as_bytes())?;
+        rest.strip_prefix(b":")
+    }
+
+    fn is_authentic(&self, scan: &Scan<'_>) -> bool {
+        if scan.has_integrity() {
+            scan.verify(&self.local.key)
+        } else {
+            scan.verify_sha256(&self.sha256_key())
+        }
+    }
+
+    /// Made when it is needed: peers that send SHA-256 alone are rare, and the key is large.
+    fn sha256_key(&self) -> IntegrityKeySha256 {
+        IntegrityKeySha256::short_term(self.local.credentials.pwd().as_bytes())
+    }
+
+    /// RFC 8445 §7.3.1.1: whether the request may be processed, after a change of our role if
+    /// need be. Otherwise the peer is to change its.
+    fn settle_roles(&mut self, theirs: Role, tie_breaker: u64) -> bool {
+        let ours = self.role();
+        if ours != theirs {
+            return true;
+        }
+        let we_win = self.tie_breaker >= tie_breaker;
+        let switch = match ours {
+            Role::Controlling => !we_win,
+            Role::Controlled => we_win,
+        };
+        if switch {
+            self.switch_role(ours.opposite());
+        }
+        switch
+    }
+
+    /// Answers a request that is not authenticated, if that is allowed: nobody can use the agent
+    /// to send more than was sent to it.
+    fn refuse(&mut self, scan: &Scan<'_>, arrival: Arrival, code: u16) {
+        if !self.config.answer_unauthenticated {
+            return;
+        }
+        let mut answer = Vec::new();
+        let id = scan.transaction_id();
+        let len = stun::message::encode_error(&mut answer, method::BINDING, id, code, &[], None);
+        if len.len() > arrival.len.max(HEADER_LEN) {
+            self.counters.refuse(Refused::LargeReply);
+        } else if !self.bucket.take(self.now) {
+            self.counters.refuse(Refused::UnauthenticatedReply);
+        } else {
+            let error = Self::error_reply(scan, arrival, code, SmallVec::new(), false);
+            self.output.error(error, &mut self.counters);
+        }
+    }
+
+    fn reply_error(
+        &mut self,
+        scan: &Scan<'_>,
+        arrival: Arrival,
+        code: u16,
+        unknown: SmallVec<[u16; 4]>,
+    ) {
+        let error = Self::error_reply(scan, arrival, code, unknown, true);
+        self.output.error(error, &mut self.counters);
+    }
+
+    fn error_reply(
+        scan: &Scan<'_>,
+        arrival: Arrival,
+        code: u16,
+        unknown: SmallVec<[u16; 4]>,
+        authenticated: bool,
+    ) -> ErrorReply {
+        let reply = Reply {
+            local: arrival.local,
+            to: arrival.from,
+            id: scan.transaction_id(),
+            sha256: !scan.has_integrity(),
+        };
+        ErrorReply { reply, code, unknown, authenticated }
+    }
+
+    /// RFC 8445 §7.3: what came before the parameters is processed when they are there.
+    fn keep_early(&mut self, arrival: Arrival, request: &CheckRequest<'_>, ufrag: &[u8]) {
+        let check = EarlyCheck {
+            local: arrival.local,
+            from: arrival.from,
+            priority: request.priority.unwrap_or(0),
+            use_candidate: request.use_candidate,
+            ufrag: ufrag.into(),
+        };
+        if !self.early.push(check, usize::from(self.config.limits.early_checks)) {
+            self.counters.refuse(Refused::EarlyCheck);
+        }
+    }
+
+    pub(super) fn process_early_checks(&mut self) {
+        let early = core::mem::take(&mut self.early);
+        for check in early.checks {
+            let current = self.remote.as_ref().is_some_and(|remote| {
+                remote.parameters.credentials.ufrag().as_bytes() == &*check.ufrag
+            });
+            if current {
+                let arrival = Arrival { local: check.local, from: check.from, len: 0 };
+                let priority = (check.priority > 0).then_some(check.priority);
+                self.check_arrived(arrival, priority, check.use_candidate);
+            }
+        }
+    }
+
+    /// An authenticated check of the peer: RFC 8445 §7.3.1.3 to §7.3.1.5. Whether it changed
+    /// anything.
+    fn check_arrived(
+        &mut self,
+        arrival: Arrival,
+        priority: Option<u32>,
+        use_candidate: bool,
+    ) -> bool {
+        if !use_candidate && self.is_known_path(arrival) {
+            return false;
+        }
+        let Some(remote) = self.remote_of(arrival, priority) else { return false };
+        let Some(local) = self.candidates.locals.get(arrival.local) else { return false };
+        let (stream, component) = (local.stream, local.component);
+        let id = match self.lists.find(arrival.local, remote) {
+            Some(id) => id,
+            None => {
+                let concluded = self
+                    .component(stream, component)
+                    .is_none_or(|component| component.selected.is_some());
+                if concluded {
+                    return false;
+                }
+                let Some(local) = self.candidates.local_endpoint(arrival.local) else {
+                    return false;
+                };
+                let Some(remote) = self.candidates.remote_endpoint(remote) else { return false };
+                let Some(id) = self.lists.insert(stream, component, local, remote) else {
+                    self.counters.refuse(Refused::Pair);
+                    return false;
+                };
+                id
+            }
+        };
+        if let Some(pair) = self.lists.annotate(id) {
+            pair.heard = true;
+        }
+        match self.lists.trigger(id) {
+            Triggered::CancelAndQueue => self.checks.cancel(id),
+            Triggered::AlreadyValid | Triggered::Queued | Triggered::Unlisted => {}
+        }
+        if use_candidate {
+            self.nominated_by_peer(id);
+        }
+        true
+    }
+
+    /// Whether the check came on a path in use, where it has nothing to change.
+    fn is_known_path(&self, arrival: Arrival) -> bool {
+        let paths = self
+            .streams
+            .iter()
+            .flat_map(|stream| &stream.components)
+            .filter(|component| component.selected.is_some())
+            .filter_map(|component| component.path.as_ref());
+        paths.into_iter().any(|path| {
+            path.local == arrival.local && path.remote_addr == arrival.from
+        })
+    }
+
+    /// The candidate behind the source of a check; a new peer-reflexive one when there is none
+    /// (RFC 8445 §7.3.1.3).
+    fn remote_of(&mut self, arrival: Arrival, priority: Option<u32>) -> Option<CandidateId> {
+        let local = self.candidates.locals.get(arrival.local)?;
+        let (stream, component) = (local.stream, local.component);
+        let transport = local.transport.transport();
+        let known = self.candidates.remote_at(stream, component, transport, arrival.from);
+        if known.is_some() {
+            return known;
+        }
+        let discovered = self
+            .candidates
+            .remotes
+            .iter()
+            .filter(|(_, remote)| remote.kind == CandidateKind::PeerReflexive)
+            .count();
+        if discovered >= usize::from(self.config.limits.peer_reflexive_candidates) {
+            self.counters.refuse(Refused::PeerReflexiveCandidate);
+            return None;
+        }
+        let foundation = self.candidates.unique_foundation();
+        let id = self.candidates.remotes.insert(Remote {
+            stream,
+            component,
+            kind: CandidateKind::PeerReflexive,
+            transport: CandidateTransport::Udp,
+            addr: arrival.from,
+            foundation,
+            // RFC 8445 §7.3.1.3: the value of PRIORITY; the least when a peer sends none.
+            priority: priority.unwrap_or(1),
+            signalled: false,
+        })?;
+        self.notice(Notice::RemoteCandidateDiscovered(id));
+        Some(id)
+    }
+
+    /// Writes the success response to a check (RFC 8445 §7.3.1.2).
+    pub(super) fn render_reply(&self, reply: &Reply, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let route = self.route_between(reply.local, reply.to)?;
+        let mut writer = Writer::new(buf, Class::Success, method::BINDING, reply.id);
+        writer.xor_address(attribute::XOR_MAPPED_ADDRESS, reply.to);
+        if reply.sha256 {
+            writer.integrity_sha256(&self.sha256_key());
+        } else {
+            writer.integrity(&self.local.key);
+        }
+        let range = writer.fingerprint().finish();
+        Some(Transmit { route, range, dscp: self.config.dscp })
+    }
+
+    /// Writes an error response (RFC 8489 §6.3.1.1).
+    pub(super) fn render_error(&self, error: &ErrorReply, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let reply = &error.reply;
+        let route = self.route_between(reply.local, reply.to)?;
+        let mut writer =
+            stun::message::begin_error(buf, method::BINDING, reply.id, error.code, &error.unknown)?;
+        match (error.authenticated, reply.sha256) {
+            (false, _) => {}
+            (true, false) => {
+                writer.integrity(&self.local.key);
+            }
+            (true, true) => {
+                writer.integrity_sha256(&self.sha256_key());
+            }
+        }
+        let range = writer.fingerprint().finish();
+        Some(Transmit { route, range, dscp: self.config.dscp })
+    }
+}

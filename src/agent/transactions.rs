@@ -1,0 +1,140 @@
+//! The connectivity checks that are under way (RFC 8445 §7.2): who may still answer what.
+
+use core::time::Duration;
+
+use crate::config::Role;
+use crate::id::{CandidateId, PairId};
+use crate::stun::{Due, Schedule, TransactionId};
+use crate::time::Timestamp;
+
+/// What a check is to its pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Purpose {
+    /// It decides the pair's state.
+    Decide,
+    /// It only adds a chance to be answered.
+    Hedge,
+    /// It repeats the check of a valid pair with USE-CANDIDATE.
+    Nominate,
+}
+
+/// One Binding request that may still be answered.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Check {
+    pub(super) id: TransactionId,
+    pub(super) pair: PairId,
+    /// The two ends; the pair itself may be gone when the answer comes.
+    pub(super) local: CandidateId,
+    pub(super) remote: CandidateId,
+    pub(super) purpose: Purpose,
+    /// The role that the request claims.
+    pub(super) role: Role,
+    /// The tie breaker that it carries, so that a repetition has the same bytes.
+    pub(super) tie_breaker: u64,
+    /// It carries USE-CANDIDATE.
+    pub(super) nominates: bool,
+    /// Not repeated any more, and its silence is no failure (RFC 8445 §7.3.1.4).
+    pub(super) cancelled: bool,
+    /// When nobody can answer any more.
+    pub(super) ends: Timestamp,
+    pub(super) schedule: Schedule,
+}
+
+/// The checks under way, in the order in which they were started.
+#[derive(Clone, Debug, Default, Hash)]
+pub(super) struct Checks {
+    checks: Vec<Check>,
+}
+
+impl Checks {
+    pub(super) fn push(&mut self, check: Check) {
+        self.checks.push(check);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter()
+    }
+
+    pub(super) fn get(&self, id: TransactionId) -> Option<&Check> {
+        self.checks.iter().find(|check| check.id == id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: TransactionId) -> Option<&mut Check> {
+        self.checks.iter_mut().find(|check| check.id == id)
+    }
+
+    pub(super) fn take(&mut self, id: TransactionId) -> Option<Check> {
+        let at = self.checks.iter().position(|check| check.id == id)?;
+        Some(self.checks.remove(at))
+    }
+
+    /// Stops to repeat the checks of a pair; late answers still count (RFC 8445 §7.3.1.4).
+    pub(super) fn cancel(&mut self, pair: PairId) {
+        for check in self.checks.iter_mut().filter(|check| check.pair == pair) {
+            check.cancelled = true;
+        }
+    }
+
+    /// Cancels the checks for which `which` holds.
+    pub(super) fn cancel_where(&mut self, which: impl Fn(&Check) -> bool) {
+        for check in self.checks.iter_mut().filter(|check| which(check)) {
+            check.cancelled = true;
+        }
+    }
+
+    /// Takes out one check that nobody can answer any more.
+    pub(super) fn expired(&mut self, now: Timestamp) -> Option<Check> {
+        let at = self.checks.iter().position(|check| {
+            check.ends <= now && (check.cancelled || check.schedule.due(now) == Due::Expired)
+        })?;
+        Some(self.checks.remove(at))
+    }
+
+    /// The check that is due to be repeated for the longest time.
+    pub(super) fn to_repeat(&self, now: Timestamp) -> Option<TransactionId> {
+        self.checks
+            .iter()
+            .filter(|check| !check.cancelled && check.schedule.due(now) == Due::Retransmit)
+            .min_by_key(|check| check.schedule.next())
+            .map(|check| check.id)
+    }
+
+    /// When the next check is due to be repeated, and when the next one ends.
+    pub(super) fn deadlines(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        let mut repeat: Option<Timestamp> = None;
+        let mut end: Option<Timestamp> = None;
+        let earlier = |slot: &mut Option<Timestamp>, at: Timestamp| {
+            *slot = Some(slot.map_or(at, |other| other.min(at)));
+        };
+        for check in &self.checks {
+            if check.cancelled {
+                earlier(&mut end, check.ends);
+            } else if check.schedule.is_last() {
+                earlier(&mut end, check.schedule.next().max(check.ends));
+            } else {
+                earlier(&mut repeat, check.schedule.next());
+            }
+        }
+        (repeat, end)
+    }
+
+    /// The last transmission of a check gives its end another look: a repetition that was sent
+    /// late is given the whole final wait.
+    pub(super) fn repeated(&mut self, id: TransactionId, now: Timestamp) {
+        if let Some(check) = self.get_mut(id) {
+            check.schedule.transmitted(now);
+            if check.schedule.is_last() {
+                check.ends = check.ends.max(check.schedule.next());
+            }
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.checks.clear();
+    }
+}
+
+/// When a check that is sent `now` ends, whatever becomes of its repetitions.
+pub(super) fn end(now: Timestamp, timeout: Duration) -> Timestamp {
+    now + timeout
+}

@@ -1,0 +1,137 @@
+//! What an agent tells of itself without changing anything.
+
+use crate::checklist::{CandidatePair, Nomination, PairState};
+use crate::config::Role;
+use crate::id::{PairId, StreamId};
+
+use super::io::{CandidateView, Event, GatheringState};
+use super::output::Notice;
+use super::{ConnectionState, Counters, IceAgent};
+
+/// A candidate pair as the agent sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PairView {
+    /// Its id.
+    pub id: PairId,
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its component.
+    pub component: u16,
+    /// The local candidate: once the pair is valid, the one that the peer sees.
+    pub local: CandidateView,
+    /// The remote candidate.
+    pub remote: CandidateView,
+    /// Its state.
+    pub state: PairState,
+    /// It is in the valid list.
+    pub valid: bool,
+    /// It has been nominated.
+    pub nominated: bool,
+    /// Its priority (RFC 8445 §6.1.2.3).
+    pub priority: u64,
+    /// Requests sent in the current attempt, retransmissions included.
+    pub transmissions: u16,
+}
+
+impl IceAgent {
+    /// The state of the connection.
+    #[must_use]
+    pub fn state(&self) -> ConnectionState {
+        self.state
+    }
+
+    /// The role at present; it changes when a conflict is repaired.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.lists.role()
+    }
+
+    /// How far gathering is.
+    #[must_use]
+    pub fn gathering_state(&self) -> GatheringState {
+        self.gathering
+    }
+
+    /// The streams, in the order in which they were added.
+    pub fn streams(&self) -> impl Iterator<Item = StreamId> {
+        self.streams.iter().map(|stream| stream.id)
+    }
+
+    /// The pair that nomination has settled on for a component.
+    #[must_use]
+    pub fn selected_pair(&self, stream: StreamId, component: u16) -> Option<PairView> {
+        let id = self.component(stream, component)?.selected?;
+        self.view_pair(id, self.lists.get(id)?)
+    }
+
+    /// The local candidates, the peer-reflexive ones among them.
+    pub fn local_candidates(&self) -> impl Iterator<Item = CandidateView> {
+        self.candidates.locals.iter().filter_map(|(id, _)| self.candidates.view_local(id))
+    }
+
+    /// The remote candidates, signalled or discovered.
+    pub fn remote_candidates(&self) -> impl Iterator<Item = CandidateView> {
+        self.candidates.remotes.iter().filter_map(|(id, _)| self.candidates.view_remote(id))
+    }
+
+    /// The candidate pairs, those among them that have left their checklist but may carry data.
+    pub fn pairs(&self) -> impl Iterator<Item = PairView> {
+        self.lists.pairs().filter_map(|(id, pair)| self.view_pair(id, pair))
+    }
+
+    /// What was ignored and refused so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn view_pair(&self, id: PairId, pair: &CandidatePair) -> Option<PairView> {
+        let local = pair.valid.map_or(pair.local, |valid| valid.local);
+        Some(PairView {
+            id,
+            stream: pair.stream,
+            component: pair.component,
+            local: self.candidates.view_local(local)?,
+            remote: self.candidates.view_remote(pair.remote)?,
+            state: pair.state,
+            valid: pair.valid.is_some(),
+            nominated: pair.nomination == Nomination::Nominated,
+            priority: pair.priority,
+            transmissions: pair.attempts.transmissions,
+        })
+    }
+
+    /// The event behind a notice; `None` when what it is about is gone.
+    pub(super) fn event_of(&self, notice: Notice) -> Option<Event> {
+        Some(match notice {
+            Notice::LocalCandidate(id) => Event::LocalCandidate {
+                id,
+                stream: self.candidates.locals.get(id)?.stream,
+                candidate: self
+                    .candidates
+                    .signalled_form(id, self.local.credentials.ufrag())?,
+            },
+            Notice::LocalCandidateRemoved(id, stream) => {
+                Event::LocalCandidateRemoved { id, stream }
+            }
+            Notice::GatheringState(state) => Event::GatheringState(state),
+            Notice::ConnectionState(state) => Event::ConnectionState(state),
+            Notice::SelectedPair { stream, component, pair, local } => {
+                let remote = self.lists.get(pair)?.remote;
+                Event::SelectedPair {
+                    stream,
+                    component,
+                    pair,
+                    local: self.candidates.view_local(local)?,
+                    remote: self.candidates.view_remote(remote)?,
+                }
+            }
+            Notice::RoleChanged(role) => Event::RoleChanged(role),
+            Notice::RemoteCandidateDiscovered(id) => {
+                let candidate = self.candidates.view_remote(id)?;
+                Event::RemoteCandidateDiscovered { stream: candidate.stream, candidate }
+            }
+        })
+    }
+}

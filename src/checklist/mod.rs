@@ -1,0 +1,19 @@
+//! Candidate pairs and the checklists that hold them (RFC 8445 §6.1.2): forming, pruning,
+//! limiting, freezing, ordering.
+//!
+//! These are rules over plain data. Nothing here sends, receives or looks at a clock, so that a
+//! property test can put a [`ChecklistSet`] through any sequence of operations without an agent.
+
+mod foundations;
+mod list;
+mod pair;
+mod pool;
+mod set;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use list::{Checklist, ChecklistState};
+pub(crate) use pair::{Attempts, CandidatePair, Nomination, ValidPair, priority_in};
+pub use pair::PairState;
+pub(crate) use pool::{Endpoint, Reach};
+pub(crate) use set::{ChecklistSet, Triggered};

@@ -1,0 +1,235 @@
+//! The candidates of one component, and which pairs of them have been formed (RFC 8445 §6.1.2.2
+//! to §6.1.2.5).
+//!
+//! A pool forms pairs one by one, best first, as the checklist has room for them. The rows are
+//! the bases of the local candidates, which is all that pruning needs: two local candidates with
+//! one base are one row, so a redundant pair cannot arise.
+
+use core::net::IpAddr;
+
+use smallvec::SmallVec;
+
+use crate::address::is_link_local;
+use crate::candidate::{CandidateTransport, TcpType};
+use crate::config::Role;
+use crate::id::CandidateId;
+
+use super::pair::priority_in;
+
+/// What decides with whom a candidate can be paired: address family and transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Reach {
+    family: Family,
+    transport: CandidateTransport,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Family {
+    V4,
+    V6,
+    V6LinkLocal,
+}
+
+impl Reach {
+    pub(crate) const fn new(ip: IpAddr, transport: CandidateTransport) -> Self {
+        let family = match ip {
+            IpAddr::V4(_) => Family::V4,
+            IpAddr::V6(ip) if is_link_local(&ip) => Family::V6LinkLocal,
+            IpAddr::V6(_) => Family::V6,
+        };
+        Self { family, transport }
+    }
+
+    /// RFC 8445 §6.1.2.2: the same address family, link-local only with link-local. RFC 6544
+    /// §6.2: active with passive, passive with active, simultaneous-open with its like.
+    pub(crate) fn pairs_with(self, remote: Self) -> bool {
+        let transports = match (self.transport, remote.transport) {
+            (CandidateTransport::Udp, CandidateTransport::Udp) => true,
+            (CandidateTransport::Tcp(ours), CandidateTransport::Tcp(theirs)) => matches!(
+                (ours, theirs),
+                (TcpType::Active, TcpType::Passive)
+                    | (TcpType::Passive, TcpType::Active)
+                    | (TcpType::SimultaneousOpen, TcpType::SimultaneousOpen)
+            ),
+            _ => false,
+        };
+        transports && self.family == remote.family
+    }
+}
+
+/// A candidate as far as pairing is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Endpoint {
+    pub(crate) id: CandidateId,
+    pub(crate) priority: u32,
+    pub(crate) foundation: u16,
+    pub(crate) reach: Reach,
+}
+
+#[derive(Clone, Debug, Hash)]
+struct Row {
+    endpoint: Endpoint,
+    base: CandidateId,
+    /// A bit for each column: formed at some time, so not to be formed again.
+    formed: SmallVec<[u64; 1]>,
+    /// Where in `by_priority` the first column may stand that is neither formed nor unsuitable.
+    cursor: usize,
+}
+
+/// A pair that could be formed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Prospect {
+    pub(super) local: Endpoint,
+    pub(super) remote: Endpoint,
+    pub(super) priority: u64,
+    row: usize,
+    column: usize,
+}
+
+/// The candidates of one component.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Pool {
+    pub(super) component: u16,
+    rows: Vec<Row>,
+    columns: Vec<Endpoint>,
+    /// Indices into `columns`, best first.
+    by_priority: Vec<usize>,
+    /// Nomination has concluded: nothing more is formed.
+    pub(super) closed: bool,
+}
+
+impl Pool {
+    pub(super) const fn new(component: u16) -> Self {
+        Self {
+            component,
+            rows: Vec::new(),
+            columns: Vec::new(),
+            by_priority: Vec::new(),
+            closed: false,
+        }
+    }
+
+    /// Adds a local candidate. With a base that is known already it is redundant for pairing, and
+    /// the one with the higher priority stands (RFC 8445 §6.1.2.4).
+    pub(super) fn add_local(&mut self, endpoint: Endpoint, base: CandidateId) {
+        match self.rows.iter_mut().find(|row| row.base == base) {
+            Some(row) if row.endpoint.priority < endpoint.priority => {
+                row.endpoint.priority = endpoint.priority;
+            }
+            Some(_) => {}
+            None => self.rows.push(Row { endpoint, base, formed: SmallVec::new(), cursor: 0 }),
+        }
+    }
+
+    /// Adds a signalled remote candidate.
+    pub(super) fn add_remote(&mut self, endpoint: Endpoint) {
+        let column = self.columns.len();
+        let at = self.by_priority.partition_point(|&other| {
+            self.columns.get(other).is_some_and(|other| other.priority >= endpoint.priority)
+        });
+        self.columns.push(endpoint);
+        self.by_priority.insert(at, column);
+        for row in &mut self.rows {
+            row.cursor = row.cursor.min(at);
+        }
+    }
+
+    /// Notes that a pair exists which the pool did not form: a triggered check made it.
+    pub(super) fn mark_formed(&mut self, local: CandidateId, remote: CandidateId) {
+        let Some(column) = self.columns.iter().position(|endpoint| endpoint.id == remote) else {
+            return;
+        };
+        if let Some(row) = self.rows.iter_mut().find(|row| row.endpoint.id == local) {
+            set_bit(&mut row.formed, column);
+        }
+    }
+
+    /// Takes back that a pair was formed, since it made room before it was checked.
+    pub(super) fn mark_unformed(&mut self, local: CandidateId, remote: CandidateId) {
+        let Some(column) = self.columns.iter().position(|endpoint| endpoint.id == remote) else {
+            return;
+        };
+        let at = self.by_priority.iter().position(|&other| other == column).unwrap_or(0);
+        if let Some(row) = self.rows.iter_mut().find(|row| row.endpoint.id == local) {
+            clear_bit(&mut row.formed, column);
+            row.cursor = row.cursor.min(at);
+        }
+    }
+
+    /// Marks a prospect as formed.
+    pub(super) fn take(&mut self, prospect: &Prospect) {
+        if let Some(row) = self.rows.get_mut(prospect.row) {
+            set_bit(&mut row.formed, prospect.column);
+        }
+    }
+
+    /// The best pair that was never formed. A pair's priority grows with each of its candidates'
+    /// (RFC 8445 §6.1.2.3), so the best of a row is its first free column.
+    pub(super) fn best(&mut self, role: Role) -> Option<Prospect> {
+        if self.closed {
+            return None;
+        }
+        let mut best: Option<Prospect> = None;
+        for (index, row) in self.rows.iter_mut().enumerate() {
+            let Some((column, remote)) = advance(row, &self.columns, &self.by_priority) else {
+                continue;
+            };
+            let priority = priority_in(role, row.endpoint.priority, remote.priority);
+            if best.is_none_or(|best| priority > best.priority) {
+                best =
+                    Some(Prospect { local: row.endpoint, remote, priority, row: index, column });
+            }
+        }
+        best
+    }
+
+    /// Whether [`best`](Self::best) would find one.
+    pub(super) fn has_prospect(&self) -> bool {
+        !self.closed
+            && self.rows.iter().any(|row| {
+                self.by_priority.iter().skip(row.cursor).any(|&column| {
+                    self.columns.get(column).is_some_and(|remote| {
+                        row.endpoint.reach.pairs_with(remote.reach) && !bit(&row.formed, column)
+                    })
+                })
+            })
+    }
+}
+
+/// Moves a row's cursor to its best free column.
+fn advance(row: &mut Row, columns: &[Endpoint], order: &[usize]) -> Option<(usize, Endpoint)> {
+    loop {
+        let &column = order.get(row.cursor)?;
+        let remote = *columns.get(column)?;
+        if row.endpoint.reach.pairs_with(remote.reach) && !bit(&row.formed, column) {
+            return Some((column, remote));
+        }
+        row.cursor = row.cursor.saturating_add(1);
+    }
+}
+
+const fn split(index: usize) -> (usize, u64) {
+    (index >> 6, 1 << (index & 63))
+}
+
+fn bit(bits: &[u64], index: usize) -> bool {
+    let (word, mask) = split(index);
+    bits.get(word).is_some_and(|bits| bits & mask != 0)
+}
+
+fn set_bit(bits: &mut SmallVec<[u64; 1]>, index: usize) {
+    let (word, mask) = split(index);
+    if bits.len() <= word {
+        bits.resize(word.saturating_add(1), 0);
+    }
+    if let Some(bits) = bits.get_mut(word) {
+        *bits |= mask;
+    }
+}
+
+fn clear_bit(bits: &mut SmallVec<[u64; 1]>, index: usize) {
+    let (word, mask) = split(index);
+    if let Some(bits) = bits.get_mut(word) {
+        *bits &= !mask;
+    }
+}

@@ -1,0 +1,247 @@
+//! What an agent is told when it is made: configuration, limits, timing. Validation stands here
+//! and nowhere else.
+
+use core::time::Duration;
+
+use crate::credentials::Credentials;
+
+/// Whether the agent starts as the controlling or the controlled one (RFC 8445 §6.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Nominates the pairs.
+    Controlling,
+    /// Follows the nominations of its peer.
+    Controlled,
+}
+
+impl Role {
+    /// The role of the other side.
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Controlling => Self::Controlled,
+            Self::Controlled => Self::Controlling,
+        }
+    }
+}
+
+/// How candidates reach the peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Signalling {
+    /// One by one as they are found (RFC 8838): a local candidate counts as conveyed, and is
+    /// paired, when its event is polled.
+    #[default]
+    Trickle,
+    /// All at once: local candidates count as conveyed when the description is taken.
+    Complete,
+}
+
+/// Configuration of an agent. `AgentConfig::new(role)` and its fields' defaults suit most.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AgentConfig {
+    /// The role to start in. A conflict with the peer's is repaired (RFC 8445 §7.3.1.1).
+    pub role: Role,
+    /// Trickle or complete signalling.
+    pub signalling: Signalling,
+    /// Components of the first stream, 1 to 256. Zero starts the agent without a stream.
+    pub components: u16,
+    /// Fixed local credentials; generated from the seed when absent.
+    pub credentials: Option<Credentials>,
+    /// Accepts loopback addresses, which RFC 8445 §5.1.1.1 excludes. For tests on one machine.
+    pub loopback: bool,
+    /// Answers unauthenticated requests with 400 or 401 (RFC 8489 §9.1.3), behind a token
+    /// bucket and only when the answer is not larger. Otherwise they are dropped.
+    pub answer_unauthenticated: bool,
+    /// DSCP that transmits carry (RFC 8445 §7.2.3); 0 to 63.
+    pub dscp: u8,
+    /// Intervals and timeouts.
+    pub timing: Timing,
+    /// Bounds of everything that can grow.
+    pub limits: Limits,
+}
+
+impl AgentConfig {
+    /// The defaults for an agent in the given role.
+    #[must_use]
+    pub fn new(role: Role) -> Self {
+        Self {
+            role,
+            signalling: Signalling::Trickle,
+            components: 1,
+            credentials: None,
+            loopback: false,
+            answer_unauthenticated: true,
+            dscp: 0,
+            timing: Timing::default(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Whether an agent can be made of it.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        if self.components > 256 {
+            return Err(ConfigError::Components);
+        }
+        if self.dscp > 63 {
+            return Err(ConfigError::Dscp);
+        }
+        self.timing.validate()?;
+        self.limits.validate()
+    }
+}
+
+/// Intervals and timeouts of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timing {
+    /// Ta: the time from one new transaction to the next, 5 to 500 ms. Proposed to the peer when
+    /// it is not 50 ms; the larger of both sides' values is used (RFC 8445 §14.2).
+    pub ta: Duration,
+    /// RTO: the time to the first retransmission, which doubles from then on. At least 500 ms
+    /// (RFC 8445 §14.3), at most a minute.
+    pub rto: Duration,
+    /// Rc: how often a request is sent in all, 1 to 16 (RFC 8489 §6.2.1).
+    pub transmissions: u8,
+    /// Rm: how many RTO pass between the last transmission and the failure, 1 to 64.
+    pub final_wait: u8,
+    /// How long a controlling agent waits at most for a better pair than the best valid one
+    /// before it nominates; up to a minute.
+    pub nomination_wait: Duration,
+    /// Sends further checks in idle Ta slots while a component has no valid pair, so that one
+    /// lost packet does not cost a whole RTO.
+    pub hedging: bool,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            ta: Duration::from_millis(50),
+            rto: Duration::from_millis(500),
+            transmissions: 7,
+            final_wait: 16,
+            nomination_wait: Duration::from_millis(500),
+            hedging: true,
+        }
+    }
+}
+
+impl Timing {
+    /// The time a silent transaction takes to fail: 39.5 s by default. Also the time for which an
+    /// agent waits patiently before it reports failure (RFC 8863 §4).
+    #[must_use]
+    pub fn transaction_timeout(&self) -> Duration {
+        let doublings = u32::from(self.transmissions.saturating_sub(1)).min(16);
+        let periods = 1u32
+            .checked_shl(doublings)
+            .unwrap_or(u32::MAX)
+            .saturating_sub(1)
+            .saturating_add(u32::from(self.final_wait));
+        self.rto.saturating_mul(periods)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let within = |value: Duration, low: u64, high: u64| {
+            value >= Duration::from_millis(low) && value <= Duration::from_millis(high)
+        };
+        if !within(self.ta, 5, 500) {
+            return Err(ConfigError::Ta);
+        }
+        if !within(self.rto, 500, 60_000) {
+            return Err(ConfigError::Rto);
+        }
+        if self.transmissions == 0 || self.transmissions > 16 {
+            return Err(ConfigError::Transmissions);
+        }
+        if self.final_wait == 0 || self.final_wait > 64 {
+            return Err(ConfigError::FinalWait);
+        }
+        if !within(self.nomination_wait, 0, 60_000) {
+            return Err(ConfigError::NominationWait);
+        }
+        Ok(())
+    }
+}
+
+/// Bounds of everything that a peer, a server or an attacker can make grow.
+///
+/// What a bound refuses is counted in [`Counters`](crate::Counters).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Candidate pairs alive at once in all checklists together (RFC 8445 §6.1.2.5).
+    pub pairs: u16,
+    /// Local candidates, the peer-reflexive ones among them.
+    pub local_candidates: u16,
+    /// Remote candidates that were signalled, in one generation.
+    pub remote_candidates: u16,
+    /// Remote peer-reflexive candidates, in one generation.
+    pub peer_reflexive_candidates: u16,
+    /// Checks that arrived before the remote parameters and are kept for later.
+    pub early_checks: u16,
+    /// Streams.
+    pub streams: u16,
+    /// Answers that wait to be polled; an agent that is drained after every input holds one.
+    pub replies: u16,
+    /// Answers a second to requests that are not authenticated, and the size of that bucket.
+    pub unauthenticated_replies: u16,
+    /// Events that wait to be polled. Beyond it an agent stops to admit what would raise events.
+    pub events: u16,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            pairs: 100,
+            local_candidates: 128,
+            remote_candidates: 128,
+            peer_reflexive_candidates: 32,
+            early_checks: 16,
+            streams: 32,
+            replies: 16,
+            unauthenticated_replies: 10,
+            events: 1024,
+        }
+    }
+}
+
+impl Limits {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let positive =
+            [self.pairs, self.local_candidates, self.remote_candidates, self.replies, self.events];
+        if positive.contains(&0) {
+            return Err(ConfigError::Limits);
+        }
+        Ok(())
+    }
+}
+
+/// Why a configuration makes no agent. Each variant names the field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// `components` is above 256.
+    #[error("components: a stream has at most 256 components")]
+    Components,
+    /// `dscp` is above 63.
+    #[error("dscp: a code point has six bits, 0 to 63")]
+    Dscp,
+    /// `timing.ta` is not within 5 to 500 ms.
+    #[error("timing.ta: must be 5 to 500 ms")]
+    Ta,
+    /// `timing.rto` is not within 500 ms to a minute.
+    #[error("timing.rto: must be 500 ms to 60 s")]
+    Rto,
+    /// `timing.transmissions` is not within 1 to 16.
+    #[error("timing.transmissions: must be 1 to 16")]
+    Transmissions,
+    /// `timing.final_wait` is not within 1 to 64.
+    #[error("timing.final_wait: must be 1 to 64")]
+    FinalWait,
+    /// `timing.nomination_wait` is above a minute.
+    #[error("timing.nomination_wait: must be at most 60 s")]
+    NominationWait,
+    /// A bound in `limits` without which no agent works is zero.
+    #[error("limits: pairs, candidates, replies and events must be at least 1")]
+    Limits,
+}

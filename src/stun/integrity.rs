@@ -1,0 +1,129 @@
+//! Keys of MESSAGE-INTEGRITY (RFC 8489 §14.5) and MESSAGE-INTEGRITY-SHA256 (§14.6).
+//!
+//! A key is the state of HMAC after it has absorbed the password, so that a message costs only
+//! its own bytes. The hash runs over the bytes as they were received, and tags are compared in
+//! constant time. Strings come prepared: OpaqueString (RFC 8265) is applied where they enter.
+
+use core::fmt;
+
+use hmac::{Hmac, Mac};
+use sha1::{Digest, Sha1};
+use sha2::Sha256;
+
+use super::header::HEADER_LEN;
+
+/// The block of SHA-1 and of SHA-256, which is what HMAC stretches a key to (RFC 2104 §2).
+const BLOCK: usize = 64;
+
+/// A key of MESSAGE-INTEGRITY.
+#[derive(Clone)]
+pub(crate) struct IntegrityKey(Hmac<Sha1>);
+
+impl IntegrityKey {
+    /// RFC 8489 §9.1.1
+    pub(crate) fn short_term(password: &[u8]) -> Self {
+        Self(Hmac::new(&block::<Sha1>(password).into()))
+    }
+
+    /// RFC 8489 §9.2.2
+    pub(crate) fn long_term_md5(username: &[u8], realm: &[u8], password: &[u8]) -> Self {
+        Self::short_term(&md5_key(username, realm, password))
+    }
+
+    /// The tag over `covered`, the message up to the integrity attribute.
+    pub(super) fn tag(&self, covered: &[u8]) -> [u8; 20] {
+        absorb(self.0.clone(), covered, 20).finalize().into_bytes().into()
+    }
+
+    pub(super) fn verify(&self, covered: &[u8], tag: &[u8]) -> bool {
+        absorb(self.0.clone(), covered, tag.len()).verify_slice(tag).is_ok()
+    }
+}
+
+/// A key of MESSAGE-INTEGRITY-SHA256.
+#[derive(Clone)]
+pub(crate) struct IntegrityKeySha256(Hmac<Sha256>);
+
+impl IntegrityKeySha256 {
+    /// RFC 8489 §9.1.1
+    pub(crate) fn short_term(password: &[u8]) -> Self {
+        Self(Hmac::new(&block::<Sha256>(password).into()))
+    }
+
+    /// RFC 8489 §18.5.1.1: with PASSWORD-ALGORITHM MD5, or none.
+    pub(crate) fn long_term_md5(username: &[u8], realm: &[u8], password: &[u8]) -> Self {
+        Self::short_term(&md5_key(username, realm, password))
+    }
+
+    /// RFC 8489 §18.5.1.2: with PASSWORD-ALGORITHM SHA-256.
+    pub(crate) fn long_term_sha256(username: &[u8], realm: &[u8], password: &[u8]) -> Self {
+        let key = [username, b":", realm, b":", password]
+            .into_iter()
+            .fold(Sha256::new(), Digest::chain_update)
+            .finalize();
+        Self::short_term(&key)
+    }
+
+    /// The tag over `covered`, the message up to the integrity attribute.
+    pub(super) fn tag(&self, covered: &[u8]) -> [u8; 32] {
+        absorb(self.0.clone(), covered, 32).finalize().into_bytes().into()
+    }
+
+    /// A shorter tag is the beginning of the whole one; which sizes may be is for the caller.
+    pub(super) fn verify(&self, covered: &[u8], tag: &[u8]) -> bool {
+        absorb(self.0.clone(), covered, tag.len()).verify_truncated_left(tag).is_ok()
+    }
+}
+
+/// RFC 8489 §14.4: what stands for the username where it must not be seen.
+pub(crate) fn userhash(username: &[u8], realm: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(username).chain_update(b":").chain_update(realm).finalize().into()
+}
+
+/// RFC 8489 §18.5.1.1
+pub(super) fn md5_key(username: &[u8], realm: &[u8], password: &[u8]) -> [u8; 16] {
+    let mut md5 = md5::Context::new();
+    for part in [username, b":", realm, b":", password] {
+        md5.consume(part);
+    }
+    md5.compute().0
+}
+
+/// RFC 2104 §2: the key as one block, which cannot have a wrong length.
+fn block<D: Digest>(key: &[u8]) -> [u8; BLOCK] {
+    let digest;
+    let key = if key.len() > BLOCK {
+        digest = D::digest(key);
+        digest.as_slice()
+    } else {
+        key
+    };
+    let mut block = [0; BLOCK];
+    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    block
+}
+
+/// RFC 8489 §14.5, §14.6: hashes the message up to the integrity attribute as if it ended with
+/// that attribute, whatever follows. The length is the only field that this changes.
+fn absorb<M: Mac>(mut mac: M, covered: &[u8], tag_len: usize) -> M {
+    let attributes = covered.len().saturating_sub(HEADER_LEN);
+    let length = attributes.saturating_add(4).saturating_add(tag_len);
+    if let Some((&[t0, t1, _, _], rest)) = covered.split_first_chunk() {
+        let [l0, l1] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
+        mac.update(&[t0, t1, l0, l1]);
+        mac.update(rest);
+    }
+    mac
+}
+
+impl fmt::Debug for IntegrityKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IntegrityKey(..)")
+    }
+}
+
+impl fmt::Debug for IntegrityKeySha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IntegrityKeySha256(..)")
+    }
+}

@@ -1,0 +1,30 @@
+//! STUN: the messages of ICE, STUN servers and TURN servers, and how one request is repeated
+//! (RFC 8489; attributes also of RFC 8445, RFC 8656 and of browsers).
+//!
+//! A received message goes through [`scan`] before anything else looks at it. The scan reads the
+//! bytes once, allocates nothing, and shows only what the integrity attribute covers. From there
+//! two ways lead on. Connectivity checks are the hot path: [`CheckRequest`] reads them from the
+//! scan and [`Writer`] writes them into the caller's buffer. Error responses and control messages
+//! go through typed attributes in [`message`], which is where `stun_codec` is used.
+//!
+//! Nothing here knows about agents, pairs, addresses of this machine or servers, and nothing
+//! decides what a message means.
+
+pub(crate) mod attribute;
+mod binding;
+mod header;
+mod integrity;
+pub(crate) mod message;
+pub(crate) mod method;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod transaction;
+mod write;
+
+pub(crate) use binding::{CheckRequest, MalformedAttribute, mapped_address, xor_mapped_address};
+pub(crate) use header::{Class, TransactionId, is_stun};
+pub(crate) use integrity::{IntegrityKey, IntegrityKeySha256, userhash};
+pub(crate) use scan::{Attributes, Fingerprint, Scan, ScanError, scan};
+pub(crate) use transaction::{Due, Schedule};
+pub(crate) use write::Writer;

@@ -1,0 +1,448 @@
+#!/usr/bin/env python3
+"""Cross-wires two ICE peer processes and checks that they connect and talk.
+
+A peer is any program that speaks the line protocol of `examples/peer.rs` on its
+standard input and output. Signalling lines of one side are piped to the other;
+everything else is watched here. A case is a row of the table below.
+"""
+
+import argparse
+import ipaddress
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BUILT = HERE.parent.parent / "target" / "interop"
+
+# ---------------------------------------------------------------- the table
+
+LOOPBACK = ("--bind", "127.0.0.1")
+
+ROLES = {"controlling": "controlled", "controlled": "controlling"}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One peer of a case: which program, in which role, with which flags."""
+
+    peer: str
+    role: str
+    flags: tuple = LOOPBACK
+    path: str = ""
+    """If set, the last word that the side's `selected` line must have."""
+
+    def __str__(self):
+        # What nearly every row has would only make its name longer.
+        usual = self.flags[: len(LOOPBACK)] == LOOPBACK
+        extra = self.flags[len(LOOPBACK) :] if usual else self.flags or ("any address",)
+        return " ".join([self.peer, self.role, *extra])
+
+
+@dataclass(frozen=True)
+class Case:
+    """Two sides that must connect, exchange data both ways and close cleanly."""
+
+    a: Side
+    b: Side
+    restart: str = ""
+    """"a" or "b": after the first exchange this side restarts, and all is checked again."""
+    deadline: float = 20.0
+    """Seconds within which both must be connected over one pair."""
+    note: str = ""
+    """Goes into the name, where sides and flags do not tell rows apart."""
+
+    @property
+    def name(self):
+        restart = f", {self.restart} restarts" if self.restart else ""
+        note = f", {self.note}" if self.note else ""
+        return f"{self.a} x {self.b}{restart}{note}"
+
+
+def both_roles(first, second):
+    """The rows that every pair of peers has; one row if they are the same program."""
+    rows = [
+        Case(Side(first, role), Side(second, other)) for role, other in ROLES.items()
+    ]
+    return rows[:1] if first == second else rows
+
+
+CASES = [
+    *both_roles("frazil", "pion"),
+    *both_roles("frazil", "aioice"),
+    *both_roles("frazil", "frazil"),
+]
+
+# ------------------------------------------------------------- what is checked
+
+SIGNALLING = {"parameters", "credentials", "candidate", "end-of-candidates"}
+CONNECTED = {"connected", "completed"}
+
+START_DEADLINE = 10.0
+"""Seconds until a process must have printed its credentials."""
+DATA_DEADLINE = 5.0
+"""Seconds until every datagram of an exchange must have arrived."""
+EXIT_DEADLINE = 10.0
+"""Seconds until a process must have ended after `close`."""
+
+PAYLOADS = ["first", "second with spaces", "drittes: grüße, 氷", "x" * 1100, "last"]
+"""What each side sends in an exchange; the longest stays below any usual MTU."""
+
+
+class Failure(Exception):
+    """A case did not do what it should; the text says what."""
+
+
+def run_case(case, commands):
+    """Returns the seconds that the case took to connect."""
+    session = Session(case, commands)
+    try:
+        session.start()
+        seconds = session.connect()
+        session.exchange("1")
+        if case.restart:
+            session.restart(case.restart)
+            session.connect()
+            session.exchange("2")
+        session.close()
+        return seconds
+    except Failure as failure:
+        raise Failure(f"{failure}\n{session.transcript()}") from None
+    finally:
+        session.kill()
+
+
+class Session:
+    """Two running peers, wired to each other."""
+
+    def __init__(self, case, commands):
+        self.case = case
+        # Guards and announces everything that the readers learn of either peer.
+        self.news = threading.Condition()
+        self.began = time.monotonic()
+        self.a = Peer("a", case.a, commands, self)
+        self.b = Peer("b", case.b, commands, self)
+
+    @property
+    def peers(self):
+        return (self.a, self.b)
+
+    def other(self, peer):
+        return self.b if peer is self.a else self.a
+
+    def start(self):
+        # Both must run before either is read: a line is piped as soon as it comes.
+        for peer in self.peers:
+            peer.spawn()
+        for peer in self.peers:
+            peer.read(self.other(peer))
+        self.wait("credentials of both sides", START_DEADLINE,
+                  lambda: self.a.generation and self.b.generation)
+
+    def connect(self):
+        """Waits until both sides are connected over the same pair."""
+        begin = time.monotonic()
+        self.wait("both sides connected over one pair", self.case.deadline, self.is_connected)
+        for peer in self.peers:
+            if peer.side.path and peer.selected.path != peer.side.path:
+                raise Failure(
+                    f"{peer.tag} selected {peer.selected.path}, expected {peer.side.path}"
+                )
+        return time.monotonic() - begin
+
+    def is_connected(self):
+        return (
+            all(peer.state in CONNECTED and peer.selected for peer in self.peers)
+            and self.a.selected.mirrors(self.b.selected)
+        )
+
+    def exchange(self, label):
+        """Sends every payload each way and waits for all of them, each exactly once."""
+        expected = {}
+        with self.news:
+            for peer in self.peers:
+                peer.received.clear()
+        for peer in self.peers:
+            texts = [f"{label}{peer.tag}{i} {text}" for i, text in enumerate(PAYLOADS)]
+            expected[self.other(peer)] = Counter(texts)
+            for text in texts:
+                peer.write(f"send {text}")
+        self.wait(
+            "all data both ways", DATA_DEADLINE,
+            lambda: all(peer.received.total() >= expected[peer].total() for peer in self.peers),
+        )
+        for peer in self.peers:
+            if peer.received != expected[peer]:
+                raise Failure(f"{peer.tag} received other data than was sent")
+
+    def restart(self, tag):
+        """Restarts one side and waits until both have new credentials."""
+        with self.news:
+            before = {peer: peer.generation for peer in self.peers}
+        peer = self.a if tag == "a" else self.b
+        peer.write("restart")
+        self.wait(
+            "new credentials of both sides", START_DEADLINE,
+            lambda: all(peer.generation > before[peer] for peer in self.peers),
+        )
+
+    def close(self):
+        with self.news:
+            for peer in self.peers:
+                peer.closing = True
+        for peer in self.peers:
+            peer.write("close")
+        for peer in self.peers:
+            peer.finish()
+        for peer in self.peers:
+            if peer.process.returncode != 0:
+                raise Failure(f"{peer.tag} ended with exit code {peer.process.returncode}")
+            if peer.trouble:
+                raise Failure(f"{peer.tag} {peer.trouble}")
+
+    def wait(self, what, seconds, condition):
+        """Waits for news to make `condition` true; a peer that gave up ends it early."""
+        deadline = time.monotonic() + seconds
+        with self.news:
+            while not condition():
+                for peer in self.peers:
+                    if peer.trouble:
+                        raise Failure(f"waiting for {what}: {peer.tag} {peer.trouble}")
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise Failure(f"waiting for {what}: not within {seconds:g} s")
+                self.news.wait(left)
+
+    def transcript(self):
+        with self.news:
+            return "\n".join(peer.transcript() for peer in self.peers)
+
+    def kill(self):
+        for peer in self.peers:
+            peer.kill()
+
+
+class Peer:
+    """One process and what it has said so far."""
+
+    def __init__(self, tag, side, commands, session):
+        self.tag = tag
+        self.side = side
+        self.session = session
+        self.command = [*commands[side.peer], "--role", side.role, *side.flags]
+        self.process = None
+        self.readers = []
+        self.writing = threading.Lock()
+        self.log = []
+        self.closing = False
+        # What the lines have told.
+        self.generation = 0
+        self.state = ""
+        self.selected = None
+        self.received = Counter()
+        self.trouble = ""
+
+    def spawn(self):
+        try:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
+            )
+        except OSError as error:
+            raise Failure(f"{self.tag} cannot be started: {error}") from None
+
+    def read(self, other):
+        for target, arguments in (
+            (self.read_output, (other,)), (self.read_errors, ()),
+        ):
+            reader = threading.Thread(target=target, args=arguments, daemon=True)
+            reader.start()
+            self.readers.append(reader)
+
+    def read_output(self, other):
+        for line in self.process.stdout:
+            line = line.rstrip("\n")
+            with self.session.news:
+                self.note("<", line)
+                self.learn(line)
+                self.session.news.notify_all()
+            if line.split(" ", 1)[0] in SIGNALLING:
+                other.write(line)
+        code = self.process.wait()
+        with self.session.news:
+            self.note("=", f"exit code {code}")
+            if not self.closing:
+                self.trouble = f"ended early with exit code {code}"
+            self.session.news.notify_all()
+
+    def read_errors(self):
+        for line in self.process.stderr:
+            with self.session.news:
+                self.note("!", line.rstrip("\n"))
+
+    def learn(self, line):
+        word, _, rest = line.partition(" ")
+        if word == "credentials":
+            self.generation += 1
+            # What the last generation selected says nothing of this one.
+            self.state, self.selected = "", None
+        elif word == "state":
+            self.state = rest
+            if rest == "failed" or (rest == "closed" and not self.closing):
+                self.trouble = f"went to state {rest}"
+        elif word == "selected":
+            try:
+                self.selected = Selected.parse(rest)
+            except ValueError as error:
+                self.trouble = f"printed a selected line that is no such line: {error}"
+        elif word == "recv":
+            self.received[rest] += 1
+        elif word == "error":
+            self.trouble = self.trouble or f"complained: {rest}"
+
+    def write(self, line):
+        """A line that cannot be written is lost; the end of the process is reported elsewhere."""
+        with self.session.news:
+            self.note(">", line)
+        try:
+            with self.writing:
+                self.process.stdin.write(line + "\n")
+                self.process.stdin.flush()
+        except (OSError, ValueError):
+            pass
+
+    def finish(self):
+        try:
+            self.process.wait(EXIT_DEADLINE)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"{self.tag} still runs {EXIT_DEADLINE:g} s after close") from None
+        for reader in self.readers:
+            reader.join(EXIT_DEADLINE)
+
+    def kill(self):
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for reader in self.readers:
+            reader.join(EXIT_DEADLINE)
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            try:
+                stream.close()
+            except OSError:
+                # Unflushed input of a process that is gone.
+                pass
+
+    def note(self, mark, line):
+        self.log.append(f"  {time.monotonic() - self.session.began:8.3f} {mark} {line}")
+
+    def transcript(self):
+        head = f"--- {self.tag}: {' '.join(self.command)}   (> taken, < printed, ! standard error)"
+        return "\n".join([head, *self.log])
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The selected pair as one side sees it."""
+
+    local: tuple
+    remote: tuple
+    path: str
+
+    @classmethod
+    def parse(cls, text):
+        words = text.split()
+        if len(words) != 5:
+            raise ValueError(text)
+        return cls(endpoint(words[0]), endpoint(words[1]), words[4])
+
+    def mirrors(self, other):
+        return self.local == other.remote and self.remote == other.local
+
+
+def endpoint(text):
+    """An `ip:port` or `[ip]:port` in comparable form."""
+    host, _, port = text.rpartition(":")
+    return ipaddress.ip_address(host.strip("[]")), int(port)
+
+
+# ---------------------------------------------------------------- command line
+
+
+def main():
+    options = parse_flags()
+    commands = {
+        "frazil": [options.frazil],
+        "pion": [options.pion],
+        "aioice": list(options.aioice),
+    }
+    cases = [case for pair in options.pairs for case in both_roles(*pair)] or CASES
+    cases = [case for case in cases if options.only in case.name]
+    if not cases:
+        print("no case has that name", file=sys.stderr)
+    passed = failed = 0
+    for round_number in range(1, options.repeat + 1):
+        for case in cases:
+            name = f"{case.name} #{round_number}" if options.repeat > 1 else case.name
+            try:
+                require(case, commands)
+                seconds = run_case(case, commands)
+            except Failure as failure:
+                failed += 1
+                print(f"FAIL {name}: {failure}", flush=True)
+            else:
+                passed += 1
+                print(f"ok   {name}: connected in {seconds:.3f} s", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 0 if cases and not failed else 1
+
+
+def require(case, commands):
+    """A peer that is not there fails its cases; it never skips them."""
+    for name in dict.fromkeys((case.a.peer, case.b.peer)):
+        for part in commands[name]:
+            if part is None:
+                raise Failure(f"no {name} peer was named")
+            if not os.path.isfile(part):
+                raise Failure(f"the {name} peer is missing: {part}")
+
+
+def parse_flags():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--frazil", metavar="PATH", help="the frazil peer")
+    parser.add_argument("--pion", metavar="PATH", default=str(BUILT / "pion-peer"),
+                        help="the pion peer (default: what install.sh builds)")
+    parser.add_argument("--aioice", nargs=2, metavar=("PYTHON", "SCRIPT"),
+                        default=[str(BUILT / "venv/bin/python"), str(HERE / "aioice_peer.py")],
+                        help="an interpreter that has aioice, and the aioice peer")
+    parser.add_argument("--only", metavar="SUBSTRING", default="",
+                        help="run the cases whose name contains this")
+    parser.add_argument("--repeat", metavar="N", type=count, default=1,
+                        help="run everything N times")
+    parser.add_argument("--pairs", metavar="A:B", type=pair, action="append", default=[],
+                        help="instead of the table, run these two peers in both roles (repeatable)")
+    return parser.parse_args()
+
+
+def count(text):
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def pair(text):
+    names = tuple(text.split(":"))
+    if len(names) != 2 or not set(names) <= {"frazil", "pion", "aioice"}:
+        raise ValueError(text)
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())
