@@ -1,11 +1,70 @@
-//! ICE
+//! ICE (RFC 8445) as a sans-IO state machine.
+//!
+//! [`IceAgent`] takes timestamps, datagrams and calls, and gives back transmits, events and one
+//! next deadline. It opens no socket, reads no clock, draws no randomness but from its seed,
+//! starts no thread.
+//!
+//! # A session
+//!
+//! ```
+//! use frazil::{AgentConfig, Event, IceAgent, LocalAddress, Role, Timestamp};
+//!
+//! let now = Timestamp::ZERO; // on a real machine: Timestamp::from_duration(start.elapsed())
+//! let mut agent = IceAgent::new(AgentConfig::new(Role::Controlling), [7; 32])?;
+//! let stream = agent.streams().next().expect("the configuration starts with one");
+//!
+//! // 1. Tell the agent where the sockets are, and that these are all.
+//! agent.add_local(now, stream, 1, LocalAddress::udp("192.0.2.1:5000".parse()?))?;
+//! agent.gather(now);
+//!
+//! // 2. Signal what it says: its parameters, and its candidates as they are polled.
+//! let parameters = agent.local_parameters();
+//! assert!(parameters.options.contains(&"trickle".to_owned()));
+//! while let Some(event) = agent.poll_event(now) {
+//!     if let Event::LocalCandidate { candidate, .. } = event {
+//!         assert_eq!(candidate.component, 1); // candidate.to_string() is the line for SDP
+//!     }
+//! }
+//!
+//! // 3. Tell it what the peer says: `set_remote`, `add_remote_candidate`,
+//! //    `end_of_remote_candidates`.
+//! // 4. From then on: `handle_datagram` for what arrives, `handle_timeout` at `poll_timeout`,
+//! //    and after each of them `poll_transmit` and `poll_event` until both are empty.
+//! // 5. Once connected: `send` and `Received::Data`.
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The README has a driver of thirty lines, and the examples `connect` and `peer` are whole
+//! programs on real sockets.
+//!
+//! # What may be relied on
+//!
+//! * The same configuration, seed and inputs give the same bytes, events and deadlines.
+//! * A message that is not authenticated changes nothing but counters.
+//! * Everything that a peer can make grow has a bound in [`Limits`]; what was refused is counted in
+//!   [`Counters`].
+//! * No input panics. A datagram that is not for the agent is [`Received::Ignored`] with a reason;
+//!   a call that makes no sense is an error that names what is wrong, and changes nothing.
+//! * [`IceAgent`] is `Clone + Send + Sync`: a clone is a snapshot.
+//!
+//! # What is not there yet
+//!
+//! Lite, consent (RFC 7675), restarts, servers (STUN and TURN), ICE-TCP and mDNS. They are refused
+//! where they would be asked for. Until consent is there, a path that dies after nomination goes
+//! unnoticed.
+#![cfg_attr(feature = "sim", doc = "\n[`sim`] is a network to test on, without any network.")]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
 mod address;
 mod agent;
 mod candidate;
 mod checklist;
 mod config;
 mod credentials;
+//DESC mod description;
 mod id;
+//SIM
 mod stun;
 mod time;
 
@@ -26,3 +85,8 @@ pub use config::{AgentConfig, ConfigError, Limits, Role, Signalling, Timing};
 pub use credentials::{Credentials, CredentialsError};
 pub use id::{CandidateId, ConnectionId, PairId, ServerId, StreamId};
 pub use time::Timestamp;
+
+/// The examples of the README are tests as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -131,9 +131,39 @@ impl Candidates {
         priority::peer_reflexive_priority(local.preference, local.component, local.transport)
     }
 
+    /// Gives a new host candidate its place among those of its component. Where no families or
+    /// costs have to be interleaved that is the last one, and nothing else moves.
+    pub(super) fn place_host(&mut self, id: CandidateId) {
+        let Some(new) = self.locals.get(id) else { return };
+        let (stream, component, transport) = (new.stream, new.component, new.transport);
+        let (ipv6, cost) = (new.addr.is_ipv6(), new.cost);
+        let neighbours = self.locals.iter().filter(|&(other, local)| {
+            other != id
+                && local.stream == stream
+                && local.component == component
+                && local.kind == CandidateKind::Host
+        });
+        let mut interleaved = false;
+        let mut lowest: Option<u16> = None;
+        for (_, local) in neighbours {
+            interleaved |= local.addr.is_ipv6() != ipv6 || local.cost > cost;
+            lowest = Some(lowest.map_or(local.preference, |other| other.min(local.preference)));
+        }
+        if interleaved {
+            self.rank_hosts(stream, component);
+            return;
+        }
+        let preference = lowest.map_or(u16::MAX, |lowest| lowest.saturating_sub(1));
+        let type_preference = priority::type_preference(CandidateKind::Host, transport);
+        if let Some(local) = self.locals.get_mut(id) {
+            local.preference = preference;
+            local.priority = priority::candidate_priority(type_preference, preference, component);
+        }
+    }
+
     /// RFC 8421 §4: ranks the host candidates of a component that nobody has seen yet, behind
     /// those that were conveyed.
-    pub(super) fn rank_hosts(&mut self, stream: StreamId, component: u16) {
+    fn rank_hosts(&mut self, stream: StreamId, component: u16) {
         let of_component = |local: &Local| {
             local.stream == stream
                 && local.component == component

@@ -233,7 +233,7 @@ impl IceAgent {
             conveyed: false,
         };
         let id = self.candidates.locals.insert(candidate).ok_or(AddLocalError::Limit)?;
-        self.candidates.rank_hosts(stream, component);
+        self.candidates.place_host(id);
         if self.trickles() {
             self.notice(Notice::LocalCandidate(id));
         }

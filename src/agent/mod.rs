@@ -320,7 +320,7 @@ impl IceAgent {
             let local = self.candidates.locals.get(id)?;
             Some((local.stream, local.foundation, local.component))
         };
-        let Some((stream, foundation, component)) = key(id) else {
+        let Some((stream, foundation, component)) = key(id).filter(|key| key.2 > 1) else {
             return self.output.notices.pop_front();
         };
         let mut best = (component, 0);

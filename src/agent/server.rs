@@ -22,9 +22,6 @@ use super::counters::Refused;
 use super::io::{Ignored, Received, Transmit};
 use super::output::{ErrorReply, Notice, Reply};
 
-/// The header of a STUN message, the least that an answer has.
-const HEADER_LEN: usize = 20;
-
 /// A check that was answered before the peer's parameters were known (RFC 8445 §7.3).
 #[derive(Clone, Debug, Hash)]
 pub(super) struct EarlyCheck {
@@ -251,13 +248,15 @@ impl IceAgent {
         if !self.config.answer_unauthenticated {
             return;
         }
+        if !self.bucket.take(self.now) {
+            self.counters.refuse(Refused::UnauthenticatedReply);
+            return;
+        }
         let mut answer = Vec::new();
         let id = scan.transaction_id();
         let len = stun::message::encode_error(&mut answer, method::BINDING, id, code, &[], None);
-        if len.len() > arrival.len.max(HEADER_LEN) {
+        if len.len() > arrival.len {
             self.counters.refuse(Refused::LargeReply);
-        } else if !self.bucket.take(self.now) {
-            self.counters.refuse(Refused::UnauthenticatedReply);
         } else {
             let error = Self::error_reply(scan, arrival, code, SmallVec::new(), false);
             self.output.error(error, &mut self.counters);

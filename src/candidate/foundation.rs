@@ -5,7 +5,7 @@
 
 use core::fmt;
 use core::net::IpAddr;
-use core::str::FromStr;
+use core::str::{self, FromStr};
 use std::io::Write as _;
 
 use super::{CandidateKind, Transport};

@@ -52,9 +52,7 @@ pub(crate) const fn local_preference_of(priority: u32) -> u16 {
 pub(crate) fn pair_priority(controlling: u32, controlled: u32) -> u64 {
     let low = u64::from(controlling.min(controlled));
     let high = u64::from(controlling.max(controlled));
-    (low << 32)
-        .saturating_add(high << 1)
-        .saturating_add(u64::from(controlling > controlled))
+    (low << 32).saturating_add(high << 1).saturating_add(u64::from(controlling > controlled))
 }
 
 /// The only other-pref of a TCP candidate that has no rival (RFC 6544 §4.2).

@@ -119,10 +119,8 @@ impl FromStr for Candidate {
             .and_then(|field| decimal(field, 10))
             .filter(|priority| (1..=0x7fff_ffff).contains(priority))
             .ok_or(CandidateParseError::Priority)?;
-        let host = fields
-            .next()
-            .and_then(ConnectionAddress::read)
-            .ok_or(CandidateParseError::Address)?;
+        let host =
+            fields.next().and_then(ConnectionAddress::read).ok_or(CandidateParseError::Address)?;
         let port =
             fields.next().and_then(|field| decimal(field, 5)).ok_or(CandidateParseError::Port)?;
         let kind = fields.kind()?;

@@ -57,11 +57,12 @@ impl Foundations {
         }
     }
 
-    /// Counts a pair out.
-    pub(super) fn leave(&mut self, foundation: PairFoundation) {
+    /// Counts a pair out, which was Waiting or In-Progress if `active`.
+    pub(super) fn leave(&mut self, foundation: PairFoundation, active: bool) {
         if let Ok(at) = self.position(foundation) {
             if let Some(column) = self.columns.get_mut(at) {
                 column.pairs = column.pairs.saturating_sub(1);
+                column.active = column.active.saturating_sub(usize::from(active));
                 if column.pairs == 0 && !column.succeeded {
                     self.columns.remove(at);
                 }

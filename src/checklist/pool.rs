@@ -90,6 +90,7 @@ pub(super) struct Prospect {
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Pool {
     pub(super) component: u16,
+    /// Best first.
     rows: Vec<Row>,
     columns: Vec<Endpoint>,
     /// Indices into `columns`, best first.
@@ -112,13 +113,17 @@ impl Pool {
     /// Adds a local candidate. With a base that is known already it is redundant for pairing, and
     /// the one with the higher priority stands (RFC 8445 §6.1.2.4).
     pub(super) fn add_local(&mut self, endpoint: Endpoint, base: CandidateId) {
-        match self.rows.iter_mut().find(|row| row.base == base) {
-            Some(row) if row.endpoint.priority < endpoint.priority => {
-                row.endpoint.priority = endpoint.priority;
+        let row = match self.rows.iter().position(|row| row.base == base) {
+            Some(at) => {
+                let mut row = self.rows.remove(at);
+                row.endpoint.priority = row.endpoint.priority.max(endpoint.priority);
+                row
             }
-            Some(_) => {}
-            None => self.rows.push(Row { endpoint, base, formed: SmallVec::new(), cursor: 0 }),
-        }
+            None => Row { endpoint, base, formed: SmallVec::new(), cursor: 0 },
+        };
+        let priority = row.endpoint.priority;
+        let at = self.rows.partition_point(|other| other.endpoint.priority >= priority);
+        self.rows.insert(at, row);
     }
 
     /// Adds a signalled remote candidate.
@@ -169,8 +174,13 @@ impl Pool {
         if self.closed {
             return None;
         }
+        let top = self.columns.get(*self.by_priority.first()?)?.priority;
         let mut best: Option<Prospect> = None;
         for (index, row) in self.rows.iter_mut().enumerate() {
+            let bound = priority_in(role, row.endpoint.priority, top);
+            if best.is_some_and(|best| bound <= best.priority) {
+                break;
+            }
             let Some((column, remote)) = advance(row, &self.columns, &self.by_priority) else {
                 continue;
             };

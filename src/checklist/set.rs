@@ -57,7 +57,8 @@ impl ChecklistSet {
         }
     }
 
-    /// Adds a local candidate that has been conveyed to the peer, and forms its pairs.
+    /// Adds a local candidate that has been conveyed to the peer, and forms its pairs if checks
+    /// have started.
     pub(crate) fn add_local(
         &mut self,
         stream: StreamId,
@@ -68,7 +69,7 @@ impl ChecklistSet {
         let Some(list) = self.index(stream) else { return };
         if let Some(pool) = self.pool_mut(list, component) {
             pool.add_local(endpoint, base);
-            self.form(list);
+            self.form_trickled(list);
         }
     }
 
@@ -77,7 +78,7 @@ impl ChecklistSet {
         let Some(list) = self.index(stream) else { return };
         if let Some(pool) = self.pool_mut(list, component) {
             pool.add_remote(endpoint);
-            self.form(list);
+            self.form_trickled(list);
         }
     }
 
@@ -110,14 +111,17 @@ impl ChecklistSet {
                 pool.mark_formed(local, endpoint.id);
             }
         }
-        self.form(list);
+        self.form_trickled(list);
     }
 
-    /// Sets the initial states (RFC 8445 §6.1.2.6): the topmost pair of each foundation is
-    /// Waiting, the others stay Frozen.
+    /// Forms the pairs of all candidates that are known so far, and sets the initial states (RFC
+    /// 8445 §6.1.2.6): the topmost pair of each foundation is Waiting, the others stay Frozen.
     pub(crate) fn start(&mut self) {
         if self.started {
             return;
+        }
+        for list in 0..self.lists.len() {
+            self.form(list);
         }
         self.started = true;
         let mut best: Vec<(PairFoundation, Rank, PairId)> = Vec::new();
@@ -153,8 +157,8 @@ impl ChecklistSet {
                 ranked.priority = pair.priority;
                 self.foundations.enter(pair.foundation, rank(index, pair));
                 if let Some(column) = self.foundations.get_mut(pair.foundation) {
-                    let active = matches!(pair.state, PairState::Waiting | PairState::InProgress);
-                    column.active = column.active.saturating_add(usize::from(active));
+                    let active = usize::from(is_active(pair.state));
+                    column.active = column.active.saturating_add(active);
                     column.succeeded |= pair.state == PairState::Succeeded;
                 }
             }
@@ -347,7 +351,7 @@ impl ChecklistSet {
         if let Some(list) = self.lists.get_mut(list) {
             list.pools.retain(|pool| pool.component <= highest);
         }
-        self.form(list);
+        self.form_trickled(list);
     }
 
     /// Takes a pair out of the triggered-check queue.
@@ -394,25 +398,25 @@ impl ChecklistSet {
         if let Some(pool) = self.pool_mut(list, component) {
             pool.closed = true;
         }
-        let others: Vec<(PairId, bool)> = self
-            .listed(list)
-            .filter(|(id, pair)| pair.component == component && !keep(*id, pair))
-            .map(|(id, pair)| (id, pair.valid.is_some() || pair.heard))
-            .collect();
-        for (id, useful) in others {
-            if useful {
-                self.detach(id);
-                self.unqueue(id);
-                if let Some(pair) = self.pairs.get_mut(id) {
-                    pair.listed = false;
-                    if pair.state != PairState::Succeeded {
-                        pair.state = PairState::Failed;
-                    }
-                }
-            } else {
-                self.discard(id);
+        let leaves =
+            |id: PairId, pair: &CandidatePair| pair.component == component && !keep(id, pair);
+        let Self { pairs, lists, foundations, .. } = self;
+        let Some(list) = lists.get_mut(list) else { return };
+        list.order.retain(|ranked| {
+            let Some(pair) = pairs.get_mut(ranked.pair) else { return false };
+            if !leaves(ranked.pair, pair) {
+                return true;
             }
-        }
+            foundations.leave(pair.foundation, is_active(pair.state));
+            pair.listed = false;
+            if pair.state != PairState::Succeeded {
+                pair.state = PairState::Failed;
+            }
+            false
+        });
+        let listed = |id: PairId| pairs.get(id).is_some_and(|pair| pair.listed);
+        list.triggered.retain(|&id| listed(id));
+        pairs.retain(|_, pair| pair.listed || pair.valid.is_some() || pair.heard);
     }
 
     /// Removes a pair altogether.
@@ -513,6 +517,14 @@ impl ChecklistSet {
             if self.foundations.get(foundation).is_some_and(|column| column.active == 0) {
                 self.set_state(id, PairState::Waiting);
             }
+        }
+    }
+
+    /// RFC 8838 §10, §11: what comes after the start is paired at once; what came before it is
+    /// paired in one go, best first, so that no pair is formed only to be displaced.
+    fn form_trickled(&mut self, list: usize) {
+        if self.started {
+            self.form(list);
         }
     }
 
@@ -640,8 +652,7 @@ impl ChecklistSet {
         let Some(index) = self.index(pair.stream) else { return false };
         let topmost = self.foundations.enter(pair.foundation, rank(index, pair));
         if let Some(column) = self.foundations.get_mut(pair.foundation) {
-            let active = matches!(pair.state, PairState::Waiting | PairState::InProgress);
-            column.active = column.active.saturating_add(usize::from(active));
+            column.active = column.active.saturating_add(usize::from(is_active(pair.state)));
             column.succeeded |= pair.state == PairState::Succeeded;
         }
         let ranked = Ranked { priority: pair.priority, component: pair.component, pair: id };
@@ -655,11 +666,7 @@ impl ChecklistSet {
     fn detach(&mut self, id: PairId) {
         let Some(pair) = self.pairs.get(id).filter(|pair| pair.listed) else { return };
         let Some(index) = self.index(pair.stream) else { return };
-        if let Some(column) = self.foundations.get_mut(pair.foundation) {
-            let active = matches!(pair.state, PairState::Waiting | PairState::InProgress);
-            column.active = column.active.saturating_sub(usize::from(active));
-        }
-        self.foundations.leave(pair.foundation);
+        self.foundations.leave(pair.foundation, is_active(pair.state));
         if let Some(list) = self.lists.get_mut(index) {
             list.order.retain(|other| other.pair != id);
         }
@@ -671,11 +678,11 @@ impl ChecklistSet {
         if !pair.listed {
             return;
         }
-        let active =
-            |state| usize::from(matches!(state, PairState::Waiting | PairState::InProgress));
         if let Some(column) = self.foundations.get_mut(pair.foundation) {
-            column.active =
-                column.active.saturating_sub(active(was)).saturating_add(active(state));
+            column.active = column
+                .active
+                .saturating_sub(usize::from(is_active(was)))
+                .saturating_add(usize::from(is_active(state)));
             column.succeeded |= state == PairState::Succeeded;
         }
     }
@@ -683,6 +690,11 @@ impl ChecklistSet {
     fn pool_mut(&mut self, list: usize, component: u16) -> Option<&mut super::pool::Pool> {
         self.lists.get_mut(list)?.pool_mut(component)
     }
+}
+
+/// Whether a pair keeps others of its foundation frozen (RFC 8445 §6.1.4.2, step 2).
+const fn is_active(state: PairState) -> bool {
+    matches!(state, PairState::Waiting | PairState::InProgress)
 }
 
 const fn rank(list: usize, pair: &CandidatePair) -> Rank {

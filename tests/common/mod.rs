@@ -211,14 +211,7 @@ impl Bench {
     pub fn with(config: AgentConfig) -> Self {
         let agent = IceAgent::new(config, [7; 32]).unwrap();
         let stream = agent.streams().next().unwrap();
-        Self {
-            agent,
-            now: Timestamp::ZERO,
-            stream,
-            sent: Vec::new(),
-            events: Vec::new(),
-            ids: 0,
-        }
+        Self { agent, now: Timestamp::ZERO, stream, sent: Vec::new(), events: Vec::new(), ids: 0 }
     }
 
     /// A bench with these local and remote addresses, component 1, all candidates known on both

@@ -1,0 +1,181 @@
+//! Two agents and a wire with a fixed delay, as little as can be: for counting allocations and
+//! instructions, where the simulator's own would be in the way.
+#![allow(dead_code, unreachable_pub, reason = "every binary uses a part of it")]
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use frazil::{
+    AgentConfig, ConnectionState, Event, IceAgent, LocalAddress, Received, Role, Route, StreamId,
+    Timestamp, Transport,
+};
+
+/// A datagram on its way.
+struct Flight {
+    at: Timestamp,
+    to: usize,
+    from_addr: SocketAddr,
+    to_addr: SocketAddr,
+    bytes: Vec<u8>,
+}
+
+/// Two agents and what is between them.
+pub struct Wire {
+    pub agents: [IceAgent; 2],
+    pub stream: StreamId,
+    pub now: Timestamp,
+    /// Both sides have a valid pair since.
+    pub connected: [Option<Timestamp>; 2],
+    /// The newest selection of each side.
+    pub selected: [Option<Timestamp>; 2],
+    /// Datagrams sent by each side.
+    pub sent: [usize; 2],
+    delay: Duration,
+    /// Only datagrams between these two addresses arrive.
+    only: Option<[SocketAddr; 2]>,
+    flights: VecDeque<Flight>,
+    buf: Vec<u8>,
+}
+
+/// The address of the `index`-th candidate of a side.
+pub fn address(side: usize, index: usize) -> SocketAddr {
+    format!("10.{side}.{}.{}:5000", index / 200, index % 200 + 1).parse().unwrap()
+}
+
+impl Wire {
+    /// Both sides know all candidates of the other, and have not begun.
+    pub fn new(hosts: [usize; 2], ta: Duration, delay: Duration, seed: u8) -> Self {
+        let mut config = AgentConfig::new(Role::Controlling);
+        config.timing.ta = ta;
+        let mut other = config.clone();
+        other.role = Role::Controlled;
+        let mut agents = [
+            IceAgent::new(config, [seed; 32]).unwrap(),
+            IceAgent::new(other, [seed.wrapping_add(128); 32]).unwrap(),
+        ];
+        let now = Timestamp::ZERO;
+        let stream = agents[0].streams().next().unwrap();
+        for (side, agent) in agents.iter_mut().enumerate() {
+            for index in 0..hosts[side] {
+                let local = LocalAddress::udp(address(side, index));
+                agent.add_local(now, stream, 1, local).unwrap();
+            }
+            agent.gather(now);
+        }
+        let mut candidates = [Vec::new(), Vec::new()];
+        for (agent, candidates) in agents.iter_mut().zip(&mut candidates) {
+            while let Some(event) = agent.poll_event(now) {
+                if let Event::LocalCandidate { candidate, .. } = event {
+                    candidates.push(candidate);
+                }
+            }
+        }
+        for (agent, theirs) in agents.iter_mut().zip(candidates.iter().rev()) {
+            for candidate in theirs {
+                agent.add_remote_candidate(now, stream, candidate).unwrap();
+            }
+            agent.end_of_remote_candidates(now, None);
+        }
+        Self {
+            agents,
+            stream,
+            now,
+            connected: [None; 2],
+            selected: [None; 2],
+            sent: [0; 2],
+            delay,
+            only: None,
+            flights: VecDeque::new(),
+            buf: Vec::with_capacity(2048),
+        }
+    }
+
+    /// Only the last address of each side reaches the other.
+    pub fn only_last(&mut self, hosts: [usize; 2]) {
+        self.only = Some([address(0, hosts[0] - 1), address(1, hosts[1] - 1)]);
+    }
+
+    /// Exchanges the parameters: checks begin.
+    pub fn start(&mut self) {
+        let parameters = self.agents.each_ref().map(IceAgent::local_parameters);
+        for (agent, theirs) in self.agents.iter_mut().zip(parameters.into_iter().rev()) {
+            agent.set_remote(self.now, theirs).unwrap();
+        }
+        self.drain();
+    }
+
+    /// Runs until both sides have selected a pair and nothing is on its way, or until `limit`.
+    pub fn run(&mut self, limit: Timestamp) {
+        loop {
+            let done = self.selected.iter().all(Option::is_some) && self.flights.is_empty();
+            let arrival = self.flights.front().map(|flight| flight.at);
+            let timeouts = self.agents.iter().filter_map(IceAgent::poll_timeout);
+            let Some(next) = timeouts.chain(arrival).min() else { return };
+            if done || next > limit {
+                return;
+            }
+            self.now = next;
+            while self.flights.front().is_some_and(|flight| flight.at <= next) {
+                let flight = self.flights.pop_front().unwrap();
+                let received = self.agents[flight.to].handle_datagram(
+                    next,
+                    Transport::Udp,
+                    flight.to_addr,
+                    flight.from_addr,
+                    &flight.bytes,
+                );
+                assert!(!matches!(received, Received::Ignored(_)), "{received:?}");
+            }
+            for agent in &mut self.agents {
+                agent.handle_timeout(next);
+            }
+            self.drain();
+        }
+    }
+
+    fn drain(&mut self) {
+        for side in 0..2 {
+            loop {
+                let agent = &mut self.agents[side];
+                if let Some(transmit) = agent.poll_transmit(self.now, &mut self.buf) {
+                    self.sent[side] += 1;
+                    if let Route::Datagram { local, remote, .. } = transmit.route {
+                        let open = self
+                            .only
+                            .is_none_or(|only| only.contains(&local) && only.contains(&remote));
+                        if open {
+                            self.flights.push_back(Flight {
+                                at: self.now + self.delay,
+                                to: 1 - side,
+                                from_addr: local,
+                                to_addr: remote,
+                                bytes: self.buf[transmit.range].to_vec(),
+                            });
+                        }
+                    }
+                    self.buf.clear();
+                } else {
+                    match agent.poll_event(self.now) {
+                        Some(Event::ConnectionState(ConnectionState::Connected)) => {
+                            self.connected[side].get_or_insert(self.now);
+                        }
+                        Some(Event::SelectedPair { .. }) => self.selected[side] = Some(self.now),
+                        Some(_) => {}
+                        None => break,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Two connected agents with so many candidates each.
+    pub fn connected(hosts: usize) -> Self {
+        let delay = Duration::from_millis(10);
+        let mut wire = Self::new([hosts; 2], Duration::from_millis(50), delay, 1);
+        wire.start();
+        wire.run(Timestamp::from_millis(10_000));
+        assert!(wire.selected.iter().all(Option::is_some));
+        wire
+    }
+}
