@@ -2,16 +2,6 @@
 //!
 //! `cargo bench --bench agent`; with `-- --quick` for a first impression.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    reason = "a program for measuring, not part of the crate"
-)]
-
 #[path = "../tests/common/mod.rs"]
 mod common;
 mod floor;

@@ -3,16 +3,7 @@
 //! `work NAME COUNT` runs a piece `COUNT` times. The guard runs it twice with different counts and
 //! takes the difference, so that set-up costs cancel out.
 
-#![expect(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    clippy::cast_possible_truncation,
-    reason = "a program for measuring, not part of the crate"
-)]
+#![expect(clippy::disallowed_methods, reason = "a program reads its arguments")]
 
 #[path = "../tests/common/mod.rs"]
 mod common;

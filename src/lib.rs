@@ -55,6 +55,20 @@
 #![cfg_attr(feature = "sim", doc = "\n[`sim`] is a network to test on, without any network.")]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+// No input may panic, overflow or loop: what could is not written, tests aside.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_wrap
+    )
+)]
 
 mod address;
 mod agent;

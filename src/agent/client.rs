@@ -6,7 +6,7 @@ use crate::candidate::{CandidateKind, Transport};
 use crate::checklist::{Attempts, PairState, ValidPair};
 use crate::config::Role;
 use crate::id::{CandidateId, PairId};
-use crate::stun::{self, CheckRequest, Class, Schedule, Scan, TransactionId, Writer, method};
+use crate::stun::{self, CheckRequest, Class, Scan, Schedule, TransactionId, Writer, method};
 
 use super::IceAgent;
 use super::candidates::{Candidates, Local};
@@ -238,8 +238,7 @@ impl IceAgent {
         let local_priority = self.candidates.locals.get(seen)?.priority;
         let role = self.role();
         let pair = self.lists.annotate(holder)?;
-        let priority =
-            crate::checklist::priority_in(role, local_priority, pair.remote_priority);
+        let priority = crate::checklist::priority_in(role, local_priority, pair.remote_priority);
         let generated_by = pair.valid.map_or(checked, |valid| valid.generated_by);
         pair.valid = Some(ValidPair { local: seen, generated_by, priority });
         Some(holder)

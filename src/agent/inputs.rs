@@ -8,7 +8,6 @@ use smallvec::SmallVec;
 use crate::address;
 use crate::candidate::foundation::FoundationKey;
 use crate::candidate::{Candidate, CandidateAddress, CandidateKind, CandidateTransport, Transport};
-use crate::config::Signalling;
 use crate::id::{CandidateId, Id as _, StreamId};
 use crate::stun::IntegrityKey;
 use crate::time::Timestamp;
@@ -212,10 +211,10 @@ impl IceAgent {
             self.counters.refuse(Refused::LocalCandidate);
             return Err(AddLocalError::Limit);
         }
-        let foundation = self.candidates.local_foundations.intern(FoundationKey::host(
-            addr.ip(),
-            local.transport,
-        ));
+        let foundation = self
+            .candidates
+            .local_foundations
+            .intern(FoundationKey::host(addr.ip(), local.transport));
         let candidate = Local {
             stream,
             component,
@@ -519,9 +518,5 @@ impl IceAgent {
             stream.components.retain(|component| component.number <= highest);
             self.lists.drop_components(stream.id, highest);
         }
-    }
-
-    pub(super) fn is_complete_signalling(&self) -> bool {
-        self.config.signalling == Signalling::Complete
     }
 }

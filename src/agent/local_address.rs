@@ -16,7 +16,11 @@ pub(super) fn check_host(addr: SocketAddr, loopback: bool) -> Result<(), AddLoca
             Err(AddLocalError::NotUnicast)
         }
         ip if ip.is_loopback() => {
-            if loopback { Ok(()) } else { Err(AddLocalError::Loopback) }
+            if loopback {
+                Ok(())
+            } else {
+                Err(AddLocalError::Loopback)
+            }
         }
         IpAddr::V6(ip) => match ip.segments() {
             // Deprecated: IPv4-compatible and site-local addresses.

@@ -142,8 +142,7 @@ impl IceAgent {
             let component = self.component(pair.stream, pair.component)?;
             Some(component.nominating == Some(id))
         };
-        self.role() == Role::Controlling
-            && self.lists.get(id).and_then(nominating).unwrap_or(false)
+        self.role() == Role::Controlling && self.lists.get(id).and_then(nominating).unwrap_or(false)
     }
 
     /// RFC 8445 §7.2.5.3.4, with the next best valid pair in place of a failed checklist.
@@ -153,9 +152,7 @@ impl IceAgent {
         let holders: Vec<PairId> = self
             .lists
             .pairs()
-            .filter(|(_, pair)| {
-                pair.valid.is_some_and(|valid| valid.generated_by == generated_by)
-            })
+            .filter(|(_, pair)| pair.valid.is_some_and(|valid| valid.generated_by == generated_by))
             .map(|(id, _)| id)
             .collect();
         for id in holders {
@@ -263,9 +260,8 @@ impl IceAgent {
                 if let Some(pair) = self.lists.annotate(id) {
                     pair.nomination = Nomination::None;
                 }
-                self.checks.cancel_where(|check| {
-                    check.pair == id && check.purpose == Purpose::Nominate
-                });
+                self.checks
+                    .cancel_where(|check| check.pair == id && check.purpose == Purpose::Nominate);
             }
         }
     }
@@ -300,11 +296,8 @@ impl IceAgent {
         let undecided = self.lists.listed(index).any(|(_, pair)| {
             matches!(pair.state, PairState::Frozen | PairState::Waiting | PairState::InProgress)
         });
-        let missing = self
-            .streams
-            .iter()
-            .find(|stream| stream.id == list.stream)
-            .is_some_and(|stream| {
+        let missing =
+            self.streams.iter().find(|stream| stream.id == list.stream).is_some_and(|stream| {
                 stream.components.iter().any(|component| component.valid_since.is_none())
             });
         !undecided && !list.has_prospects() && missing
@@ -315,8 +308,8 @@ impl IceAgent {
         let lists = self.lists.lists();
         let all = |state| !lists.is_empty() && lists.iter().all(|list| list.state == state);
         let mut components = self.streams.iter().flat_map(|stream| &stream.components);
-        let valid = !self.streams.is_empty()
-            && components.all(|component| component.valid_since.is_some());
+        let valid =
+            !self.streams.is_empty() && components.all(|component| component.valid_since.is_some());
         let state = if all(ChecklistState::Completed) {
             ConnectionState::Completed
         } else if all(ChecklistState::Failed) {
@@ -348,4 +341,3 @@ struct ValidChoice {
     local: CandidateId,
     generated_by: PairId,
 }
-

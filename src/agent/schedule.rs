@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::checklist::{CandidatePair, ChecklistState, PairState};
+use crate::checklist::{CandidatePair, Checklist, ChecklistState, PairState};
 use crate::id::PairId;
 use crate::time::Timestamp;
 
@@ -99,7 +99,8 @@ impl IceAgent {
     /// list turns over faster than the RTO allows three: at a small Ta the pairs behind would
     /// wait for retransmissions instead of slots.
     fn transmissions_to_retire(&self) -> u16 {
-        let turnover = self.pacer.ta().saturating_mul(u32::try_from(self.lists.limit()).unwrap_or(u32::MAX));
+        let turnover =
+            self.pacer.ta().saturating_mul(u32::try_from(self.lists.limit()).unwrap_or(u32::MAX));
         let rto = self.config.timing.rto;
         if turnover <= rto {
             1
@@ -126,9 +127,9 @@ impl IceAgent {
     /// The pairs that may be hedged, and when: In-Progress ones of components without a valid
     /// pair.
     fn hedgeable(&self) -> impl Iterator<Item = (PairId, &CandidatePair, Timestamp)> {
-        let wait = self
-            .round_trip
-            .map_or(HEDGE_AFTER, |rtt| HEDGE_AFTER.max(rtt.saturating_add(rtt.checked_div(2).unwrap_or_default())));
+        let wait = self.round_trip.map_or(HEDGE_AFTER, |rtt| {
+            HEDGE_AFTER.max(rtt.saturating_add(rtt.checked_div(2).unwrap_or_default()))
+        });
         let open = self
             .streams
             .iter()
@@ -164,7 +165,8 @@ impl IceAgent {
     }
 
     fn has_check(&self) -> bool {
-        self.remote.is_some() && (0..self.lists.lists().len()).any(|list| self.lists.has_check(list))
+        self.remote.is_some()
+            && (0..self.lists.lists().len()).any(|list| self.lists.has_check(list))
     }
 
     fn next_deadline(&self) -> Option<(Timestamp, TimeoutReason)> {
@@ -202,10 +204,8 @@ impl IceAgent {
             next = Some(next.map_or(at, |other| other.min(at)));
         };
         for index in (0..self.lists.lists().len()).filter(|&index| running(index)) {
-            let frozen =
-                self.lists.listed(index).any(|(_, pair)| pair.state == PairState::Frozen);
-            let prospects =
-                self.lists.lists().get(index).is_some_and(|list| list.has_prospects());
+            let frozen = self.lists.listed(index).any(|(_, pair)| pair.state == PairState::Frozen);
+            let prospects = self.lists.lists().get(index).is_some_and(Checklist::has_prospects);
             if frozen || prospects {
                 for (_, pair) in self.lists.pairs() {
                     let silent = pair.attempts.first + rto;

@@ -373,9 +373,9 @@ impl IceAgent {
             .flat_map(|stream| &stream.components)
             .filter(|component| component.selected.is_some())
             .filter_map(|component| component.path.as_ref());
-        paths.into_iter().any(|path| {
-            path.local == arrival.local && path.remote_addr == arrival.from
-        })
+        paths
+            .into_iter()
+            .any(|path| path.local == arrival.local && path.remote_addr == arrival.from)
     }
 
     /// The candidate behind the source of a check; a new peer-reflexive one when there is none

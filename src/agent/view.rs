@@ -108,9 +108,7 @@ impl IceAgent {
             Notice::LocalCandidate(id) => Event::LocalCandidate {
                 id,
                 stream: self.candidates.locals.get(id)?.stream,
-                candidate: self
-                    .candidates
-                    .signalled_form(id, self.local.credentials.ufrag())?,
+                candidate: self.candidates.signalled_form(id, self.local.credentials.ufrag())?,
             },
             Notice::LocalCandidateRemoved(id, stream) => {
                 Event::LocalCandidateRemoved { id, stream }

@@ -126,6 +126,7 @@ impl FoundationKey {
         }
     }
 
+    #[cfg_attr(not(test), expect(dead_code, reason = "servers are not asked yet"))]
     pub(crate) const fn server_reflexive(
         base_ip: IpAddr,
         server_ip: IpAddr,
@@ -141,6 +142,7 @@ impl FoundationKey {
     }
 
     /// The base of a relayed candidate is the candidate itself (RFC 8445 §5.1.1.2).
+    #[cfg_attr(not(test), expect(dead_code, reason = "servers are not asked yet"))]
     pub(crate) const fn relayed(
         relayed_ip: IpAddr,
         server_ip: IpAddr,
@@ -191,7 +193,7 @@ impl<K> Default for Numbers<K> {
 
 impl<K: Ord + Clone> Numbers<K> {
     fn intern(&mut self, key: &K) -> u16 {
-        let next = u16::try_from(self.0.len()).unwrap_or(MAX_NUMBERS).min(MAX_NUMBERS);
+        let next = u16::try_from(self.0.len()).unwrap_or(MAX_NUMBERS);
         match self.0.binary_search_by(|(other, _)| other.cmp(key)) {
             Ok(at) => self.0.get(at).map_or(next, |(_, number)| *number),
             Err(at) => {

@@ -41,6 +41,7 @@ pub(crate) fn peer_reflexive_priority(
 }
 
 /// The local preference within a priority of the recommended formula.
+#[cfg_attr(not(test), expect(dead_code, reason = "the tests take priorities apart by it"))]
 pub(crate) const fn local_preference_of(priority: u32) -> u16 {
     let [_, high, low, _] = priority.to_be_bytes();
     u16::from_be_bytes([high, low])
@@ -61,6 +62,7 @@ pub(crate) const TCP_SINGLE_PREFERENCE: u16 = 8191;
 /// RFC 6544 §4.2: `2^13 * direction-pref + other-pref`. A larger `other` counts as 8191.
 ///
 /// Through a NAT a simultaneous open has the best chance; without one it has the worst.
+#[cfg_attr(not(test), expect(dead_code, reason = "TCP candidates are read, not made yet"))]
 pub(crate) fn tcp_local_preference(kind: CandidateKind, direction: TcpType, other: u16) -> u16 {
     let reflexive = matches!(kind, CandidateKind::ServerReflexive | CandidateKind::PeerReflexive);
     let direction_preference: u16 = match (direction, reflexive) {

@@ -64,23 +64,12 @@ impl Checklist {
         self.order.insert(at, ranked);
     }
 
-
     pub(super) fn sort(&mut self) {
         self.order.sort_unstable_by_key(Ranked::key);
     }
 
     pub(super) fn pool_mut(&mut self, component: u16) -> Option<&mut Pool> {
         self.pools.iter_mut().find(|pool| pool.component == component)
-    }
-
-    /// The listed pairs, best first.
-    pub(crate) fn pairs(&self) -> impl Iterator<Item = PairId> {
-        self.order.iter().map(|ranked| ranked.pair)
-    }
-
-    /// The numbers of its components.
-    pub(crate) fn components(&self) -> impl Iterator<Item = u16> {
-        self.pools.iter().map(|pool| pool.component)
     }
 
     /// Whether a pair could still be formed.

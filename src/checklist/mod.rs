@@ -13,7 +13,7 @@ mod set;
 mod tests;
 
 pub(crate) use list::{Checklist, ChecklistState};
-pub(crate) use pair::{Attempts, CandidatePair, Nomination, ValidPair, priority_in};
 pub use pair::PairState;
+pub(crate) use pair::{Attempts, CandidatePair, Nomination, ValidPair, priority_in};
 pub(crate) use pool::{Endpoint, Reach};
 pub(crate) use set::{ChecklistSet, Triggered};

@@ -186,8 +186,7 @@ impl Pool {
             };
             let priority = priority_in(role, row.endpoint.priority, remote.priority);
             if best.is_none_or(|best| priority > best.priority) {
-                best =
-                    Some(Prospect { local: row.endpoint, remote, priority, row: index, column });
+                best = Some(Prospect { local: row.endpoint, remote, priority, row: index, column });
             }
         }
         best

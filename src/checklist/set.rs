@@ -446,10 +446,6 @@ impl ChecklistSet {
         self.limit
     }
 
-    pub(crate) fn is_started(&self) -> bool {
-        self.started
-    }
-
     pub(crate) fn get(&self, id: PairId) -> Option<&CandidatePair> {
         self.pairs.get(id)
     }
@@ -461,10 +457,6 @@ impl ChecklistSet {
 
     pub(crate) fn lists(&self) -> &[Checklist] {
         &self.lists
-    }
-
-    pub(crate) fn list(&self, stream: StreamId) -> Option<&Checklist> {
-        self.lists.get(self.index(stream)?)
     }
 
     /// The listed pairs of a list, best first.
@@ -631,8 +623,7 @@ impl ChecklistSet {
             attempts: Attempts::default(),
         })?;
         let topmost = self.attach(id);
-        let succeeded =
-            self.foundations.get(foundation).is_some_and(|column| column.succeeded);
+        let succeeded = self.foundations.get(foundation).is_some_and(|column| column.succeeded);
         // RFC 8838 §12, rules 1 to 3.
         if self.started && (topmost || succeeded) {
             self.set_state(id, PairState::Waiting);

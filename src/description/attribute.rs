@@ -33,7 +33,6 @@ impl<'a> Attribute<'a> {
         let line = line.trim_ascii();
         let line = line.strip_prefix("a=").unwrap_or(line);
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
-        let value = value.trim_ascii();
         Ok(match name {
             "ice-ufrag" => Self::Ufrag(value),
             "ice-pwd" => Self::Pwd(value),

@@ -19,9 +19,9 @@ pub(crate) const MESSAGE_INTEGRITY_SHA256: u16 = 0x001c;
 pub(crate) const PASSWORD_ALGORITHM: u16 = 0x001d;
 pub(crate) const USERHASH: u16 = 0x001e;
 pub(crate) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
-pub(crate) const PASSWORD_ALGORITHMS: u16 = 0x8002;
-pub(crate) const ALTERNATE_DOMAIN: u16 = 0x8003;
+#[cfg(test)]
 pub(crate) const SOFTWARE: u16 = 0x8022;
+#[cfg(test)]
 pub(crate) const ALTERNATE_SERVER: u16 = 0x8023;
 pub(crate) const FINGERPRINT: u16 = 0x8028;
 
@@ -42,22 +42,11 @@ pub(crate) const EVEN_PORT: u16 = 0x0018;
 pub(crate) const REQUESTED_TRANSPORT: u16 = 0x0019;
 pub(crate) const DONT_FRAGMENT: u16 = 0x001a;
 pub(crate) const RESERVATION_TOKEN: u16 = 0x0022;
-pub(crate) const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
-pub(crate) const ADDRESS_ERROR_CODE: u16 = 0x8001;
-pub(crate) const ICMP: u16 = 0x8004;
 
 // Of libwebrtc, in checks of every browser. NOMINATION is draft-thatcher-ice-renomination-01 §4.
 pub(crate) const NOMINATION: u16 = 0xc001;
+#[cfg(test)]
 pub(crate) const GOOG_NETWORK_INFO: u16 = 0xc057;
-pub(crate) const GOOG_LAST_ICE_CHECK_RECEIVED: u16 = 0xc058;
-pub(crate) const GOOG_MISC_INFO: u16 = 0xc059;
-pub(crate) const GOOG_DELTA: u16 = 0xc05c;
-pub(crate) const GOOG_DELTA_ACK: u16 = 0xc05d;
-pub(crate) const GOOG_DELTA_SYNC_REQ: u16 = 0xc05e;
-pub(crate) const GOOG_MESSAGE_INTEGRITY_32: u16 = 0xc060;
-pub(crate) const DTLS_IN_STUN: u16 = 0xc070;
-pub(crate) const DTLS_IN_STUN_ACK: u16 = 0xc071;
-pub(crate) const RETRANSMIT_COUNT: u16 = 0xff00;
 
 /// RFC 8489 §14: a receiver that does not know the attribute cannot process the message.
 pub(crate) const fn is_comprehension_required(kind: u16) -> bool {

@@ -22,9 +22,15 @@ mod tests;
 mod transaction;
 mod write;
 
-pub(crate) use binding::{CheckRequest, MalformedAttribute, mapped_address, xor_mapped_address};
+pub(crate) use binding::{CheckRequest, xor_mapped_address};
+#[cfg(test)]
+pub(crate) use binding::{MalformedAttribute, mapped_address};
 pub(crate) use header::{Class, TransactionId, is_stun};
-pub(crate) use integrity::{IntegrityKey, IntegrityKeySha256, userhash};
-pub(crate) use scan::{Attributes, Fingerprint, Scan, ScanError, scan};
+#[cfg(test)]
+pub(crate) use integrity::userhash;
+pub(crate) use integrity::{IntegrityKey, IntegrityKeySha256};
+#[cfg(test)]
+pub(crate) use scan::ScanError;
+pub(crate) use scan::{Fingerprint, Scan, scan};
 pub(crate) use transaction::{Due, Schedule};
 pub(crate) use write::Writer;

@@ -42,6 +42,7 @@ impl<'b> Writer<'b> {
         Self { buf, start, id, overflow: false }
     }
 
+    #[cfg_attr(not(test), expect(dead_code, reason = "the tests write any attribute by it"))]
     pub(crate) fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         self.push(kind, &[value])
     }
