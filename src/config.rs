@@ -46,7 +46,8 @@ pub struct AgentConfig {
     pub signalling: Signalling,
     /// Components of the first stream, 1 to 256. Zero starts the agent without a stream.
     pub components: u16,
-    /// Fixed local credentials; generated from the seed when absent.
+    /// Fixed local credentials, with at most 32 characters in the username fragment; generated
+    /// from the seed when absent.
     pub credentials: Option<Credentials>,
     /// Accepts loopback addresses, which RFC 8445 §5.1.1.1 excludes. For tests on one machine.
     pub loopback: bool,
@@ -85,6 +86,9 @@ impl AgentConfig {
         }
         if self.dscp > 63 {
             return Err(ConfigError::Dscp);
+        }
+        if self.credentials.as_ref().is_some_and(|local| local.ufrag().len() > 32) {
+            return Err(ConfigError::Credentials);
         }
         self.timing.validate()?;
         self.limits.validate()
@@ -226,6 +230,9 @@ pub enum ConfigError {
     /// `dscp` is above 63.
     #[error("dscp: a code point has six bits, 0 to 63")]
     Dscp,
+    /// The username fragment in `credentials` is longer than what may be sent (RFC 8839 §5.4).
+    #[error("credentials: a username fragment to be sent has at most 32 characters")]
+    Credentials,
     /// `timing.ta` is not within 5 to 500 ms.
     #[error("timing.ta: must be 5 to 500 ms")]
     Ta,

@@ -76,7 +76,7 @@ mod candidate;
 mod checklist;
 mod config;
 mod credentials;
-//DESC mod description;
+mod description;
 mod id;
 //SIM
 mod stun;
@@ -97,6 +97,9 @@ pub use candidate::{
 pub use checklist::PairState;
 pub use config::{AgentConfig, ConfigError, Limits, Role, Signalling, Timing};
 pub use credentials::{Credentials, CredentialsError};
+pub use description::{
+    AttributeError, IceAttributes, IgnoredLine, IgnoredReason, MediaIceAttributes, RemoteCandidate,
+};
 pub use id::{CandidateId, ConnectionId, PairId, ServerId, StreamId};
 pub use time::Timestamp;
 

@@ -263,10 +263,7 @@ fn a_redundant_local_candidate_is_dropped_regardless_of_its_priority() {
     costly.cost = 900;
     bench.agent.add_local(ms(0), bench.stream, 1, costly).unwrap();
     let cheap = LocalAddress::udp(addr(L));
-    assert_eq!(
-        bench.agent.add_local(ms(0), bench.stream, 1, cheap),
-        Err(AddLocalError::Duplicate)
-    );
+    assert_eq!(bench.agent.add_local(ms(0), bench.stream, 1, cheap), Err(AddLocalError::Duplicate));
     bench.drain();
     bench.start();
     bench.add_remote(R, 1000);
@@ -721,10 +718,7 @@ fn candidates_that_name_another_generation_are_not_used() {
     let current = format!("{} ufrag {PEER_UFRAG}", line("2", 1, 1000, R2));
     let mut bench = started(plain(Role::Controlling), &[L]);
     let stream = bench.stream;
-    assert_eq!(
-        add_remote(&mut bench, stream, &other),
-        Err(AddRemoteError::OtherGeneration)
-    );
+    assert_eq!(add_remote(&mut bench, stream, &other), Err(AddRemoteError::OtherGeneration));
     add_remote(&mut bench, stream, &current).unwrap();
     bench.run_until(ms(400));
     assert_eq!(order(&bench), [R2]);
@@ -806,7 +800,10 @@ fn an_end_of_candidates_without_candidates_drops_no_component() {
 
 /// Two agents on a lossless network of one millisecond; what the first conveys is passed on as it
 /// comes, what the second conveys as well.
-fn connect(mut agents: [IceAgent; 2], mut held: Vec<(usize, StreamId, Candidate)>) -> [IceAgent; 2] {
+fn connect(
+    mut agents: [IceAgent; 2],
+    mut held: Vec<(usize, StreamId, Candidate)>,
+) -> [IceAgent; 2] {
     let parameters = [agents[0].local_parameters(), agents[1].local_parameters()];
     let streams = [agents[0].streams().next().unwrap(), agents[1].streams().next().unwrap()];
     for side in 0..2 {

@@ -421,8 +421,7 @@ impl IceAgent {
         if self.component(stream, candidate.component).is_none() {
             return Err(AddRemoteError::UnknownComponent);
         }
-        let ufrag = candidate.extensions.iter().find(|(name, _)| name == "ufrag");
-        if let (Some((_, ufrag)), Some(remote)) = (ufrag, &self.remote) {
+        if let (Some(ufrag), Some(remote)) = (candidate.extension("ufrag"), &self.remote) {
             if ufrag != remote.parameters.credentials.ufrag() {
                 return Err(AddRemoteError::OtherGeneration);
             }

@@ -1,0 +1,387 @@
+//! Two ICE agents find each other on this machine, over real UDP sockets.
+//!
+//! `cargo run --release --example connect` prints what happens as a timeline: candidates, checks,
+//! changes of state, the selected pairs; then the round trips of some application datagrams. The
+//! exit status is 0 only when data went both ways.
+//!
+//! The candidates go from agent to agent as the text that an application would signal. How an
+//! agent is driven is in `driver/mod.rs`.
+#![expect(clippy::disallowed_methods, reason = "an example owns the clock that the agent lacks")]
+
+mod driver;
+#[path = "connect/pings.rs"]
+mod pings;
+#[path = "connect/side.rs"]
+mod side;
+#[path = "connect/timeline.rs"]
+mod timeline;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::mem;
+use std::process::ExitCode;
+
+use driver::host::{self, Host};
+use driver::{BATCH, DATAGRAM, EventLoop, seed, words};
+use frazil::{
+    Candidate, CandidateAddress, CandidateView, ConnectionState, Event, GatheringState, Received,
+    Role, StreamId, Timestamp,
+};
+use pings::Pings;
+use side::{Side, Who, news_of};
+use timeline::{Names, Place, Timeline};
+
+/// After this it has failed: on one machine all is over in a blink.
+const DEADLINE: Timestamp = Timestamp::from_millis(15_000);
+/// The default limit of an agent.
+const MAX_STREAMS: u16 = 32;
+
+const HELP: &str = "\
+Two ICE agents find each other on this machine, over real UDP sockets.
+
+usage: connect [--seed HEX] [--streams N]
+
+  --seed HEX     up to 64 hexadecimal digits, the seed of everything random
+                 (default: from the operating system)
+  --streams N    data streams, 1 to 32 (default: 1)
+  -h, --help     this text
+
+exit status: 0 when data went both ways on every stream, 1 when not, 2 for wrong arguments
+";
+
+fn main() -> ExitCode {
+    let done = match Options::parse() {
+        Ok(Some(options)) => run(&options),
+        Ok(None) => io::stdout().write_all(HELP.as_bytes()).map(|()| true).map_err(Into::into),
+        Err(error) => {
+            complain(&error);
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            complain(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Nobody may listen; then there is nobody to tell either.
+fn complain(error: &dyn Error) {
+    writeln!(io::stderr(), "connect: {error}").ok();
+}
+
+struct Options {
+    seed: [u8; 32],
+    streams: u16,
+}
+
+impl Options {
+    /// `None` when help is wanted.
+    fn parse() -> Result<Option<Self>, lexopt::Error> {
+        use lexopt::prelude::{Long, Short, ValueExt};
+
+        let mut options = Self { seed: seed::random(), streams: 1 };
+        let mut arguments = lexopt::Parser::from_env();
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Long("seed") => options.seed = seed::parse(&arguments.value()?.string()?)?,
+                Long("streams") => {
+                    options.streams = arguments.value()?.parse_with(parse_streams)?;
+                }
+                Short('h') | Long("help") => return Ok(None),
+                other => return Err(other.unexpected()),
+            }
+        }
+        Ok(Some(options))
+    }
+}
+
+fn parse_streams(text: &str) -> Result<u16, String> {
+    let streams = text.parse().ok().filter(|streams| (1..=MAX_STREAMS).contains(streams));
+    streams.ok_or_else(|| format!("the number of streams is 1 to {MAX_STREAMS}"))
+}
+
+/// Whether data went both ways.
+fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
+    let mut session = Session::new(options)?;
+    session.start()?;
+    let outcome = session.drive()?;
+    session.conclude(outcome)
+}
+
+/// How it ended.
+enum Outcome {
+    Done,
+    Failed(Who),
+    TimedOut,
+}
+
+/// Both agents, and what happens between them.
+struct Session {
+    events: EventLoop,
+    a: Side,
+    b: Side,
+    names: Names,
+    timeline: Timeline,
+    pings: Pings,
+    /// The one buffer that everything is received in.
+    incoming: Vec<u8>,
+}
+
+impl Session {
+    fn new(options: &Options) -> Result<Self, Box<dyn Error>> {
+        let mut events = EventLoop::new()?;
+        let mut timeline = Timeline { several_streams: options.streams > 1 };
+        timeline.head(options)?;
+        let hosts = hosts()?;
+        let mut other_seed = options.seed;
+        other_seed.iter_mut().for_each(|byte| *byte = !*byte);
+        let a = Side::new(Role::Controlling, options.seed, options.streams, &hosts, &mut events)?;
+        let b = Side::new(Role::Controlled, other_seed, options.streams, &hosts, &mut events)?;
+        Ok(Self {
+            events,
+            names: Names::default(),
+            timeline,
+            pings: Pings::new(a.streams.len()),
+            incoming: vec![0; DATAGRAM],
+            a,
+            b,
+        })
+    }
+
+    /// What signalling does first: each side learns the parameters of the other one.
+    fn start(&mut self) -> Result<(), Box<dyn Error>> {
+        let now = self.events.now();
+        for who in [Who::A, Who::B] {
+            let parameters = self.side(who).driver.agent.local_parameters();
+            let role = words::role(self.side(who).driver.agent.role());
+            self.timeline.line(now, who, "role", role)?;
+            for (host, error) in mem::take(&mut self.side(who).unused) {
+                self.timeline.line(now, who, "not used", format_args!("{}: {error}", host.ip))?;
+            }
+            self.side(who.other()).driver.agent.set_remote(now, parameters)?;
+            self.side(who).driver.agent.gather(now);
+        }
+        Ok(())
+    }
+
+    fn drive(&mut self) -> Result<Outcome, Box<dyn Error>> {
+        loop {
+            self.settle()?;
+            if let Some(outcome) = self.outcome() {
+                return Ok(outcome);
+            }
+            let deadline = self.deadline();
+            self.events.wait(Some(deadline))?;
+            for who in [Who::A, Who::B] {
+                self.receive(who)?;
+                let now = self.events.now();
+                self.side(who).driver.expire(now);
+            }
+        }
+    }
+
+    fn outcome(&mut self) -> Option<Outcome> {
+        if self.pings.is_done() {
+            return Some(Outcome::Done);
+        }
+        for who in [Who::A, Who::B] {
+            if self.side(who).driver.agent.state() == ConnectionState::Failed {
+                return Some(Outcome::Failed(who));
+            }
+        }
+        (self.events.now() >= DEADLINE).then_some(Outcome::TimedOut)
+    }
+
+    /// The earliest of all deadlines.
+    fn deadline(&self) -> Timestamp {
+        let agents = [self.a.driver.deadline(), self.b.driver.deadline(), self.pings.deadline()];
+        agents.into_iter().flatten().fold(DEADLINE, Timestamp::min)
+    }
+
+    fn receive(&mut self, who: Who) -> Result<(), Box<dyn Error>> {
+        let side = match who {
+            Who::A => &mut self.a,
+            Who::B => &mut self.b,
+        };
+        side.driver.note_ready(&self.events);
+        for _ in 0..BATCH {
+            let now = self.events.now();
+            // Spelled out, so that the buffer stays free of the borrow of the rest.
+            let side = match who {
+                Who::A => &mut self.a,
+                Who::B => &mut self.b,
+            };
+            let Some(received) = side.driver.receive(now, &mut self.incoming) else { break };
+            if let Received::Data { stream, payload, .. } = received {
+                self.pings.receive(now, who, side, stream, payload)?;
+            }
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// Sends and tells all there is, on both sides: what one says may give the other work.
+    fn settle(&mut self) -> Result<(), Box<dyn Error>> {
+        loop {
+            let mut idle = true;
+            for who in [Who::A, Who::B] {
+                let now = self.events.now();
+                self.tell_pairs(now, who)?;
+                while let Some(event) = self.side(who).driver.poll(now) {
+                    idle = false;
+                    self.on_event(now, who, event)?;
+                    self.tell_pairs(now, who)?;
+                }
+            }
+            if idle {
+                break;
+            }
+        }
+        self.ping()
+    }
+
+    fn on_event(&mut self, now: Timestamp, who: Who, event: Event) -> Result<(), Box<dyn Error>> {
+        match event {
+            Event::LocalCandidate { stream, candidate, .. } => {
+                self.on_candidate(now, who, stream, &candidate)
+            }
+            Event::GatheringState(GatheringState::Complete) => {
+                self.timeline.line(now, who, "gathered", "no more candidates will come")?;
+                self.side(who.other()).driver.agent.end_of_remote_candidates(now, None);
+                Ok(())
+            }
+            Event::ConnectionState(state) => {
+                self.side(who).note_state(now, state);
+                Ok(self.timeline.line(now, who, "state", words::state(state))?)
+            }
+            Event::SelectedPair { stream, local, remote, .. } => {
+                self.on_selected(now, who, stream, &local, &remote)
+            }
+            Event::RoleChanged(role) => {
+                Ok(self.timeline.line(now, who, "role", words::role(role))?)
+            }
+            Event::RemoteCandidateDiscovered { stream, candidate } => {
+                let position = self.side(who).position(stream);
+                let detail = Place::of(candidate.kind, self.names.of(candidate.addr));
+                Ok(self.timeline.on_stream(now, who, position, "discovered", &detail)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Signals a candidate: this is all that an application's own channel has to carry.
+    fn on_candidate(
+        &mut self,
+        now: Timestamp,
+        who: Who,
+        stream: StreamId,
+        candidate: &Candidate,
+    ) -> Result<(), Box<dyn Error>> {
+        let position = self.side(who).position(stream);
+        if let CandidateAddress::Socket(addr) = candidate.address {
+            let name = self.names.add(who, addr);
+            let detail = format!("{name:<5}{}", Place::of(candidate.kind, addr));
+            self.timeline.on_stream(now, who, position, "candidate", &detail)?;
+        }
+        let line = candidate.to_string();
+        let signalled: Candidate = line.parse()?;
+        let other = self.side(who.other());
+        if let Some(&stream) = other.streams.get(position) {
+            other.driver.agent.add_remote_candidate(now, stream, &signalled)?;
+        }
+        Ok(())
+    }
+
+    fn on_selected(
+        &mut self,
+        now: Timestamp,
+        who: Who,
+        stream: StreamId,
+        local: &CandidateView,
+        remote: &CandidateView,
+    ) -> Result<(), Box<dyn Error>> {
+        let position = self.side(who).position(stream);
+        let local = format!("from {}", Place::of(local.kind, local.addr));
+        let remote = format!("to   {}", Place::of(remote.kind, remote.addr));
+        self.timeline.on_stream(now, who, position, "selected", &local)?;
+        self.timeline.continued(position, &remote)?;
+        Ok(())
+    }
+
+    /// Tells how the checks go, which an agent has no events for: the pairs show it.
+    fn tell_pairs(&mut self, now: Timestamp, who: Who) -> Result<(), Box<dyn Error>> {
+        let side = match who {
+            Who::A => &mut self.a,
+            Who::B => &mut self.b,
+        };
+        for pair in side.driver.agent.pairs() {
+            let Some(news) = news_of(&mut side.told, &pair) else { continue };
+            let position = side.streams.iter().position(|stream| *stream == pair.stream);
+            let detail = format!("{}  {news}", self.names.pair(&pair));
+            self.timeline.on_stream(now, who, position.unwrap_or(0), "check", &detail)?;
+        }
+        Ok(())
+    }
+
+    /// Sends the next ping once both sides are connected for good and none is under way.
+    fn ping(&mut self) -> Result<(), Box<dyn Error>> {
+        let now = self.events.now();
+        if self.a.completed.is_none() || self.b.completed.is_none() {
+            return Ok(());
+        }
+        let Some(next) = self.pings.next(now) else { return Ok(()) };
+        let payload = format!("ping {next}");
+        let side = self.side(next.from);
+        if let Some(&stream) = side.streams.get(next.position) {
+            if let Err(error) = side.driver.send(now, stream, payload.as_bytes()) {
+                // It counts as lost; the reason may explain that.
+                self.timeline.line(now, next.from, "not sent", error)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn side(&mut self, who: Who) -> &mut Side {
+        match who {
+            Who::A => &mut self.a,
+            Who::B => &mut self.b,
+        }
+    }
+
+    /// The last words, and whether all went well.
+    fn conclude(&mut self, outcome: Outcome) -> Result<bool, Box<dyn Error>> {
+        let connected = self.a.connected.max(self.b.connected);
+        let completed = self.a.completed.max(self.b.completed);
+        let both = self.a.completed.is_some() && self.b.completed.is_some();
+        if let (true, Some(connected), Some(completed)) = (both, connected, completed) {
+            self.timeline.connected(connected, completed)?;
+        }
+        self.timeline.round_trips(&self.pings)?;
+        let reason = match outcome {
+            Outcome::Done => self.pings.failure(),
+            Outcome::Failed(who) => Some(format!("agent {who} found no path")),
+            Outcome::TimedOut if both => Some("the pings took too long".to_owned()),
+            Outcome::TimedOut => {
+                Some(format!("not connected within {} s", DEADLINE.as_duration().as_secs()))
+            }
+        };
+        if let Some(reason) = &reason {
+            self.timeline.failed(reason, &self.names, &self.a, &self.b)?;
+        }
+        let now = self.events.now();
+        self.a.driver.agent.close(now);
+        self.b.driver.agent.close(now);
+        Ok(reason.is_none())
+    }
+}
+
+/// This machine's addresses; loopback ones only when there is no other.
+fn hosts() -> io::Result<Vec<Host>> {
+    let (loopback, others): (Vec<_>, Vec<_>) =
+        host::all()?.into_iter().partition(|host| host.ip.is_loopback());
+    Ok(if others.is_empty() { loopback } else { others })
+}

@@ -1,0 +1,127 @@
+//! One of the two agents, with what has been told of it.
+
+use std::error::Error;
+use std::fmt;
+use std::iter;
+
+use frazil::{
+    AgentConfig, ConnectionState, IceAgent, PairId, PairState, PairView, Role, StreamId, Timestamp,
+};
+
+use crate::driver::host::Host;
+use crate::driver::{Driver, EventLoop, OpenError};
+
+/// One of the two agents.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    A,
+    B,
+}
+
+impl Who {
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::A => "A",
+            Self::B => "B",
+        })
+    }
+}
+
+/// An agent with what has been told of it.
+pub(crate) struct Side {
+    pub(crate) driver: Driver,
+    /// Its streams; those of the other side correspond by position.
+    pub(crate) streams: Vec<StreamId>,
+    /// The pairs as they were told last.
+    pub(crate) told: Vec<(PairId, PairState)>,
+    /// The addresses of which no candidate could be made.
+    pub(crate) unused: Vec<(Host, OpenError)>,
+    pub(crate) connected: Option<Timestamp>,
+    pub(crate) completed: Option<Timestamp>,
+}
+
+impl Side {
+    pub(crate) fn new(
+        role: Role,
+        seed: [u8; 32],
+        streams: u16,
+        hosts: &[Host],
+        events: &mut EventLoop,
+    ) -> Result<Self, Box<dyn Error>> {
+        let mut config = AgentConfig::new(role);
+        config.loopback = hosts.iter().any(|host| host.ip.is_loopback());
+        // Every address makes a candidate in every stream.
+        let candidates = hosts.len().saturating_mul(usize::from(streams));
+        let candidates = u16::try_from(candidates).unwrap_or(u16::MAX);
+        let limits = &mut config.limits;
+        limits.local_candidates = limits.local_candidates.max(candidates);
+        limits.remote_candidates = limits.remote_candidates.max(candidates);
+        let mut driver = Driver::new(IceAgent::new(config, seed)?);
+        for _ in 1..streams {
+            driver.agent.add_stream(events.now(), 1)?;
+        }
+        let mut side = Self {
+            streams: driver.agent.streams().collect(),
+            driver,
+            told: Vec::new(),
+            unused: Vec::new(),
+            connected: None,
+            completed: None,
+        };
+        side.open(hosts, events);
+        Ok(side)
+    }
+
+    /// Opens a socket on every address. One that cannot be used (an IPv6 address that is not
+    /// settled yet) is passed over; what is left may do.
+    fn open(&mut self, hosts: &[Host], events: &mut EventLoop) {
+        for &stream in &self.streams {
+            for &host in hosts {
+                if let Err(error) = self.driver.open(events, stream, host, iter::once(0)) {
+                    self.unused.push((host, error));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn position(&self, stream: StreamId) -> usize {
+        self.streams.iter().position(|other| *other == stream).unwrap_or(0)
+    }
+
+    pub(crate) fn note_state(&mut self, now: Timestamp, state: ConnectionState) {
+        match state {
+            ConnectionState::Connected => self.connected = self.connected.or(Some(now)),
+            ConnectionState::Completed => self.completed = self.completed.or(Some(now)),
+            _ => {}
+        }
+    }
+}
+
+/// What is new of a pair since it was told last, and worth a line.
+pub(crate) fn news_of(
+    told: &mut Vec<(PairId, PairState)>,
+    pair: &PairView,
+) -> Option<&'static str> {
+    let known = told.iter_mut().find(|(id, _)| *id == pair.id);
+    let before = known.as_ref().map(|(_, state)| *state);
+    match known {
+        Some((_, state)) => *state = pair.state,
+        None => told.push((pair.id, pair.state)),
+    }
+    match pair.state {
+        _ if before == Some(pair.state) => None,
+        PairState::Frozen | PairState::Waiting => None,
+        PairState::InProgress => Some("sent"),
+        PairState::Succeeded => Some("succeeded"),
+        PairState::Failed => Some("failed"),
+    }
+}

@@ -1,0 +1,83 @@
+//! How the examples call what an agent tells.
+
+use frazil::{ConnectionState, Counters, Ignored, PairState, PairView, Refused, Role};
+
+pub(crate) const fn role(role: Role) -> &'static str {
+    match role {
+        Role::Controlling => "controlling",
+        Role::Controlled => "controlled",
+    }
+}
+
+pub(crate) const fn state(state: ConnectionState) -> &'static str {
+    match state {
+        ConnectionState::New => "new",
+        ConnectionState::Checking => "checking",
+        ConnectionState::Connected => "connected",
+        ConnectionState::Completed => "completed",
+        ConnectionState::Disconnected => "disconnected",
+        ConnectionState::Failed => "failed",
+        ConnectionState::Closed => "closed",
+    }
+}
+
+pub(crate) const fn pair_state(state: PairState) -> &'static str {
+    match state {
+        PairState::Frozen => "frozen",
+        PairState::Waiting => "waiting",
+        PairState::InProgress => "in-progress",
+        PairState::Succeeded => "succeeded",
+        PairState::Failed => "failed",
+    }
+}
+
+/// What is known of a pair besides its candidates.
+pub(crate) fn pair(pair: &PairView) -> String {
+    let mut text = pair_state(pair.state).to_owned();
+    if pair.transmissions > 0 {
+        text.push_str(&format!(", requests sent: {}", pair.transmissions));
+    }
+    if pair.valid {
+        text.push_str(", valid");
+    }
+    if pair.nominated {
+        text.push_str(", nominated");
+    }
+    text
+}
+
+/// What an agent has ignored and refused, by reason; nothing for what never happened.
+pub(crate) fn counters(counters: &Counters) -> impl Iterator<Item = String> {
+    let ignored = IGNORED
+        .iter()
+        .map(|&reason| (format!("datagrams ignored, {reason:?}"), counters.ignored(reason)));
+    let refused =
+        REFUSED.iter().map(|&reason| (format!("refused, {reason:?}"), counters.refused(reason)));
+    ignored.chain(refused).filter(|(_, count)| *count > 0).map(|(what, n)| format!("{what}: {n}"))
+}
+
+const IGNORED: [Ignored; 11] = [
+    Ignored::UnknownLocal,
+    Ignored::UnknownRemote,
+    Ignored::MalformedStun,
+    Ignored::BadFingerprint,
+    Ignored::UnexpectedMessage,
+    Ignored::MissingCredentials,
+    Ignored::UnknownUser,
+    Ignored::BadIntegrity,
+    Ignored::UnknownTransaction,
+    Ignored::LimitReached,
+    Ignored::Closed,
+];
+
+const REFUSED: [Refused; 9] = [
+    Refused::LocalCandidate,
+    Refused::RemoteCandidate,
+    Refused::PeerReflexiveCandidate,
+    Refused::EarlyCheck,
+    Refused::Pair,
+    Refused::Reply,
+    Refused::UnauthenticatedReply,
+    Refused::LargeReply,
+    Refused::Event,
+];

@@ -1,0 +1,166 @@
+//! The flags of the peer.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use frazil::Role;
+
+use crate::driver::{host, seed};
+
+pub(crate) const HELP: &str = "\
+One ICE agent on real sockets, driven by lines on standard input and output.
+
+usage: peer --role controlling|controlled [flags]
+
+  --role controlling|controlled  the role to start in (required)
+  --bind IP                      an address of this machine to use, loopback among them;
+                                 repeatable (default: all but loopback)
+  --port-range MIN-MAX           the ports to bind to (default: whatever the system gives)
+  --pacing MS                    the Ta to propose, 5 to 500 (default: 50)
+  --echo                         send every received datagram back
+  --seed HEX                     up to 64 hexadecimal digits, the seed of everything random
+                                 (default: from the operating system)
+  -h, --help                     this text
+
+not supported yet:
+  --lite --stun --turn --turn-transport --insecure --relay-only --tcp --no-udp --mdns
+  --nat-1to1 --nomination --trace --record
+
+lines it prints                                      lines it takes
+  parameters [lite] [pacing=MS] [options=A,B]          parameters ..
+  credentials UFRAG PWD                                credentials UFRAG PWD
+  candidate ATTRIBUTE                                  candidate ATTRIBUTE
+  end-of-candidates                                    end-of-candidates
+  state STATE, role ROLE                               send TEXT
+  selected LOCAL REMOTE LOCAL-TYPE REMOTE-TYPE PATH    close
+  recv TEXT, error TEXT, why TEXT
+
+exit status: 0 after `close` or the end of input, 1 when it could not go on, 2 for wrong flags
+";
+
+/// Flags of the line protocol whose features have not been built.
+const NOT_YET: [&str; 13] = [
+    "lite",
+    "stun",
+    "turn",
+    "turn-transport",
+    "insecure",
+    "relay-only",
+    "tcp",
+    "no-udp",
+    "mdns",
+    "nat-1to1",
+    "nomination",
+    "trace",
+    "record",
+];
+
+pub(crate) struct Options {
+    pub(crate) role: Role,
+    /// The addresses to use; all of the machine's when there is none.
+    pub(crate) bind: Vec<IpAddr>,
+    pub(crate) ports: Option<PortRange>,
+    pub(crate) pacing: Option<Duration>,
+    pub(crate) echo: bool,
+    pub(crate) seed: [u8; 32],
+}
+
+impl Options {
+    /// `None` when help is wanted.
+    pub(crate) fn parse() -> Result<Option<Self>, lexopt::Error> {
+        use lexopt::prelude::{Long, Short, ValueExt};
+
+        let mut role = None;
+        let mut options = Self {
+            role: Role::Controlling,
+            bind: Vec::new(),
+            ports: None,
+            pacing: None,
+            echo: false,
+            seed: seed::random(),
+        };
+        let mut arguments = lexopt::Parser::from_env();
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Long("role") => role = Some(arguments.value()?.parse_with(parse_role)?),
+                Long("bind") => options.bind(arguments.value()?.parse_with(parse_address)?),
+                Long("port-range") => {
+                    options.ports = Some(arguments.value()?.parse_with(PortRange::parse)?);
+                }
+                Long("pacing") => {
+                    options.pacing = Some(arguments.value()?.parse_with(parse_pacing)?);
+                }
+                Long("echo") => options.echo = true,
+                Long("seed") => options.seed = arguments.value()?.parse_with(seed::parse)?,
+                Short('h') | Long("help") => return Ok(None),
+                Long(flag) if NOT_YET.contains(&flag) => {
+                    return Err(format!("--{flag}: not supported yet").into());
+                }
+                other => return Err(other.unexpected()),
+            }
+        }
+        options.role = role.ok_or("--role is missing")?;
+        Ok(Some(options))
+    }
+
+    fn bind(&mut self, ip: IpAddr) {
+        if !self.bind.contains(&ip) {
+            self.bind.push(ip);
+        }
+    }
+}
+
+fn parse_role(text: &str) -> Result<Role, &'static str> {
+    match text {
+        "controlling" => Ok(Role::Controlling),
+        "controlled" => Ok(Role::Controlled),
+        _ => Err("the role is controlling or controlled"),
+    }
+}
+
+fn parse_address(text: &str) -> Result<IpAddr, &'static str> {
+    let ip = text.parse().map_err(|_| "not an IP address")?;
+    if host::is_unicast(ip) { Ok(ip) } else { Err("not the address of one machine") }
+}
+
+fn parse_pacing(text: &str) -> Result<Duration, &'static str> {
+    let millis = text.parse().ok().filter(|millis| (5..=500).contains(millis));
+    millis.map(Duration::from_millis).ok_or("the pacing is 5 to 500 ms")
+}
+
+/// Ports to choose from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PortRange {
+    min: u16,
+    max: u16,
+}
+
+impl PortRange {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let range = text
+            .split_once('-')
+            .and_then(|(min, max)| Some(Self { min: min.parse().ok()?, max: max.parse().ok()? }));
+        let valid = range.filter(|range| range.min > 0 && range.min <= range.max);
+        valid.ok_or("ports are MIN-MAX, from 1-1 to 65535-65535")
+    }
+
+    /// All its ports once, from one that the seed chooses: agents that share a range should not
+    /// all begin with the same port.
+    pub(crate) fn starting_by(self, seed: &[u8; 32]) -> impl Iterator<Item = u16> + use<> {
+        let Self { min, max } = self;
+        let hash = seed
+            .iter()
+            .fold(0u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(*byte)));
+        let ports = u32::from(max.abs_diff(min)).saturating_add(1);
+        let offset = hash.checked_rem(ports).unwrap_or(0);
+        let start = min.saturating_add(u16::try_from(offset).unwrap_or(0));
+        (start..=max).chain(min..start)
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.min, self.max)
+    }
+}
