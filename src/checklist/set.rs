@@ -311,7 +311,7 @@ impl ChecklistSet {
     /// Puts a pair into the triggered-check queue, once, and into the Waiting state. A valid pair
     /// keeps its state until the check is sent: a nomination (RFC 8445 §8.1.1).
     pub(crate) fn queue(&mut self, id: PairId) {
-        let Some(pair) = self.pairs.get(id) else { return };
+        let Some(pair) = self.pairs.get(id).filter(|pair| pair.listed) else { return };
         let Some(list) = self.index(pair.stream) else { return };
         if pair.state != PairState::Succeeded {
             self.set_state(id, PairState::Waiting);

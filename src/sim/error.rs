@@ -1,0 +1,61 @@
+//! What can go wrong in a world.
+
+use super::network::AddAddressError;
+use super::node::AgentIndex;
+use crate::agent::AddLocalError;
+use crate::time::Timestamp;
+
+/// What went wrong in a world: an agent broke the contract between it and its driver, or a call
+/// named an agent of another world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorldError {
+    /// There is no such agent.
+    #[error("no agent {}", .0.get())]
+    UnknownAgent(AgentIndex),
+    /// A timeout was handled and all output drained, and yet the deadline is not later: a driver
+    /// would spin.
+    #[error("agent {} is still due at {deadline:?} after its timeout at {at:?}", .agent.get())]
+    Spin {
+        /// The agent.
+        agent: AgentIndex,
+        /// When its timeout was handled.
+        at: Timestamp,
+        /// Its deadline afterwards.
+        deadline: Timestamp,
+    },
+    /// The output of an input does not end, or the inputs at one instant do not.
+    #[error("agent {} does not come to rest at {at:?}", .agent.get())]
+    Endless {
+        /// The agent.
+        agent: AgentIndex,
+        /// The instant that does not end.
+        at: Timestamp,
+    },
+    /// A transmit whose range is not within the buffer.
+    #[error("agent {} has a transmit outside of the buffer at {at:?}", .agent.get())]
+    TransmitRange {
+        /// The agent.
+        agent: AgentIndex,
+        /// When it was polled.
+        at: Timestamp,
+    },
+}
+
+/// Why a socket was not added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddSocketError {
+    /// There is no such agent.
+    #[error("no such agent")]
+    UnknownAgent,
+    /// The agent has no stream.
+    #[error("the agent has no stream")]
+    NoStream,
+    /// The host cannot have the address.
+    #[error("addr: {0}")]
+    Address(#[from] AddAddressError),
+    /// The agent does not want the address.
+    #[error("addr: {0}")]
+    Local(#[from] AddLocalError),
+}
