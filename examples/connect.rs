@@ -28,8 +28,8 @@ use frazil::{
     Role, StreamId, Timestamp,
 };
 use pings::Pings;
-use side::{Side, Who, news_of};
-use timeline::{Names, Place, Timeline};
+use side::{Side, Sides, Who, news_of, position};
+use timeline::{Names, Timeline, place};
 
 /// After this it has failed: on one machine all is over in a blink.
 const DEADLINE: Timestamp = Timestamp::from_millis(15_000);
@@ -83,11 +83,12 @@ impl Options {
     fn parse() -> Result<Option<Self>, lexopt::Error> {
         use lexopt::prelude::{Long, Short, ValueExt};
 
-        let mut options = Self { seed: seed::random(), streams: 1 };
+        let mut options =
+            Self { seed: seed::random().map_err(|error| error.to_string())?, streams: 1 };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
-                Long("seed") => options.seed = seed::parse(&arguments.value()?.string()?)?,
+                Long("seed") => options.seed = arguments.value()?.parse_with(seed::parse)?,
                 Long("streams") => {
                     options.streams = arguments.value()?.parse_with(parse_streams)?;
                 }
@@ -101,7 +102,7 @@ impl Options {
 
 fn parse_streams(text: &str) -> Result<u16, String> {
     let streams = text.parse().ok().filter(|streams| (1..=MAX_STREAMS).contains(streams));
-    streams.ok_or_else(|| format!("the number of streams is 1 to {MAX_STREAMS}"))
+    streams.ok_or_else(|| format!("--streams is 1 to {MAX_STREAMS}"))
 }
 
 /// Whether data went both ways.
@@ -122,8 +123,7 @@ enum Outcome {
 /// Both agents, and what happens between them.
 struct Session {
     events: EventLoop,
-    a: Side,
-    b: Side,
+    sides: Sides,
     names: Names,
     timeline: Timeline,
     pings: Pings,
@@ -145,10 +145,9 @@ impl Session {
             events,
             names: Names::default(),
             timeline,
-            pings: Pings::new(a.streams.len()),
+            pings: Pings::new(usize::from(options.streams)),
             incoming: vec![0; DATAGRAM],
-            a,
-            b,
+            sides: Sides { a, b },
         })
     }
 
@@ -156,14 +155,14 @@ impl Session {
     fn start(&mut self) -> Result<(), Box<dyn Error>> {
         let now = self.events.now();
         for who in [Who::A, Who::B] {
-            let parameters = self.side(who).driver.agent.local_parameters();
-            let role = words::role(self.side(who).driver.agent.role());
+            let parameters = self.sides.of(who).driver.agent.local_parameters();
+            let role = words::role(self.sides.of(who).driver.agent.role());
             self.timeline.line(now, who, "role", role)?;
-            for (host, error) in mem::take(&mut self.side(who).unused) {
+            for (host, error) in mem::take(&mut self.sides.of(who).unused) {
                 self.timeline.line(now, who, "not used", format_args!("{}: {error}", host.ip))?;
             }
-            self.side(who.other()).driver.agent.set_remote(now, parameters)?;
-            self.side(who).driver.agent.gather(now);
+            self.sides.of(who.other()).driver.agent.set_remote(now, parameters)?;
+            self.sides.of(who).driver.agent.gather(now);
         }
         Ok(())
     }
@@ -179,7 +178,7 @@ impl Session {
             for who in [Who::A, Who::B] {
                 self.receive(who)?;
                 let now = self.events.now();
-                self.side(who).driver.expire(now);
+                self.sides.of(who).driver.expire(now);
             }
         }
     }
@@ -189,7 +188,7 @@ impl Session {
             return Some(Outcome::Done);
         }
         for who in [Who::A, Who::B] {
-            if self.side(who).driver.agent.state() == ConnectionState::Failed {
+            if self.sides.of(who).driver.agent.state() == ConnectionState::Failed {
                 return Some(Outcome::Failed(who));
             }
         }
@@ -198,26 +197,19 @@ impl Session {
 
     /// The earliest of all deadlines.
     fn deadline(&self) -> Timestamp {
-        let agents = [self.a.driver.deadline(), self.b.driver.deadline(), self.pings.deadline()];
-        agents.into_iter().flatten().fold(DEADLINE, Timestamp::min)
+        let agents = [self.sides.a.driver.deadline(), self.sides.b.driver.deadline()];
+        let deadlines = agents.into_iter().chain([self.pings.deadline()]);
+        deadlines.flatten().fold(DEADLINE, Timestamp::min)
     }
 
     fn receive(&mut self, who: Who) -> Result<(), Box<dyn Error>> {
-        let side = match who {
-            Who::A => &mut self.a,
-            Who::B => &mut self.b,
-        };
-        side.driver.note_ready(&self.events);
+        self.sides.of(who).driver.note_ready(&self.events);
         for _ in 0..BATCH {
             let now = self.events.now();
-            // Spelled out, so that the buffer stays free of the borrow of the rest.
-            let side = match who {
-                Who::A => &mut self.a,
-                Who::B => &mut self.b,
-            };
+            let side = self.sides.of(who);
             let Some(received) = side.driver.receive(now, &mut self.incoming) else { break };
             if let Received::Data { stream, payload, .. } = received {
-                self.pings.receive(now, who, side, stream, payload)?;
+                self.pings.receive(now, who, side, stream, payload);
             }
             self.settle()?;
         }
@@ -231,7 +223,7 @@ impl Session {
             for who in [Who::A, Who::B] {
                 let now = self.events.now();
                 self.tell_pairs(now, who)?;
-                while let Some(event) = self.side(who).driver.poll(now) {
+                while let Some(event) = self.sides.of(who).driver.poll(now) {
                     idle = false;
                     self.on_event(now, who, event)?;
                     self.tell_pairs(now, who)?;
@@ -251,11 +243,11 @@ impl Session {
             }
             Event::GatheringState(GatheringState::Complete) => {
                 self.timeline.line(now, who, "gathered", "no more candidates will come")?;
-                self.side(who.other()).driver.agent.end_of_remote_candidates(now, None);
+                self.sides.of(who.other()).driver.agent.end_of_remote_candidates(now, None);
                 Ok(())
             }
             Event::ConnectionState(state) => {
-                self.side(who).note_state(now, state);
+                self.sides.of(who).note_state(now, state);
                 Ok(self.timeline.line(now, who, "state", words::state(state))?)
             }
             Event::SelectedPair { stream, local, remote, .. } => {
@@ -264,10 +256,8 @@ impl Session {
             Event::RoleChanged(role) => {
                 Ok(self.timeline.line(now, who, "role", words::role(role))?)
             }
-            Event::RemoteCandidateDiscovered { stream, candidate } => {
-                let position = self.side(who).position(stream);
-                let detail = Place::of(candidate.kind, self.names.of(candidate.addr));
-                Ok(self.timeline.on_stream(now, who, position, "discovered", &detail)?)
+            Event::RemoteCandidateDiscovered { candidate, .. } => {
+                self.on_discovered(now, who, &candidate)
             }
             _ => Ok(()),
         }
@@ -281,16 +271,16 @@ impl Session {
         stream: StreamId,
         candidate: &Candidate,
     ) -> Result<(), Box<dyn Error>> {
-        let position = self.side(who).position(stream);
+        let at = position(&self.sides.of(who).streams, stream);
         if let CandidateAddress::Socket(addr) = candidate.address {
             let name = self.names.add(who, addr);
-            let detail = format!("{name:<5}{}", Place::of(candidate.kind, addr));
-            self.timeline.on_stream(now, who, position, "candidate", &detail)?;
+            let detail = format!("{name:<5}{}", place(candidate.kind, addr));
+            self.timeline.on_stream(now, who, at, "candidate", &detail)?;
         }
         let line = candidate.to_string();
         let signalled: Candidate = line.parse()?;
-        let other = self.side(who.other());
-        if let Some(&stream) = other.streams.get(position) {
+        let other = self.sides.of(who.other());
+        if let Some(&stream) = other.streams.get(at) {
             other.driver.agent.add_remote_candidate(now, stream, &signalled)?;
         }
         Ok(())
@@ -304,25 +294,35 @@ impl Session {
         local: &CandidateView,
         remote: &CandidateView,
     ) -> Result<(), Box<dyn Error>> {
-        let position = self.side(who).position(stream);
-        let local = format!("from {}", Place::of(local.kind, local.addr));
-        let remote = format!("to   {}", Place::of(remote.kind, remote.addr));
-        self.timeline.on_stream(now, who, position, "selected", &local)?;
-        self.timeline.continued(position, &remote)?;
+        let at = position(&self.sides.of(who).streams, stream);
+        let local = format!("from {}", place(local.kind, local.addr));
+        let remote = format!("to   {}", place(remote.kind, remote.addr));
+        self.timeline.on_stream(now, who, at, "selected", &local)?;
+        self.timeline.continued(at, &remote)?;
         Ok(())
+    }
+
+    /// The other side was heard from an address that it has not signalled.
+    fn on_discovered(
+        &mut self,
+        now: Timestamp,
+        who: Who,
+        candidate: &CandidateView,
+    ) -> Result<(), Box<dyn Error>> {
+        let at = position(&self.sides.of(who).streams, candidate.stream);
+        let name = self.names.add(who.other(), candidate.addr);
+        let detail = format!("{name:<5}{}", place(candidate.kind, candidate.addr));
+        Ok(self.timeline.on_stream(now, who, at, "discovered", &detail)?)
     }
 
     /// Tells how the checks go, which an agent has no events for: the pairs show it.
     fn tell_pairs(&mut self, now: Timestamp, who: Who) -> Result<(), Box<dyn Error>> {
-        let side = match who {
-            Who::A => &mut self.a,
-            Who::B => &mut self.b,
-        };
+        let side = self.sides.of(who);
         for pair in side.driver.agent.pairs() {
             let Some(news) = news_of(&mut side.told, &pair) else { continue };
-            let position = side.streams.iter().position(|stream| *stream == pair.stream);
+            let at = position(&side.streams, pair.stream);
             let detail = format!("{}  {news}", self.names.pair(&pair));
-            self.timeline.on_stream(now, who, position.unwrap_or(0), "check", &detail)?;
+            self.timeline.on_stream(now, who, at, "check", &detail)?;
         }
         Ok(())
     }
@@ -330,12 +330,12 @@ impl Session {
     /// Sends the next ping once both sides are connected for good and none is under way.
     fn ping(&mut self) -> Result<(), Box<dyn Error>> {
         let now = self.events.now();
-        if self.a.completed.is_none() || self.b.completed.is_none() {
+        if self.sides.completed().is_none() {
             return Ok(());
         }
         let Some(next) = self.pings.next(now) else { return Ok(()) };
         let payload = format!("ping {next}");
-        let side = self.side(next.from);
+        let side = self.sides.of(next.from);
         if let Some(&stream) = side.streams.get(next.position) {
             if let Err(error) = side.driver.send(now, stream, payload.as_bytes()) {
                 // It counts as lost; the reason may explain that.
@@ -345,36 +345,28 @@ impl Session {
         Ok(())
     }
 
-    fn side(&mut self, who: Who) -> &mut Side {
-        match who {
-            Who::A => &mut self.a,
-            Who::B => &mut self.b,
-        }
-    }
-
     /// The last words, and whether all went well.
     fn conclude(&mut self, outcome: Outcome) -> Result<bool, Box<dyn Error>> {
-        let connected = self.a.connected.max(self.b.connected);
-        let completed = self.a.completed.max(self.b.completed);
-        let both = self.a.completed.is_some() && self.b.completed.is_some();
-        if let (true, Some(connected), Some(completed)) = (both, connected, completed) {
+        let completed = self.sides.completed();
+        if let (Some(connected), Some(completed)) = (self.sides.connected(), completed) {
             self.timeline.connected(connected, completed)?;
         }
         self.timeline.round_trips(&self.pings)?;
         let reason = match outcome {
             Outcome::Done => self.pings.failure(),
             Outcome::Failed(who) => Some(format!("agent {who} found no path")),
-            Outcome::TimedOut if both => Some("the pings took too long".to_owned()),
+            Outcome::TimedOut if completed.is_some() => Some("the pings took too long".to_owned()),
             Outcome::TimedOut => {
                 Some(format!("not connected within {} s", DEADLINE.as_duration().as_secs()))
             }
         };
         if let Some(reason) = &reason {
-            self.timeline.failed(reason, &self.names, &self.a, &self.b)?;
+            self.timeline.failed(reason, &self.names, &self.sides)?;
         }
         let now = self.events.now();
-        self.a.driver.agent.close(now);
-        self.b.driver.agent.close(now);
+        for who in [Who::A, Who::B] {
+            self.sides.of(who).driver.agent.close(now);
+        }
         Ok(reason.is_none())
     }
 }

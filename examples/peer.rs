@@ -136,7 +136,7 @@ impl Peer {
     fn drive(&mut self) -> Result<(), Failure> {
         loop {
             self.settle()?;
-            if self.driver.agent.state() == ConnectionState::Closed {
+            if self.is_closed() {
                 return Ok(());
             }
             let deadlines = [self.driver.deadline(), self.input.deadline(), self.closing];
@@ -145,6 +145,10 @@ impl Peer {
             self.take_datagrams()?;
             self.take_time();
         }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.driver.agent.state() == ConnectionState::Closed
     }
 
     fn take_lines(&mut self) -> io::Result<()> {
@@ -164,6 +168,9 @@ impl Peer {
                 say(format_args!("error {}", one_line(&error.to_string())))?;
             }
             self.settle()?;
+            if self.is_closed() {
+                break;
+            }
         }
         Ok(())
     }
@@ -252,6 +259,10 @@ impl Peer {
                 self.driver.agent.close(self.events.now());
                 Ok(())
             }
+            "stats" if !rest.is_empty() => Ok(()),
+            // What the other side reports, when all of its lines are piped here. To answer that
+            // with an error would have both complain about each other's complaints for ever.
+            "role" | "state" | "selected" | "recv" | "error" | "why" => Ok(()),
             "restart" | "network" | "stats" => Err("not supported yet".into()),
             _ => {
                 let quote: String = line.chars().take(QUOTE).collect();
@@ -318,10 +329,15 @@ fn open_all(
     }
     for &ip in &options.bind {
         let known = hosts.iter().find(|host| host.ip == ip).copied();
+        if known.is_none() && host::is_link_local(ip) {
+            return Err(Failure::Flag(format!("--bind {ip}: on which link is not known")));
+        }
         // Not every address that can be bound is listed: all of 127.0.0.0/8 is this machine.
         let host = known.unwrap_or(Host { ip, interface: 0 });
-        open(host, options, driver, stream, events)
-            .map_err(|error| Failure::Flag(format!("--bind {ip}: {error}")))?;
+        open(host, options, driver, stream, events).map_err(|error| {
+            no_port(host, options, &error)
+                .unwrap_or_else(|| Failure::Flag(format!("--bind {ip}: {error}")))
+        })?;
     }
     Ok(())
 }
@@ -336,17 +352,11 @@ fn open_any(
     events: &mut EventLoop,
 ) -> Result<(), Failure> {
     for &host in hosts.iter().filter(|host| !host.ip.is_loopback()) {
-        match (open(host, options, driver, stream, events), &options.ports) {
-            (Ok(()), _) => {}
-            (Err(OpenError::Socket(error)), Some(ports))
-                if error.kind() == io::ErrorKind::AddrInUse =>
-            {
-                return Err(Failure::Flag(format!(
-                    "--port-range {ports}: none free on {}",
-                    host.ip
-                )));
+        if let Err(error) = open(host, options, driver, stream, events) {
+            if let Some(failure) = no_port(host, options, &error) {
+                return Err(failure);
             }
-            (Err(error), _) => note(format_args!("{} passed over: {error}", host.ip)),
+            note(format_args!("{} passed over: {error}", host.ip));
         }
     }
     if driver.agent.local_candidates().next().is_none() {
@@ -366,6 +376,14 @@ fn open(
         Some(ports) => driver.open(events, stream, host, ports.starting_by(&options.seed)),
         None => driver.open(events, stream, host, iter::once(0)),
     }
+}
+
+/// Whether the reason is that all ports of the range are taken.
+fn no_port(host: Host, options: &Options, error: &OpenError) -> Option<Failure> {
+    let ports = options.ports?;
+    let taken =
+        matches!(error, OpenError::Socket(error) if error.kind() == io::ErrorKind::AddrInUse);
+    taken.then(|| Failure::Flag(format!("--port-range {ports}: none is free on {}", host.ip)))
 }
 
 /// Whether a candidate is one that this agent has no use for, rather than a wrong one.

@@ -78,7 +78,8 @@ mod config;
 mod credentials;
 mod description;
 mod id;
-//SIM
+#[cfg(feature = "sim")]
+pub mod sim;
 mod stun;
 mod time;
 

@@ -36,6 +36,31 @@ impl fmt::Display for Who {
     }
 }
 
+/// Both agents.
+pub(crate) struct Sides {
+    pub(crate) a: Side,
+    pub(crate) b: Side,
+}
+
+impl Sides {
+    pub(crate) const fn of(&mut self, who: Who) -> &mut Side {
+        match who {
+            Who::A => &mut self.a,
+            Who::B => &mut self.b,
+        }
+    }
+
+    /// When the later one was connected.
+    pub(crate) fn connected(&self) -> Option<Timestamp> {
+        Some(self.a.connected?.max(self.b.connected?))
+    }
+
+    /// When the later one had selected all its pairs.
+    pub(crate) fn completed(&self) -> Option<Timestamp> {
+        Some(self.a.completed?.max(self.b.completed?))
+    }
+}
+
 /// An agent with what has been told of it.
 pub(crate) struct Side {
     pub(crate) driver: Driver,
@@ -78,6 +103,10 @@ impl Side {
             completed: None,
         };
         side.open(hosts, events);
+        if side.driver.agent.local_candidates().next().is_none() {
+            let reasons = side.unused.iter().map(|(host, error)| format!("; {}: {error}", host.ip));
+            return Err(format!("no address to use{}", reasons.collect::<String>()).into());
+        }
         Ok(side)
     }
 
@@ -93,17 +122,20 @@ impl Side {
         }
     }
 
-    pub(crate) fn position(&self, stream: StreamId) -> usize {
-        self.streams.iter().position(|other| *other == stream).unwrap_or(0)
-    }
-
     pub(crate) fn note_state(&mut self, now: Timestamp, state: ConnectionState) {
-        match state {
-            ConnectionState::Connected => self.connected = self.connected.or(Some(now)),
-            ConnectionState::Completed => self.completed = self.completed.or(Some(now)),
-            _ => {}
+        let completed = state == ConnectionState::Completed;
+        if completed || state == ConnectionState::Connected {
+            self.connected.get_or_insert(now);
+        }
+        if completed {
+            self.completed.get_or_insert(now);
         }
     }
+}
+
+/// The position of a stream among those of its side; the other side's has the same.
+pub(crate) fn position(streams: &[StreamId], stream: StreamId) -> usize {
+    streams.iter().position(|other| *other == stream).unwrap_or(0)
 }
 
 /// What is new of a pair since it was told last, and worth a line.
@@ -122,6 +154,7 @@ pub(crate) fn news_of(
         PairState::Frozen | PairState::Waiting => None,
         PairState::InProgress => Some("sent"),
         PairState::Succeeded => Some("succeeded"),
-        PairState::Failed => Some("failed"),
+        // Without a check it was only put aside, because another pair has made it.
+        PairState::Failed => (before == Some(PairState::InProgress)).then_some("failed"),
     }
 }

@@ -10,7 +10,7 @@ use frazil::{CandidateKind, PairView, Timestamp};
 use crate::Options;
 use crate::driver::words;
 use crate::pings::Pings;
-use crate::side::{Side, Who};
+use crate::side::{Sides, Who, position};
 
 /// The output.
 pub(crate) struct Timeline {
@@ -92,21 +92,15 @@ impl Timeline {
         Ok(())
     }
 
-    pub(crate) fn failed(
-        &mut self,
-        reason: &str,
-        names: &Names,
-        a: &Side,
-        b: &Side,
-    ) -> io::Result<()> {
+    pub(crate) fn failed(&mut self, reason: &str, names: &Names, sides: &Sides) -> io::Result<()> {
         let mut out = io::stdout().lock();
         writeln!(out, "\nFailed: {reason}")?;
-        for (who, side) in [(Who::A, a), (Who::B, b)] {
+        for (who, side) in [(Who::A, &sides.a), (Who::B, &sides.b)] {
             let agent = &side.driver.agent;
             let (role, state) = (words::role(agent.role()), words::state(agent.state()));
             writeln!(out, "\n  agent {who}, {role}, {state}")?;
             for pair in agent.pairs() {
-                let stream = self.stream(side.position(pair.stream));
+                let stream = self.stream(position(&side.streams, pair.stream));
                 writeln!(out, "    {stream}{}  {}", names.pair(&pair), words::pair(&pair))?;
             }
             for counter in words::counters(agent.counters()) {
@@ -129,8 +123,11 @@ fn millis(duration: Duration) -> String {
 pub(crate) struct Names(Vec<(Who, SocketAddr)>);
 
 impl Names {
+    /// The name of an address, given now if it has none.
     pub(crate) fn add(&mut self, who: Who, addr: SocketAddr) -> String {
-        self.0.push((who, addr));
+        if !self.0.iter().any(|(_, other)| *other == addr) {
+            self.0.push((who, addr));
+        }
         self.of(addr)
     }
 
@@ -150,16 +147,6 @@ impl Names {
 }
 
 /// A kind and an address, aligned.
-pub(crate) struct Place(String);
-
-impl Place {
-    pub(crate) fn of(kind: CandidateKind, at: impl fmt::Display) -> Self {
-        Self(format!("{:<6} {at}", kind.to_string()))
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+pub(crate) fn place(kind: CandidateKind, addr: SocketAddr) -> String {
+    format!("{:<6} {addr}", kind.to_string())
 }

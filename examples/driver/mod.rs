@@ -220,6 +220,7 @@ impl Driver {
             let Some(transmit) = self.agent.poll_transmit(now, &mut self.outgoing) else { break };
             let datagram = self.outgoing.get(transmit.range).unwrap_or_default();
             // What cannot be sent is a lost packet: the agent sends it again when its time comes.
+            // `Transmit::dscp` is left out, since the standard library cannot set it.
             if let Err(error) = send_on(&self.sockets, transmit.route, datagram) {
                 self.unsent.note(error);
             }

@@ -78,7 +78,7 @@ impl Options {
             ports: None,
             pacing: None,
             echo: false,
-            seed: seed::random(),
+            seed: seed::random().map_err(|error| error.to_string())?,
         };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
@@ -115,18 +115,18 @@ fn parse_role(text: &str) -> Result<Role, &'static str> {
     match text {
         "controlling" => Ok(Role::Controlling),
         "controlled" => Ok(Role::Controlled),
-        _ => Err("the role is controlling or controlled"),
+        _ => Err("--role is controlling or controlled"),
     }
 }
 
 fn parse_address(text: &str) -> Result<IpAddr, &'static str> {
-    let ip = text.parse().map_err(|_| "not an IP address")?;
-    if host::is_unicast(ip) { Ok(ip) } else { Err("not the address of one machine") }
+    let ip = text.parse().map_err(|_| "--bind takes an IP address")?;
+    if host::is_unicast(ip) { Ok(ip) } else { Err("--bind takes the address of one interface") }
 }
 
 fn parse_pacing(text: &str) -> Result<Duration, &'static str> {
     let millis = text.parse().ok().filter(|millis| (5..=500).contains(millis));
-    millis.map(Duration::from_millis).ok_or("the pacing is 5 to 500 ms")
+    millis.map(Duration::from_millis).ok_or("--pacing is 5 to 500 ms")
 }
 
 /// Ports to choose from.
@@ -142,7 +142,7 @@ impl PortRange {
             .split_once('-')
             .and_then(|(min, max)| Some(Self { min: min.parse().ok()?, max: max.parse().ok()? }));
         let valid = range.filter(|range| range.min > 0 && range.min <= range.max);
-        valid.ok_or("ports are MIN-MAX, from 1-1 to 65535-65535")
+        valid.ok_or("--port-range is MIN-MAX, within 1 to 65535")
     }
 
     /// All its ports once, from one that the seed chooses: agents that share a range should not

@@ -380,10 +380,14 @@ impl ChecklistSet {
         }
     }
 
-    /// A check of the pair failed (RFC 8445 §7.2.5.2): pairs of its foundation are left alone.
+    /// A check of the pair failed (RFC 8445 §7.2.5.2): pairs of its foundation are left alone. At
+    /// the limit it makes room for one that had none.
     pub(crate) fn fail(&mut self, id: PairId) {
         self.set_state(id, PairState::Failed);
         self.unqueue(id);
+        if let Some(list) = self.pairs.get(id).and_then(|pair| self.index(pair.stream)) {
+            self.form_trickled(list);
+        }
     }
 
     /// Nomination has concluded for a component (RFC 8445 §8.1.2): its other pairs leave the list
