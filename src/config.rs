@@ -54,6 +54,10 @@ pub struct AgentConfig {
     /// Answers unauthenticated requests with 400 or 401 (RFC 8489 §9.1.3), behind a token
     /// bucket and only when the answer is not larger. Otherwise they are dropped.
     pub answer_unauthenticated: bool,
+    /// Asks the peer for consent on the paths in use (RFC 7675), and stops sending where it is not
+    /// renewed. Without it paths are kept open by keepalives (RFC 8445 §11), and a dead one is not
+    /// noticed.
+    pub consent: bool,
     /// DSCP that transmits carry (RFC 8445 §7.2.3); 0 to 63.
     pub dscp: u8,
     /// Intervals and timeouts.
@@ -73,6 +77,7 @@ impl AgentConfig {
             credentials: None,
             loopback: false,
             answer_unauthenticated: true,
+            consent: true,
             dscp: 0,
             timing: Timing::default(),
             limits: Limits::default(),
@@ -112,6 +117,18 @@ pub struct Timing {
     /// How long a controlling agent waits at most for a better pair than the best valid one
     /// before it nominates; up to a minute.
     pub nomination_wait: Duration,
+    /// The mean time between two consent checks of a path, 5 to 30 s: each wait is 0.8 to 1.2 times
+    /// that, and never below 4 s (RFC 7675 §5.1).
+    pub consent_interval: Duration,
+    /// How long consent lasts after an answer, 5 to 30 s (RFC 7675 §5.1: 30 s).
+    pub consent_timeout: Duration,
+    /// How long a path in use may be silent before it counts as dead, 500 ms to a minute. Before
+    /// that it is probed, every sixteenth of this time: from when a consent check is overdue, or
+    /// from half of this time on if that is earlier.
+    pub disconnected_after: Duration,
+    /// Tr: the time after which a path on which nothing was sent gets a keepalive, where there is no
+    /// consent; at least 15 s (RFC 8445 §11), at most ten minutes.
+    pub keepalive: Duration,
     /// Sends further checks in idle Ta slots while a component has no valid pair, so that one
     /// lost packet does not cost a whole RTO.
     pub hedging: bool,
@@ -125,6 +142,10 @@ impl Default for Timing {
             transmissions: 7,
             final_wait: 16,
             nomination_wait: Duration::from_millis(500),
+            consent_interval: Duration::from_secs(5),
+            consent_timeout: Duration::from_secs(30),
+            disconnected_after: Duration::from_secs(10),
+            keepalive: Duration::from_secs(15),
             hedging: true,
         }
     }
@@ -162,6 +183,17 @@ impl Timing {
         }
         if !within(self.nomination_wait, 0, 60_000) {
             return Err(ConfigError::NominationWait);
+        }
+        if !within(self.consent_interval, 5_000, 30_000)
+            || !within(self.consent_timeout, 5_000, 30_000)
+        {
+            return Err(ConfigError::Consent);
+        }
+        if !within(self.disconnected_after, 500, 60_000) {
+            return Err(ConfigError::DisconnectedAfter);
+        }
+        if !within(self.keepalive, 15_000, 600_000) {
+            return Err(ConfigError::Keepalive);
         }
         Ok(())
     }
@@ -248,6 +280,15 @@ pub enum ConfigError {
     /// `timing.nomination_wait` is above a minute.
     #[error("timing.nomination_wait: must be at most 60 s")]
     NominationWait,
+    /// `timing.consent_interval` or `timing.consent_timeout` is not within its bounds.
+    #[error("timing.consent_interval, timing.consent_timeout: must be 5 to 30 s")]
+    Consent,
+    /// `timing.disconnected_after` is not within 500 ms to a minute.
+    #[error("timing.disconnected_after: must be 500 ms to 60 s")]
+    DisconnectedAfter,
+    /// `timing.keepalive` is not within 15 s to ten minutes.
+    #[error("timing.keepalive: must be 15 s to 10 min")]
+    Keepalive,
     /// A bound in `limits` without which no agent works is zero.
     #[error("limits: pairs, candidates, replies and events must be at least 1")]
     Limits,

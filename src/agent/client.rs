@@ -14,7 +14,7 @@ use super::counters::Refused;
 use super::io::{Ignored, Route, Transmit};
 use super::output::Notice;
 use super::tie_breaker;
-use super::transactions::{self, Check, Purpose};
+use super::transactions::{Check, Purpose};
 
 impl IceAgent {
     /// Starts a check of a pair (RFC 8445 §7.2.4), which takes a Ta slot.
@@ -23,6 +23,7 @@ impl IceAgent {
         let timeout = timing.transaction_timeout();
         let schedule = match purpose {
             Purpose::Hedge => Schedule::once(self.now, timeout),
+            Purpose::Consent => Schedule::once(self.now, timing.consent_timeout),
             Purpose::Decide | Purpose::Nominate => {
                 Schedule::new(self.now, timing.rto, timing.transmissions, timing.final_wait)
             }
@@ -30,14 +31,15 @@ impl IceAgent {
         let now = self.now;
         let role = self.role();
         let Some(pair) = self.lists.annotate(id) else { return };
-        let fresh = purpose != Purpose::Hedge && pair.attempts.transmissions == 0;
-        let sent = &mut pair.attempts;
-        if fresh || purpose == Purpose::Decide {
-            *sent = Attempts { first: now, ..Attempts::default() };
+        if purpose != Purpose::Consent {
+            let sent = &mut pair.attempts;
+            if purpose == Purpose::Decide {
+                *sent = Attempts { first: now, ..Attempts::default() };
+            }
+            sent.last = now;
+            sent.transmissions = sent.transmissions.saturating_add(1);
+            sent.hedges = sent.hedges.saturating_add(u8::from(purpose == Purpose::Hedge));
         }
-        sent.last = now;
-        sent.transmissions = sent.transmissions.saturating_add(1);
-        sent.hedges = sent.hedges.saturating_add(u8::from(purpose == Purpose::Hedge));
         let check = Check {
             id: TransactionId::random(&mut self.rng),
             pair: id,
@@ -48,10 +50,14 @@ impl IceAgent {
             tie_breaker: self.tie_breaker,
             nominates: purpose == Purpose::Nominate,
             cancelled: false,
-            ends: transactions::end(now, timeout),
+            ends: if purpose == Purpose::Consent { schedule.next() } else { now + timeout },
             schedule,
         };
-        self.pacer.started(now);
+        if purpose == Purpose::Consent {
+            self.pacer.retransmitted(now);
+        } else {
+            self.pacer.started(now);
+        }
         self.output.check(check.id);
         self.checks.push(check);
     }
@@ -114,6 +120,10 @@ impl IceAgent {
             (Class::Error, _) if symmetric && understood => {
                 match stun::message::read_error(scan).map(|error| error.code) {
                     Some(487) => self.role_conflict_reported(&check),
+                    // RFC 7675 §5.2: consent is revoked.
+                    Some(403) if check.purpose == Purpose::Consent => {
+                        self.consent_lost(check.pair);
+                    }
                     _ => self.check_failed(&check),
                 }
             }
@@ -126,7 +136,7 @@ impl IceAgent {
     /// Ends the checks that nobody has answered (RFC 8445 §7.2.5.2.3).
     pub(super) fn expire_checks(&mut self) {
         while let Some(check) = self.checks.expired(self.now) {
-            if !check.cancelled && check.purpose != Purpose::Hedge {
+            if !check.cancelled && matches!(check.purpose, Purpose::Decide | Purpose::Nominate) {
                 self.check_failed(&check);
             }
         }
@@ -134,6 +144,9 @@ impl IceAgent {
 
     /// RFC 8445 §7.2.5.2: the pair has failed, and with it its nomination.
     fn check_failed(&mut self, check: &Check) {
+        if check.purpose == Purpose::Consent {
+            return;
+        }
         let Some(pair) = self.lists.get(check.pair) else { return };
         match pair.state {
             PairState::Succeeded if check.purpose == Purpose::Nominate => {
@@ -162,6 +175,9 @@ impl IceAgent {
             self.switch_role(check.role.opposite());
             self.tie_breaker = tie_breaker(&mut self.rng);
         }
+        if check.purpose == Purpose::Consent {
+            return;
+        }
         self.checks.cancel(pair);
         self.lists.queue(pair);
     }
@@ -175,6 +191,10 @@ impl IceAgent {
 
     /// RFC 8445 §7.2.5.3: the peer saw the check come from `mapped`.
     fn check_succeeded(&mut self, check: &Check, mapped: SocketAddr) {
+        if check.purpose == Purpose::Consent {
+            self.consent_given(check.pair);
+            return;
+        }
         let Some(pair) = self.revive(check) else { return };
         if let Some(rtt) = check.schedule.round_trip(self.now) {
             self.round_trip = Some(rtt);
@@ -189,6 +209,10 @@ impl IceAgent {
             }
         }
         let Some(valid) = self.note_valid(pair, check, mapped) else { return };
+        if let Some(annotated) = self.lists.annotate(valid) {
+            annotated.attempts.answered = self.now;
+        }
+        self.consent_given(valid);
         self.validated(valid, check.nominates);
     }
 

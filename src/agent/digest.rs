@@ -85,7 +85,8 @@ impl IceAgent {
         (state, gathering, remote_complete, next_stream, streams).hash(&mut hasher);
         (candidates, lists, turn, pacer, checks, early).hash(&mut hasher);
         (patience, round_trip).hash(&mut hasher);
-        (&output.replies, &output.errors, &output.checks, &output.notices).hash(&mut hasher);
+        (&output.replies, &output.errors, &output.checks, &output.keepalives, &output.notices)
+            .hash(&mut hasher);
         hasher.finish()
     }
 }

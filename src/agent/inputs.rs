@@ -164,6 +164,7 @@ impl IceAgent {
             nominating: None,
             valid_since: None,
             path: None,
+            upkeep: SmallVec::new(),
         });
         self.streams.push(Stream { id, components: components_of.collect::<SmallVec<_>>() });
         self.lists.add_list(id, components);

@@ -208,6 +208,18 @@ pub enum Event {
     },
     /// A role conflict was repaired; this is the role now.
     RoleChanged(Role),
+    /// Consent to send on a pair has expired or was revoked (RFC 7675): nothing is sent on it any
+    /// more, and only a restart can revive it.
+    ConsentLost {
+        /// The stream.
+        stream: StreamId,
+        /// The component.
+        component: u16,
+        /// The pair.
+        pair: PairId,
+    },
+    /// A component has lost its last valid pair. Only a restart can connect it again.
+    RestartNeeded,
     /// The peer sent a check from an address that was not signalled.
     RemoteCandidateDiscovered {
         /// The stream.
@@ -299,4 +311,14 @@ pub enum TimeoutReason {
     Nomination,
     /// The patience of RFC 8863 ends.
     PatienceEnds,
+    /// A consent check is due (RFC 7675 §5.1).
+    ConsentCheck,
+    /// Consent expires.
+    ConsentExpiry,
+    /// A silent path is probed.
+    Probe,
+    /// A silent path counts as dead.
+    Silence,
+    /// A keepalive is due (RFC 8445 §11).
+    Keepalive,
 }

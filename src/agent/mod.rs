@@ -18,6 +18,7 @@ mod path;
 mod schedule;
 mod server;
 mod transactions;
+mod upkeep;
 mod view;
 
 use core::time::Duration;
@@ -44,6 +45,7 @@ use path::Path;
 pub use path::SendError;
 use server::{EarlyChecks, TokenBucket};
 use transactions::Checks;
+use upkeep::Upkeep;
 pub use view::PairView;
 
 /// The state of the connection (W3C RTCIceTransportState).
@@ -142,6 +144,8 @@ struct Component {
     valid_since: Option<Timestamp>,
     /// The way of its data: the selected pair, or the best valid one.
     path: Option<Path>,
+    /// The pairs that are kept under consent, the path first among them or not.
+    upkeep: SmallVec<[Upkeep; 1]>,
 }
 
 impl IceAgent {
@@ -214,6 +218,10 @@ impl IceAgent {
                 if let Some(transmit) = self.render_error(&error, buf) {
                     return Some(transmit);
                 }
+            } else if let Some(pair) = self.output.keepalives.pop_front() {
+                if let Some(transmit) = self.render_keepalive(pair, buf) {
+                    return Some(transmit);
+                }
             } else {
                 let id = self.output.checks.pop_front()?;
                 if let Some(transmit) = self.render_check(id, buf) {
@@ -274,8 +282,10 @@ impl IceAgent {
         self.output.replies.clear();
         self.output.errors.clear();
         self.output.checks.clear();
+        self.output.keepalives.clear();
         for component in self.streams.iter_mut().flat_map(|stream| &mut stream.components) {
             component.path = None;
+            component.upkeep.clear();
         }
         self.deadline = None;
     }

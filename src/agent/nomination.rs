@@ -51,6 +51,10 @@ impl IceAgent {
         }
         let mut ready = None;
         for (stream, number) in self.components() {
+            if let Some(id) = self.spare_for_dead_path(stream, number) {
+                ready = Some((stream, number, id));
+                break;
+            }
             if let Some((id, Readiness::Now)) = self.candidate_for_nomination(stream, number) {
                 ready = Some((stream, number, id));
                 break;
@@ -218,7 +222,13 @@ impl IceAgent {
             .filter(|&before| before != id)
             .and_then(|before| self.lists.get(before))
             .is_some_and(|before| before.priority >= priority);
-        if before == Some(id) || worse {
+        if before == Some(id) {
+            if let Some(component) = self.component_mut(stream, number) {
+                component.nominating = None;
+            }
+            return;
+        }
+        if worse && !before.is_some_and(|before| self.may_leave(before)) {
             return;
         }
         if let Some(component) = self.component_mut(stream, number) {
@@ -226,6 +236,7 @@ impl IceAgent {
             component.nominating = None;
         }
         self.conclude(stream, number, id, generated_by, priority);
+        self.keep_spares(stream, number, id);
         self.refresh_path(stream, number);
         self.notice(Notice::SelectedPair { stream, component: number, pair: id, local });
     }
@@ -310,7 +321,9 @@ impl IceAgent {
         let mut components = self.streams.iter().flat_map(|stream| &stream.components);
         let valid =
             !self.streams.is_empty() && components.all(|component| component.valid_since.is_some());
-        let state = if all(ChecklistState::Completed) {
+        let state = if valid && self.is_disconnected() {
+            ConnectionState::Disconnected
+        } else if all(ChecklistState::Completed) {
             ConnectionState::Completed
         } else if all(ChecklistState::Failed) {
             ConnectionState::Failed

@@ -45,6 +45,8 @@ pub(super) enum Notice {
     SelectedPair { stream: StreamId, component: u16, pair: PairId, local: CandidateId },
     RoleChanged(Role),
     RemoteCandidateDiscovered(CandidateId),
+    ConsentLost { stream: StreamId, component: u16, pair: PairId },
+    RestartNeeded,
 }
 
 /// The queues.
@@ -54,6 +56,8 @@ pub(super) struct Output {
     pub(super) errors: VecDeque<ErrorReply>,
     /// Transactions of which a request is to be sent, for the first time or again.
     pub(super) checks: VecDeque<TransactionId>,
+    /// Pairs on which a keepalive is to be sent.
+    pub(super) keepalives: VecDeque<PairId>,
     pub(super) notices: VecDeque<Notice>,
     reply_limit: usize,
     notice_limit: usize,
@@ -67,6 +71,7 @@ impl Output {
             replies: VecDeque::with_capacity(reply_limit),
             errors: VecDeque::new(),
             checks: VecDeque::with_capacity(1),
+            keepalives: VecDeque::new(),
             notices: VecDeque::new(),
             reply_limit,
             notice_limit: usize::from(events),
@@ -111,6 +116,9 @@ impl Output {
     }
 
     pub(super) fn has_transmit(&self) -> bool {
-        !(self.replies.is_empty() && self.errors.is_empty() && self.checks.is_empty())
+        !(self.replies.is_empty()
+            && self.errors.is_empty()
+            && self.checks.is_empty()
+            && self.keepalives.is_empty())
     }
 }

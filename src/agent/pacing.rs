@@ -58,6 +58,11 @@ impl Pacer {
         if busy && at + SPACING > start { start.max(at) + SPACING } else { at }
     }
 
+    /// When a packet of a transaction that needs no slot may be sent.
+    pub(super) const fn next_packet(&self) -> Timestamp {
+        self.clear
+    }
+
     pub(super) fn retransmitted(&mut self, now: Timestamp) {
         self.clear = now + SPACING;
     }

@@ -73,6 +73,9 @@ impl IceAgent {
         if stun::is_stun(payload) {
             return Err(SendError::LooksLikeStun);
         }
+        if !self.config.consent {
+            self.path_used(stream, component);
+        }
         let path = self.path_to(stream, component)?;
         Ok(Outgoing::direct(path.route(), path.pair, self.config.dscp, payload))
     }
@@ -147,5 +150,6 @@ impl IceAgent {
         if let Some(component) = self.component_mut(stream, number) {
             component.path = path;
         }
+        self.keep_path(stream, number);
     }
 }

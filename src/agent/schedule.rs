@@ -28,7 +28,7 @@ impl IceAgent {
         loop {
             self.expire_checks();
             self.nominate();
-            if self.start_check() || self.repeat_check() {
+            if self.upkeep() || self.start_check() || self.repeat_check() {
                 continue;
             }
             break;
@@ -187,6 +187,9 @@ impl IceAgent {
         consider(repeat, TimeoutReason::Retransmission);
         consider(end, TimeoutReason::TransactionTimeout);
         consider(self.nomination_deadline(), TimeoutReason::Nomination);
+        if let Some((at, reason)) = self.upkeep_deadline() {
+            consider(Some(at), reason);
+        }
         let patience = self.patience.filter(|&at| at > self.now);
         consider(patience, TimeoutReason::PatienceEnds);
         next

@@ -10,7 +10,7 @@ use crate::address;
 use crate::candidate::{CandidateKind, CandidateTransport, Transport};
 use crate::checklist::Triggered;
 use crate::config::Role;
-use crate::id::CandidateId;
+use crate::id::{CandidateId, PairId};
 use crate::stun::{
     self, CheckRequest, Class, Fingerprint, IntegrityKeySha256, Scan, Writer, attribute, method,
 };
@@ -326,8 +326,11 @@ impl IceAgent {
         priority: Option<u32>,
         use_candidate: bool,
     ) -> bool {
-        if !use_candidate && self.is_known_path(arrival) {
-            return false;
+        if let Some(pair) = self.path_of(arrival) {
+            self.sign_of_life(pair);
+            if !use_candidate {
+                return false;
+            }
         }
         let Some(remote) = self.remote_of(arrival, priority) else { return false };
         let Some(local) = self.candidates.locals.get(arrival.local) else { return false };
@@ -355,6 +358,7 @@ impl IceAgent {
         if let Some(pair) = self.lists.annotate(id) {
             pair.heard = true;
         }
+        self.sign_of_life(id);
         match self.lists.trigger(id) {
             Triggered::CancelAndQueue => self.checks.cancel(id),
             Triggered::AlreadyValid | Triggered::Queued | Triggered::Unlisted => {}
@@ -365,17 +369,15 @@ impl IceAgent {
         true
     }
 
-    /// Whether the check came on a path in use, where it has nothing to change.
-    fn is_known_path(&self, arrival: Arrival) -> bool {
-        let paths = self
-            .streams
+    /// The pair of a selected path, on which a check has nothing to change.
+    fn path_of(&self, arrival: Arrival) -> Option<PairId> {
+        self.streams
             .iter()
             .flat_map(|stream| &stream.components)
             .filter(|component| component.selected.is_some())
-            .filter_map(|component| component.path.as_ref());
-        paths
-            .into_iter()
-            .any(|path| path.local == arrival.local && path.remote_addr == arrival.from)
+            .filter_map(|component| component.path.as_ref())
+            .find(|path| path.local == arrival.local && path.remote_addr == arrival.from)
+            .map(|path| path.pair)
     }
 
     /// The candidate behind the source of a check; a new peer-reflexive one when there is none

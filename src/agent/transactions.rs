@@ -1,7 +1,5 @@
 //! The connectivity checks that are under way (RFC 8445 §7.2): who may still answer what.
 
-use core::time::Duration;
-
 use crate::config::Role;
 use crate::id::{CandidateId, PairId};
 use crate::stun::{Due, Schedule, TransactionId};
@@ -16,6 +14,8 @@ pub(super) enum Purpose {
     Hedge,
     /// It repeats the check of a valid pair with USE-CANDIDATE.
     Nominate,
+    /// It asks for consent on a pair in use (RFC 7675 §5.1).
+    Consent,
 }
 
 /// One Binding request that may still be answered.
@@ -69,6 +69,11 @@ impl Checks {
         for check in self.checks.iter_mut().filter(|check| check.pair == pair) {
             check.cancelled = true;
         }
+    }
+
+    /// Forgets the checks of a pair: no answer to them counts any more (RFC 7675 §5.1).
+    pub(super) fn discard(&mut self, pair: PairId) {
+        self.checks.retain(|check| check.pair != pair);
     }
 
     /// Cancels the checks for which `which` holds.
@@ -128,9 +133,4 @@ impl Checks {
     pub(super) fn clear(&mut self) {
         self.checks.clear();
     }
-}
-
-/// When a check that is sent `now` ends, whatever becomes of its repetitions.
-pub(super) fn end(now: Timestamp, timeout: Duration) -> Timestamp {
-    now + timeout
 }

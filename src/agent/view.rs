@@ -125,6 +125,10 @@ impl IceAgent {
                     remote: self.candidates.view_remote(remote)?,
                 }
             }
+            Notice::ConsentLost { stream, component, pair } => {
+                Event::ConsentLost { stream, component, pair }
+            }
+            Notice::RestartNeeded => Event::RestartNeeded,
             Notice::RoleChanged(role) => Event::RoleChanged(role),
             Notice::RemoteCandidateDiscovered(id) => {
                 let candidate = self.candidates.view_remote(id)?;

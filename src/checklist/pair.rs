@@ -59,6 +59,8 @@ pub(crate) struct Attempts {
     pub(crate) transmissions: u16,
     /// Checks beyond the first that were sent to hedge against loss.
     pub(crate) hedges: u8,
+    /// When a check of it was answered last.
+    pub(crate) answered: Timestamp,
     /// The round trip of the newest check that was answered at once.
     pub(crate) rtt: Option<Duration>,
 }
@@ -82,6 +84,8 @@ pub(crate) struct CandidatePair {
     pub(crate) listed: bool,
     /// An authenticated message has arrived on it.
     pub(crate) heard: bool,
+    /// Consent expired on it: it is dead for its generation (RFC 7675 §5.1).
+    pub(crate) expired: bool,
     pub(crate) valid: Option<ValidPair>,
     pub(crate) attempts: Attempts,
 }

@@ -296,7 +296,7 @@ impl ChecklistSet {
         let Some(pair) = self.pairs.get(id) else { return Triggered::Unlisted };
         match pair.state {
             PairState::Succeeded => Triggered::AlreadyValid,
-            _ if !pair.listed => Triggered::Unlisted,
+            _ if !pair.listed || pair.expired => Triggered::Unlisted,
             PairState::InProgress => {
                 self.queue(id);
                 Triggered::CancelAndQueue
@@ -311,7 +311,8 @@ impl ChecklistSet {
     /// Puts a pair into the triggered-check queue, once, and into the Waiting state. A valid pair
     /// keeps its state until the check is sent: a nomination (RFC 8445 §8.1.1).
     pub(crate) fn queue(&mut self, id: PairId) {
-        let Some(pair) = self.pairs.get(id).filter(|pair| pair.listed) else { return };
+        let queueable = |pair: &&CandidatePair| pair.listed || pair.valid.is_some();
+        let Some(pair) = self.pairs.get(id).filter(queueable) else { return };
         let Some(list) = self.index(pair.stream) else { return };
         if pair.state != PairState::Succeeded {
             self.set_state(id, PairState::Waiting);
@@ -623,6 +624,7 @@ impl ChecklistSet {
             nomination: Nomination::None,
             listed: true,
             heard: false,
+            expired: false,
             valid: None,
             attempts: Attempts::default(),
         })?;

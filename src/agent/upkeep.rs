@@ -1,0 +1,387 @@
+//! Keeping the paths in use: consent (RFC 7675), keepalives (RFC 8445 §11), and noticing when a
+//! path has died.
+//!
+//! Consent and liveness are two things. Consent is the peer's leave to send: only its answers to
+//! our checks renew it, and it lasts for 30 s. Liveness is any authenticated sign of the peer: it
+//! tells a dead path much sooner.
+
+use core::time::Duration;
+
+use rand_chacha::rand_core::Rng;
+
+use crate::checklist::{CandidatePair, ChecklistState, Nomination};
+use crate::config::{Role, Timing};
+use crate::id::{PairId, StreamId};
+use crate::time::Timestamp;
+
+use super::IceAgent;
+use super::io::{TimeoutReason, Transmit};
+use super::output::Notice;
+use super::transactions::Purpose;
+use crate::stun::{Class, TransactionId, Writer, method};
+
+/// Valid pairs that are kept under consent beside the selected one, to fail over to.
+const SPARES: usize = 2;
+/// A path that has become doubtful is probed so often in half of `disconnected_after` that lost
+/// packets alone do not make it count as dead.
+const PROBES: u32 = 8;
+/// A controlled agent follows a nomination away from a path on which it has heard nothing for
+/// this long (what browsers take for a path that does not receive).
+const NOT_RECEIVING: Duration = Duration::from_millis(2500);
+
+/// What is known of a pair that carries data, or is kept to.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Upkeep {
+    pub(super) pair: PairId,
+    /// When consent expires (RFC 7675 §5.1).
+    consent: Timestamp,
+    /// When the next consent check is due.
+    check: Timestamp,
+    /// When the peer last gave a sign of life on it.
+    sign: Timestamp,
+    /// When it was probed last.
+    probed: Timestamp,
+    /// When something was sent on it last.
+    sent: Timestamp,
+}
+
+impl Upkeep {
+    /// Whether nothing was heard for so long that the path counts as dead.
+    fn is_silent(&self, now: Timestamp, timing: &Timing) -> bool {
+        self.sign + timing.disconnected_after <= now
+    }
+
+    /// When the next probe is due, if the path stays silent.
+    fn next_probe(&self, timing: &Timing) -> Timestamp {
+        let doubt = self.sign + doubt_after(timing);
+        let step = timing.disconnected_after.checked_div(PROBES.saturating_mul(2));
+        doubt.max(self.probed + step.unwrap_or_default())
+    }
+}
+
+/// The silence after which a path is probed. While the peer answers, consent checks alone keep it
+/// from falling silent for so long, if `disconnected_after` leaves time for them; otherwise half of
+/// it.
+fn doubt_after(timing: &Timing) -> Duration {
+    let consent = timing.consent_interval.saturating_mul(5).checked_div(4).unwrap_or_default();
+    let latest = timing.disconnected_after.saturating_mul(3).checked_div(4).unwrap_or_default();
+    if consent <= latest {
+        consent
+    } else {
+        timing.disconnected_after.checked_div(2).unwrap_or_default()
+    }
+}
+
+/// What is due for a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    Expire(PairId),
+    Check(PairId),
+    Keepalive(PairId),
+}
+
+impl IceAgent {
+    /// How long a path that has died goes unnoticed at most, while it is selected.
+    #[must_use]
+    pub fn detect_time(&self) -> Duration {
+        self.config.timing.disconnected_after
+    }
+
+    /// The application has proof that the peer is alive on this pair, such as a packet that it has
+    /// authenticated itself. That is a sign of life, and never consent.
+    pub fn note_activity(&mut self, now: Timestamp, pair: PairId) {
+        self.advance(now);
+        self.sign_of_life(pair);
+    }
+
+    /// Packets were sent on a [`route`](Self::route) without [`send`](Self::send): no keepalive is
+    /// due on it for a while.
+    pub fn note_sent(&mut self, now: Timestamp, stream: StreamId, component: u16) {
+        self.advance(now);
+        self.path_used(stream, component);
+    }
+
+    pub(super) fn sign_of_life(&mut self, pair: PairId) {
+        let now = self.now;
+        if let Some(upkeep) = self.upkeep_mut(pair) {
+            upkeep.sign = now;
+        }
+    }
+
+    pub(super) fn path_used(&mut self, stream: StreamId, number: u16) {
+        let now = self.now;
+        let Some(component) = self.component_mut(stream, number) else { return };
+        let path = component.path.as_ref().map(|path| path.pair);
+        if let Some(upkeep) = component.upkeep.iter_mut().find(|other| Some(other.pair) == path) {
+            upkeep.sent = now;
+        }
+    }
+
+    /// The peer has answered a check of the pair (RFC 7675 §5.1).
+    pub(super) fn consent_given(&mut self, pair: PairId) {
+        let (now, timeout) = (self.now, self.config.timing.consent_timeout);
+        if let Some(upkeep) = self.upkeep_mut(pair) {
+            upkeep.consent = now + timeout;
+            upkeep.sign = now;
+        }
+    }
+
+    /// Puts the pair that carries a component's data under upkeep.
+    pub(super) fn keep_path(&mut self, stream: StreamId, number: u16) {
+        let path = self.component(stream, number).and_then(|component| component.path.as_ref());
+        if let Some(pair) = path.map(|path| path.pair) {
+            self.keep(stream, number, pair);
+        }
+    }
+
+    /// After a selection: the pairs that are kept are the selected one and the best other valid
+    /// ones. The rest is valid no longer, since nothing renews their consent.
+    pub(super) fn keep_spares(&mut self, stream: StreamId, number: u16, selected: PairId) {
+        let mut spares: Vec<(u64, PairId)> = self
+            .lists
+            .pairs()
+            .filter(|(id, pair)| {
+                *id != selected && pair.stream == stream && pair.component == number
+            })
+            .filter_map(|(id, pair)| Some((pair.valid?.priority, id)))
+            .collect();
+        spares.sort_unstable_by_key(|&(priority, id)| (core::cmp::Reverse(priority), id));
+        for (_, id) in spares.iter().skip(SPARES) {
+            if let Some(pair) = self.lists.annotate(*id) {
+                pair.valid = None;
+            }
+        }
+        spares.truncate(SPARES);
+        if let Some(component) = self.component_mut(stream, number) {
+            component.upkeep.retain(|upkeep| {
+                upkeep.pair == selected || spares.iter().any(|&(_, id)| id == upkeep.pair)
+            });
+        }
+        self.keep(stream, number, selected);
+        for (_, id) in spares {
+            self.keep(stream, number, id);
+        }
+    }
+
+    fn keep(&mut self, stream: StreamId, number: u16, pair: PairId) {
+        let now = self.now;
+        let answered = self.lists.get(pair).map_or(now, |pair| pair.attempts.answered);
+        let check = now + self.consent_interval();
+        let consent = answered + self.config.timing.consent_timeout;
+        let Some(component) = self.component_mut(stream, number) else { return };
+        if component.upkeep.iter().all(|upkeep| upkeep.pair != pair) {
+            component.upkeep.push(Upkeep {
+                pair,
+                consent,
+                check,
+                sign: answered,
+                probed: answered,
+                sent: now,
+            });
+        }
+    }
+
+    /// RFC 7675 §5.1: 0.8 to 1.2 times the interval, so that the checks of many sessions do not
+    /// fall into step.
+    fn consent_interval(&mut self) -> Duration {
+        let interval = self.config.timing.consent_interval;
+        let fifth = interval.checked_div(5).unwrap_or_default();
+        let random = self.rng.next_u32() >> 16;
+        let spread = fifth.saturating_mul(2).saturating_mul(random).checked_div(1 << 16);
+        interval.saturating_sub(fifth).saturating_add(spread.unwrap_or_default())
+    }
+
+    /// Does what is due for the paths; whether anything was.
+    pub(super) fn upkeep(&mut self) -> bool {
+        let Some(task) = self.next_task() else { return false };
+        match task {
+            Task::Expire(pair) => self.consent_lost(pair),
+            Task::Check(pair) => {
+                if self.now < self.pacer.next_packet() {
+                    return false;
+                }
+                let next = self.now + self.consent_interval();
+                let now = self.now;
+                if let Some(upkeep) = self.upkeep_mut(pair) {
+                    // A probe asks for consent as well, but the spacing of consent checks stands.
+                    if upkeep.check <= now {
+                        upkeep.check = next;
+                    }
+                    upkeep.probed = now;
+                }
+                self.send_check(pair, Purpose::Consent);
+            }
+            Task::Keepalive(pair) => {
+                let now = self.now;
+                if let Some(upkeep) = self.upkeep_mut(pair) {
+                    upkeep.sent = now;
+                }
+                self.output.keepalives.push_back(pair);
+            }
+        }
+        true
+    }
+
+    fn next_task(&self) -> Option<Task> {
+        let timing = &self.config.timing;
+        self.kept().find_map(|(_, upkeep, in_use)| {
+            if self.config.consent {
+                if upkeep.consent <= self.now {
+                    return Some(Task::Expire(upkeep.pair));
+                }
+                let probe = in_use
+                    && upkeep.next_probe(timing) <= self.now
+                    && !upkeep.is_silent(self.now, timing);
+                (probe || upkeep.check <= self.now).then_some(Task::Check(upkeep.pair))
+            } else {
+                let due = in_use && upkeep.sent + timing.keepalive <= self.now;
+                due.then_some(Task::Keepalive(upkeep.pair))
+            }
+        })
+    }
+
+    /// When the next of these things is due.
+    pub(super) fn upkeep_deadline(&self) -> Option<(Timestamp, TimeoutReason)> {
+        let timing = &self.config.timing;
+        let clear = self.pacer.next_packet();
+        let mut next: Option<(Timestamp, TimeoutReason)> = None;
+        let mut consider = |at: Timestamp, reason| {
+            if next.is_none_or(|(other, _)| at < other) {
+                next = Some((at, reason));
+            }
+        };
+        for (_, upkeep, in_use) in self.kept() {
+            if self.config.consent {
+                consider(upkeep.consent, TimeoutReason::ConsentExpiry);
+                consider(upkeep.check.max(clear), TimeoutReason::ConsentCheck);
+                if in_use && !upkeep.is_silent(self.now, timing) {
+                    let silent = upkeep.sign + timing.disconnected_after;
+                    consider(silent, TimeoutReason::Silence);
+                    consider(
+                        upkeep.next_probe(timing).max(clear).min(silent),
+                        TimeoutReason::Probe,
+                    );
+                }
+            } else if in_use {
+                consider(upkeep.sent + timing.keepalive, TimeoutReason::Keepalive);
+            }
+        }
+        next
+    }
+
+    /// Everything under upkeep, and whether it is the path in use.
+    fn kept(&self) -> impl Iterator<Item = (&super::Component, &Upkeep, bool)> {
+        self.streams.iter().flat_map(|stream| &stream.components).flat_map(|component| {
+            let path = component.path.as_ref().map(|path| path.pair);
+            component
+                .upkeep
+                .iter()
+                .map(move |upkeep| (component, upkeep, Some(upkeep.pair) == path))
+        })
+    }
+
+    fn upkeep_mut(&mut self, pair: PairId) -> Option<&mut Upkeep> {
+        self.streams
+            .iter_mut()
+            .flat_map(|stream| &mut stream.components)
+            .flat_map(|component| &mut component.upkeep)
+            .find(|upkeep| upkeep.pair == pair)
+    }
+
+    /// Whether a path in use has gone silent and nothing is under way to replace it.
+    pub(super) fn is_disconnected(&self) -> bool {
+        self.config.consent
+            && self.kept().any(|(component, upkeep, in_use)| {
+                let timing = &self.config.timing;
+                let replaced = component.upkeep.iter().any(|other| {
+                    component.nominating == Some(other.pair) && !other.is_silent(self.now, timing)
+                });
+                in_use && !replaced && upkeep.is_silent(self.now, timing)
+            })
+    }
+
+    /// The valid pair to fail over to when the selected one has gone silent: the one that was
+    /// heard last.
+    pub(super) fn spare_for_dead_path(&self, stream: StreamId, number: u16) -> Option<PairId> {
+        let timing = &self.config.timing;
+        let component = self.component(stream, number)?;
+        let selected = component.selected?;
+        let dead = component
+            .upkeep
+            .iter()
+            .any(|upkeep| upkeep.pair == selected && upkeep.is_silent(self.now, timing));
+        if !self.config.consent || !dead || component.nominating.is_some() {
+            return None;
+        }
+        let alive = |upkeep: &&Upkeep| {
+            upkeep.pair != selected
+                && self.lists.get(upkeep.pair).is_some_and(|pair| pair.valid.is_some())
+                && component
+                    .upkeep
+                    .iter()
+                    .any(|dead| dead.pair == selected && upkeep.sign > dead.sign)
+        };
+        let spare = component.upkeep.iter().filter(alive).max_by_key(|upkeep| upkeep.sign);
+        spare.map(|upkeep| upkeep.pair)
+    }
+
+    /// Whether a nomination away from the selected pair is to be followed though that one is
+    /// better: it has stopped receiving.
+    pub(super) fn may_leave(&self, selected: PairId) -> bool {
+        self.role() == Role::Controlling
+            || self
+                .kept()
+                .find(|(_, upkeep, _)| upkeep.pair == selected)
+                .is_none_or(|(_, upkeep, _)| upkeep.sign + NOT_RECEIVING <= self.now)
+    }
+
+    /// RFC 7675 §5.1, §5.2: nothing may be sent on this pair any more, until a restart.
+    pub(super) fn consent_lost(&mut self, id: PairId) {
+        let Some(pair) = self.lists.annotate(id) else { return };
+        let (stream, number) = (pair.stream, pair.component);
+        pair.valid = None;
+        pair.expired = true;
+        pair.nomination = Nomination::None;
+        self.lists.fail(id);
+        self.checks.discard(id);
+        if let Some(component) = self.component_mut(stream, number) {
+            component.upkeep.retain(|upkeep| upkeep.pair != id);
+            if component.nominating == Some(id) {
+                component.nominating = None;
+            }
+        }
+        let spare = self.lists.best_valid(stream, number);
+        let mut lost = false;
+        if let Some(component) = self.component_mut(stream, number) {
+            if component.selected == Some(id) {
+                component.selected = None;
+                lost = true;
+            }
+            if spare.is_none() {
+                component.valid_since = None;
+            }
+        }
+        if lost {
+            if let Some(list) = self.lists.index(stream) {
+                self.lists.set_list_state(list, ChecklistState::Running);
+            }
+        }
+        self.refresh_path(stream, number);
+        self.notice(Notice::ConsentLost { stream, component: number, pair: id });
+        if spare.is_none() {
+            self.notice(Notice::RestartNeeded);
+        }
+    }
+
+    /// Writes a keepalive: a Binding indication without credentials (RFC 8445 §11).
+    pub(super) fn render_keepalive(&mut self, id: PairId, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let pair: &CandidatePair = self.lists.get(id)?;
+        let (local, remote) = (pair.local, pair.remote);
+        let to = self.candidates.remotes.get(remote)?.addr;
+        let route = self.route_between(local, to)?;
+        let transaction = TransactionId::random(&mut self.rng);
+        let mut writer = Writer::new(buf, Class::Indication, method::BINDING, transaction);
+        let range = writer.fingerprint().finish();
+        Some(Transmit { route, range, dscp: self.config.dscp })
+    }
+}

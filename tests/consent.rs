@@ -1,0 +1,420 @@
+//! Consent (RFC 7675), keepalives (RFC 8445 §11), liveness and failover.
+
+mod common;
+#[path = "common/wire.rs"]
+mod wire;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use allocation_counter::measure;
+use common::{
+    Bench, ERROR, INDICATION, Message, PEER_PWD, REQUEST, SUCCESS, Sent, USE_CANDIDATE, addr, ms,
+};
+use frazil::{
+    AgentConfig, ConnectionState, Event, IceAgent, LocalAddress, Role, Route, SendError, Timestamp,
+    Transport,
+};
+
+const LOCAL: &str = "10.0.0.1:1000";
+const REMOTE: &str = "10.0.0.2:2000";
+
+/// A controlled agent whose pair was selected at time zero.
+fn selected() -> Bench {
+    finish(Bench::connected_with(Role::Controlled, &[LOCAL], &[REMOTE]))
+}
+
+fn finish(mut bench: Bench) -> Bench {
+    let check = bench.last_request();
+    let _ = bench.answer(&check);
+    let _ = bench.send_check(LOCAL, REMOTE, true);
+    assert!(bench.agent.selected_pair(bench.stream, 1).is_some());
+    bench.sent.clear();
+    bench
+}
+
+/// Runs until `until` while the peer answers every request for which `answers` holds.
+fn run(bench: &mut Bench, until: Timestamp, answers: impl Fn(usize) -> bool) -> Vec<Sent> {
+    let mut requests = Vec::new();
+    while let Some(at) = bench.agent.poll_timeout().filter(|&at| at <= until) {
+        for sent in bench.run_until(at) {
+            if sent.is_request() {
+                if answers(requests.len()) {
+                    let _ = bench.answer(&sent);
+                }
+                requests.push(sent);
+            }
+        }
+    }
+    bench.run_until(until);
+    requests
+}
+
+fn can_send(bench: &mut Bench) -> Result<(), SendError> {
+    bench.agent.send(bench.now, bench.stream, 1, b"data").map(|_| ())
+}
+
+fn events(bench: &Bench, which: fn(&Event) -> bool) -> Vec<Timestamp> {
+    bench.events.iter().filter(|(_, event)| which(event)).map(|(at, _)| *at).collect()
+}
+
+/// Q1: consent expires 30 s after the last valid response, and then nothing may be sent.
+#[test]
+fn consent_expires_thirty_seconds_after_the_last_answer() {
+    let mut bench = selected();
+    run(&mut bench, ms(29_999), |_| false);
+    assert_eq!(can_send(&mut bench), Ok(()));
+    run(&mut bench, ms(30_000), |_| false);
+    assert_eq!(can_send(&mut bench), Err(SendError::NotConnected));
+    assert_eq!(events(&bench, |event| matches!(event, Event::ConsentLost { .. })), [ms(30_000)]);
+    assert_eq!(events(&bench, |event| matches!(event, Event::RestartNeeded)), [ms(30_000)]);
+}
+
+/// Q2: while all is answered the checks come 4 to 6 s apart, at random.
+#[test]
+fn consent_checks_are_four_to_six_seconds_apart() {
+    let mut bench = selected();
+    let checks = run(&mut bench, ms(3_600_000), |_| true);
+    let gaps: Vec<Duration> = checks.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
+    assert!(gaps.len() > 600, "{} checks in an hour", gaps.len());
+    let probes = gaps.iter().filter(|gap| **gap < Duration::from_secs(4)).count();
+    assert!(probes < gaps.len() / 2, "{probes} of {}", gaps.len());
+    let mean = gaps.iter().sum::<Duration>() / gaps.len() as u32;
+    assert!(mean > Duration::from_millis(4700) && mean < Duration::from_millis(5300), "{mean:?}");
+    let (low, high) = (gaps.iter().min().unwrap(), gaps.iter().max().unwrap());
+    assert!(*low >= Duration::from_secs(4) && *high <= Duration::from_secs(6), "{low:?} {high:?}");
+    assert!(*high - *low > Duration::from_millis(1800), "not spread: {low:?} {high:?}");
+}
+
+/// Q3: each consent check has a transaction id of its own and is sent once.
+#[test]
+fn consent_checks_are_never_repeated() {
+    let mut bench = selected();
+    let checks = run(&mut bench, ms(29_000), |_| false);
+    let mut ids: Vec<[u8; 12]> = checks.iter().map(Sent::id).collect();
+    assert!(ids.len() >= 5);
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all);
+}
+
+/// Q4: the answer to an earlier check renews consent as well.
+#[test]
+fn a_late_answer_to_an_earlier_check_renews_consent() {
+    let mut bench = selected();
+    let checks = run(&mut bench, ms(20_000), |_| false);
+    assert!(checks.len() >= 3);
+    let _ = bench.answer(&checks[0]);
+    run(&mut bench, ms(49_999), |_| false);
+    assert_eq!(can_send(&mut bench), Ok(()));
+    run(&mut bench, ms(50_000), |_| false);
+    assert_eq!(can_send(&mut bench), Err(SendError::NotConnected));
+}
+
+/// Q5: only an authenticated success from the peer's own address renews consent.
+#[test]
+fn forged_misplaced_and_failed_answers_do_not_renew_consent() {
+    let mut bench = selected();
+    let checks = run(&mut bench, ms(20_000), |_| false);
+    let forged = Message::new(SUCCESS, checks[0].id())
+        .xor_mapped(checks[0].from)
+        .integrity("anotherpasswordanotherpa")
+        .fingerprint();
+    let _ = bench.feed(LOCAL, REMOTE, &forged);
+    let misplaced = bench.success(&checks[1]);
+    let _ = bench.feed(LOCAL, "10.0.0.2:2001", &misplaced);
+    let failed =
+        Message::new(ERROR, checks[2].id()).error_code(500).integrity(PEER_PWD).fingerprint();
+    let _ = bench.feed(LOCAL, REMOTE, &failed);
+    run(&mut bench, ms(30_000), |_| false);
+    assert_eq!(can_send(&mut bench), Err(SendError::NotConnected));
+}
+
+/// Q6: the peer's own requests and data are signs of life, and never consent.
+#[test]
+fn requests_and_data_of_the_peer_do_not_renew_consent() {
+    let mut bench = selected();
+    for second in 1..30 {
+        run(&mut bench, ms(second * 1000), |_| false);
+        let _ = bench.send_check(LOCAL, REMOTE, false);
+        let _ = bench.feed(LOCAL, REMOTE, &[0x80; 20]);
+    }
+    assert_eq!(bench.agent.state(), ConnectionState::Completed, "it was heard all the time");
+    run(&mut bench, ms(30_000), |_| false);
+    assert_eq!(can_send(&mut bench), Err(SendError::NotConnected));
+}
+
+/// Q7, Q8: after expiry neither late answers nor the peer's checks revive the pair.
+#[test]
+fn an_expired_pair_stays_dead() {
+    let mut bench = selected();
+    let checks = run(&mut bench, ms(31_000), |_| false);
+    let late = bench.success(checks.last().unwrap());
+    let received = bench.feed(LOCAL, REMOTE, &late);
+    assert_eq!(received, frazil::Received::Ignored(frazil::Ignored::UnknownTransaction));
+    let before = bench.sent.len();
+    let _ = bench.send_check(LOCAL, REMOTE, true);
+    assert_eq!(bench.sent[before].kind(), SUCCESS, "it is answered all the same");
+    let after = run(&mut bench, ms(60_000), |_| true);
+    assert!(after.is_empty(), "no check of ours follows: {after:?}");
+    assert_eq!(can_send(&mut bench), Err(SendError::NotConnected));
+}
+
+/// Q14: an authenticated 403 revokes consent at once, an unauthenticated one does nothing.
+#[test]
+fn a_403_revokes_consent_if_it_is_authenticated() {
+    let mut bench = selected();
+    let checks = run(&mut bench, ms(7_000), |_| false);
+    let forged = Message::new(ERROR, checks[0].id()).error_code(403).fingerprint();
+    let _ = bench.feed(LOCAL, REMOTE, &forged);
+    assert_eq!(can_send(&mut bench), Ok(()));
+    let revoked =
+        Message::new(ERROR, checks[0].id()).error_code(403).integrity(PEER_PWD).fingerprint();
+    let _ = bench.feed(LOCAL, REMOTE, &revoked);
+    assert_eq!(can_send(&mut bench), Err(SendError::NotConnected));
+}
+
+/// Q13: consent checks carry the DSCP of all others.
+#[test]
+fn consent_checks_carry_the_dscp() {
+    let mut config = AgentConfig::new(Role::Controlled);
+    config.dscp = 46;
+    let mut bench = Bench::with(config);
+    bench.add_local(LOCAL);
+    bench.add_remote(REMOTE, 2_000_000_000);
+    bench.start();
+    let mut bench = finish(bench);
+    let checks = run(&mut bench, ms(7_000), |_| true);
+    assert!(!checks.is_empty() && checks.iter().all(|check| check.dscp == 46));
+}
+
+/// K6: where consent flows there are no keepalives.
+#[test]
+fn no_keepalives_where_consent_flows() {
+    let mut bench = selected();
+    run(&mut bench, ms(60_000), |_| true);
+    assert!(bench.sent.iter().all(|sent| sent.kind() != INDICATION));
+}
+
+fn without_consent() -> Bench {
+    let mut config = AgentConfig::new(Role::Controlled);
+    config.consent = false;
+    let mut bench = Bench::with(config);
+    bench.add_local(LOCAL);
+    bench.add_remote(REMOTE, 2_000_000_000);
+    bench.start();
+    finish(bench)
+}
+
+/// K1, K2: an idle path gets a bare Binding indication with FINGERPRINT every 15 s.
+#[test]
+fn an_idle_path_gets_keepalives() {
+    let mut bench = without_consent();
+    let sent = bench.run_until(ms(60_000));
+    let times: Vec<Timestamp> = sent.iter().map(|sent| sent.at).collect();
+    assert_eq!(times, [ms(15_000), ms(30_000), ms(45_000), ms(60_000)]);
+    for keepalive in &sent {
+        assert_eq!(keepalive.kind(), INDICATION);
+        assert_eq!(keepalive.attrs().len(), 1);
+        assert!(keepalive.fingerprint_is_last_and_right());
+        assert_eq!(keepalive.to, addr(REMOTE));
+    }
+}
+
+/// K1: a path with traffic needs none.
+#[test]
+fn a_busy_path_gets_no_keepalives() {
+    let mut bench = without_consent();
+    for second in (10..600).step_by(10) {
+        bench.run_until(ms(second * 1000));
+        assert_eq!(can_send(&mut bench), Ok(()));
+    }
+    assert!(bench.sent.is_empty(), "{:?}", bench.sent);
+    let (stream, now) = (bench.stream, bench.now);
+    bench.agent.note_sent(now, stream, 1);
+    assert!(bench.run_for(Duration::from_millis(14_999)).is_empty());
+    assert_eq!(bench.run_for(Duration::from_millis(1)).len(), 1);
+}
+
+/// A silent path is probed from half of the time on, and is Disconnected at its end; any
+/// authenticated sign brings it back.
+#[test]
+fn a_silent_path_is_disconnected_in_time_and_comes_back() {
+    let mut bench = selected();
+    let detect = bench.agent.detect_time();
+    let checks = run(&mut bench, Timestamp::ZERO + detect, |_| false);
+    let probes = checks.iter().filter(|check| check.at >= Timestamp::ZERO + detect / 2).count();
+    assert!((6..=10).contains(&probes), "{probes} probes");
+    assert_eq!(bench.agent.state(), ConnectionState::Disconnected);
+    let disconnected =
+        |event: &Event| *event == Event::ConnectionState(ConnectionState::Disconnected);
+    assert_eq!(events(&bench, disconnected), [Timestamp::ZERO + detect]);
+    let _ = bench.answer(checks.last().unwrap());
+    assert_eq!(bench.agent.state(), ConnectionState::Completed);
+}
+
+/// The application's own proof of life counts for liveness, not for consent.
+#[test]
+fn activity_of_the_application_is_a_sign_of_life_and_not_consent() {
+    let mut bench = selected();
+    let pair = bench.agent.selected_pair(bench.stream, 1).unwrap().id;
+    for second in 1..30 {
+        run(&mut bench, ms(second * 1000), |_| false);
+        bench.agent.note_activity(bench.now, pair);
+        assert_eq!(bench.agent.state(), ConnectionState::Completed);
+    }
+    run(&mut bench, ms(30_000), |_| false);
+    assert_eq!(can_send(&mut bench), Err(SendError::NotConnected));
+}
+
+/// Two agents, two components. The first has two addresses a side, the second one, whose datagrams
+/// get through only after a while: nomination waits for it, and until then all pairs of the first
+/// component become valid.
+struct Cut {
+    agents: [IceAgent; 2],
+    now: Timestamp,
+    delay: Duration,
+    /// An address whose datagrams are lost, both ways.
+    dead: Option<SocketAddr>,
+    flights: Vec<(Timestamp, usize, SocketAddr, SocketAddr, Vec<u8>)>,
+}
+
+impl Cut {
+    fn new() -> Self {
+        let now = Timestamp::ZERO;
+        let delay = Duration::from_millis(20);
+        let mut agents = [Role::Controlling, Role::Controlled].map(|role| {
+            let mut config = AgentConfig::new(role);
+            config.components = 2;
+            config.timing.ta = Duration::from_millis(20);
+            IceAgent::new(config, [role as u8 + 1; 32]).unwrap()
+        });
+        let stream = agents[0].streams().next().unwrap();
+        let mut candidates = [Vec::new(), Vec::new()];
+        for (side, agent) in agents.iter_mut().enumerate() {
+            for (component, index) in [(1, 0), (1, 1), (2, 2)] {
+                let local = LocalAddress::udp(wire::address(side, index));
+                agent.add_local(now, stream, component, local).unwrap();
+            }
+            agent.gather(now);
+            while let Some(event) = agent.poll_event(now) {
+                if let Event::LocalCandidate { candidate, .. } = event {
+                    candidates[side].push(candidate);
+                }
+            }
+        }
+        let parameters = agents.each_ref().map(IceAgent::local_parameters);
+        for (side, agent) in agents.iter_mut().enumerate() {
+            for candidate in &candidates[1 - side] {
+                agent.add_remote_candidate(now, stream, candidate).unwrap();
+            }
+            agent.set_remote(now, parameters[1 - side].clone()).unwrap();
+        }
+        let dead = Some(wire::address(0, 2));
+        let mut cut = Self { agents, now, delay, dead, flights: Vec::new() };
+        cut.run_until(ms(400));
+        cut.dead = None;
+        cut.run_until(ms(5_000));
+        cut
+    }
+
+    fn drain(&mut self) {
+        for side in 0..2 {
+            loop {
+                let mut buf = Vec::new();
+                if let Some(transmit) = self.agents[side].poll_transmit(self.now, &mut buf) {
+                    let Route::Datagram { local, remote, .. } = transmit.route else { panic!() };
+                    let lost = self.dead.is_some_and(|dead| dead == local || dead == remote);
+                    if !lost {
+                        let at = self.now + self.delay;
+                        self.flights.push((at, 1 - side, remote, local, buf));
+                    }
+                } else if self.agents[side].poll_event(self.now).is_none() {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn run_until(&mut self, until: Timestamp) {
+        loop {
+            self.drain();
+            let arrivals = self.flights.iter().map(|flight| flight.0);
+            let timeouts = self.agents.iter().filter_map(IceAgent::poll_timeout);
+            let Some(next) = arrivals.chain(timeouts).min().filter(|&next| next <= until) else {
+                self.now = until;
+                return;
+            };
+            self.now = next;
+            let (due, rest) = self.flights.drain(..).partition(|flight| flight.0 <= next);
+            self.flights = rest;
+            for (_, side, to, from, bytes) in due {
+                let agent = &mut self.agents[side];
+                let _ = agent.handle_datagram(next, Transport::Udp, to, from, &bytes);
+            }
+            for agent in &mut self.agents {
+                agent.handle_timeout(next);
+            }
+        }
+    }
+
+    fn selected(&self, side: usize) -> (SocketAddr, SocketAddr) {
+        let stream = self.agents[side].streams().next().unwrap();
+        let pair = self.agents[side].selected_pair(stream, 1).unwrap();
+        (pair.local.base, pair.remote.addr)
+    }
+}
+
+/// Decision 17: a selected path that goes dead while another valid pair exists is replaced on both
+/// sides within `detect_time` and two round trips, without a restart.
+#[test]
+fn a_dead_path_is_replaced_by_a_spare_one_on_both_sides() {
+    let mut cut = Cut::new();
+    let (local, remote) = cut.selected(0);
+    assert_eq!(cut.selected(1), (remote, local));
+    cut.dead = Some(local);
+    let budget = cut.agents[0].detect_time() + cut.delay * 4 + Duration::from_millis(20);
+    cut.run_until(cut.now + budget);
+    let (new_local, new_remote) = cut.selected(0);
+    assert_ne!(new_local, local, "the controlling side has not moved");
+    assert_eq!(cut.selected(1), (new_remote, new_local));
+    for agent in &cut.agents {
+        assert_eq!(agent.state(), ConnectionState::Completed);
+    }
+}
+
+/// An hour of steady state: no allocation but those of the test, no growth.
+#[test]
+fn an_hour_of_consent_allocates_nothing() {
+    let mut bench = selected();
+    run(&mut bench, ms(60_000), |_| true);
+    let mut out = Vec::with_capacity(2048);
+    let mut total = 0;
+    while bench.now < ms(3_600_000) {
+        let at = bench.agent.poll_timeout().unwrap();
+        bench.now = at;
+        let mut request = None;
+        total += measure(|| {
+            bench.agent.handle_timeout(at);
+            out.clear();
+            request = bench.agent.poll_transmit(at, &mut out);
+        })
+        .count_total;
+        if let Some(transmit) = request {
+            let Route::Datagram { local, remote, .. } = transmit.route else { panic!() };
+            let bytes = out[transmit.range].to_vec();
+            let sent = Sent { at, from: local, to: remote, dscp: 0, bytes };
+            assert_eq!(sent.kind(), REQUEST);
+            assert!(sent.get(USE_CANDIDATE).is_none());
+            let answer = bench.success(&sent);
+            total += measure(|| {
+                let agent = &mut bench.agent;
+                let _ = agent.handle_datagram(at, Transport::Udp, local, remote, &answer);
+            })
+            .count_total;
+        }
+    }
+    assert_eq!(total, 0);
+    assert_eq!(bench.agent.state(), ConnectionState::Completed);
+}
