@@ -34,6 +34,8 @@ const UNKNOWN_OPTIONAL: u16 = 0xfeed;
 /// One transaction a pair: every request on a pair is the check or its repetition.
 fn config(role: Role) -> AgentConfig {
     let mut config = AgentConfig::new(role);
+    // The scripted peer answers what a test is about, and no consent checks.
+    config.consent = false;
     config.timing.hedging = false;
     config
 }

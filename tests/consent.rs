@@ -21,7 +21,11 @@ const REMOTE: &str = "10.0.0.2:2000";
 
 /// A controlled agent whose pair was selected at time zero.
 fn selected() -> Bench {
-    finish(Bench::connected_with(Role::Controlled, &[LOCAL], &[REMOTE]))
+    let mut bench = Bench::with(AgentConfig::new(Role::Controlled));
+    bench.add_local(LOCAL);
+    bench.add_remote(REMOTE, 2_000_000_000);
+    bench.start();
+    finish(bench)
 }
 
 fn finish(mut bench: Bench) -> Bench {

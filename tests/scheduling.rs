@@ -29,6 +29,8 @@ const TIMEOUT: u64 = 39_500;
 
 fn config(role: Role, hedging: bool) -> AgentConfig {
     let mut config = AgentConfig::new(role);
+    // The scripted peer answers what a test is about, and no consent checks.
+    config.consent = false;
     config.timing.hedging = hedging;
     config
 }

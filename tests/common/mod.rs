@@ -204,8 +204,11 @@ pub struct Bench {
 }
 
 impl Bench {
+    /// An agent without consent checks, which would have to be answered all the time.
     pub fn new(role: Role) -> Self {
-        Self::with(AgentConfig::new(role))
+        let mut config = AgentConfig::new(role);
+        config.consent = false;
+        Self::with(config)
     }
 
     pub fn with(config: AgentConfig) -> Self {
