@@ -19,6 +19,10 @@ impl AgentIndex {
     }
 }
 
+/// Draining an event may make something due at the same instant once more: to poll a candidate is
+/// to make its pairs. So often in succession is that believed.
+const REPEATS: u32 = 8;
+
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) agent: IceAgent,
@@ -55,6 +59,24 @@ impl Node {
             inputs: (Timestamp::ZERO, 0),
             detail,
             log: Vec::new(),
+        }
+    }
+
+    /// Whether a driver can wait after a timeout that was handled at `at` and drained of so many
+    /// events, the last of `repeats` in succession. If not, the deadline that is not later.
+    pub(super) fn rest(
+        &mut self,
+        at: Timestamp,
+        events: u32,
+        repeats: u32,
+    ) -> Result<(), Timestamp> {
+        match self.deadline.filter(|deadline| *deadline <= at) {
+            Some(deadline) if events == 0 || repeats >= REPEATS => Err(deadline),
+            Some(_) => {
+                self.repeats = repeats.saturating_add(1);
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 

@@ -345,7 +345,8 @@ impl World {
     /// Drains the agents that were lent out.
     pub(super) fn settle(&mut self) -> Result<(), WorldError> {
         while let Some(agent) = self.touched.pop() {
-            if self.input(agent)?.touched {
+            if self.node(agent)?.touched {
+                self.input(agent)?;
                 self.drain(agent)?;
             }
         }
@@ -393,15 +394,11 @@ impl World {
                 node.log(now, |_| Logged::Ignored { local, remote, len, reason });
             }
         }
-        self.drain(agent).map(drop)
+        self.drain(agent)
     }
 
     /// The deadline of an agent has come.
     pub(super) fn time_out(&mut self, agent: AgentIndex) -> Result<(), WorldError> {
-        /// Draining an event may make something due at the same instant once more: an event that
-        /// conveys a candidate makes its pairs. So often in succession is that believed.
-        const REPEATS: u32 = 8;
-
         let at = self.now;
         let repeats = self.node(agent)?.repeats;
         let node = self.input(agent)?;
@@ -409,14 +406,11 @@ impl World {
         node.log(at, |_| Logged::Timeout(reason));
         node.agent.handle_timeout(at);
         let events = self.drain_events(agent)?;
-        let node = self.node_mut(agent)?;
-        if let Some(deadline) = node.deadline.filter(|deadline| *deadline <= at) {
-            if events == 0 || repeats >= REPEATS {
-                return Err(WorldError::Spin { agent, at, deadline });
-            }
-            node.repeats = repeats.saturating_add(1);
-        }
-        Ok(())
+        self.node_mut(agent)?.rest(at, events, repeats).map_err(|deadline| WorldError::Spin {
+            agent,
+            at,
+            deadline,
+        })
     }
 
     fn node(&self, agent: AgentIndex) -> Result<&Node, WorldError> {
