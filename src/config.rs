@@ -42,6 +42,9 @@ pub enum Signalling {
 pub struct AgentConfig {
     /// The role to start in. A conflict with the peer's is repaired (RFC 8445 §7.3.1.1).
     pub role: Role,
+    /// A lite implementation (RFC 8445 §2.5): for a host that its peers can always reach. It only
+    /// answers checks, and leaves nomination to its peer.
+    pub lite: bool,
     /// Trickle or complete signalling.
     pub signalling: Signalling,
     /// Components of the first stream, 1 to 256. Zero starts the agent without a stream.
@@ -72,6 +75,7 @@ impl AgentConfig {
     pub fn new(role: Role) -> Self {
         Self {
             role,
+            lite: false,
             signalling: Signalling::Trickle,
             components: 1,
             credentials: None,
@@ -126,6 +130,10 @@ pub struct Timing {
     /// that it is probed, every sixteenth of this time: from when a consent check is overdue, or
     /// from half of this time on if that is earlier.
     pub disconnected_after: Duration,
+    /// How long the path of a lite agent may be silent before it counts as dead, 5 s to ten minutes;
+    /// after twice this time it has failed. A lite agent sends nothing to find out, so the checks
+    /// and consent checks of its peer have to keep it alive.
+    pub lite_timeout: Duration,
     /// Tr: the time after which a path on which nothing was sent gets a keepalive, where there is no
     /// consent; at least 15 s (RFC 8445 §11), at most ten minutes.
     pub keepalive: Duration,
@@ -145,6 +153,7 @@ impl Default for Timing {
             consent_interval: Duration::from_secs(5),
             consent_timeout: Duration::from_secs(30),
             disconnected_after: Duration::from_secs(10),
+            lite_timeout: Duration::from_secs(30),
             keepalive: Duration::from_secs(15),
             hedging: true,
         }
@@ -191,6 +200,9 @@ impl Timing {
         }
         if !within(self.disconnected_after, 500, 60_000) {
             return Err(ConfigError::DisconnectedAfter);
+        }
+        if !within(self.lite_timeout, 5_000, 600_000) {
+            return Err(ConfigError::LiteTimeout);
         }
         if !within(self.keepalive, 15_000, 600_000) {
             return Err(ConfigError::Keepalive);
@@ -286,6 +298,9 @@ pub enum ConfigError {
     /// `timing.disconnected_after` is not within 500 ms to a minute.
     #[error("timing.disconnected_after: must be 500 ms to 60 s")]
     DisconnectedAfter,
+    /// `timing.lite_timeout` is not within 5 s to ten minutes.
+    #[error("timing.lite_timeout: must be 5 s to 10 min")]
+    LiteTimeout,
     /// `timing.keepalive` is not within 15 s to ten minutes.
     #[error("timing.keepalive: must be 15 s to 10 min")]
     Keepalive,

@@ -1,6 +1,6 @@
 //! What the caller knows and tells: streams, candidates, the peer's parameters.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use smallvec::SmallVec;
@@ -65,6 +65,9 @@ pub enum AddLocalError {
     /// A candidate with this address exists.
     #[error("addr: already added")]
     Duplicate,
+    /// A lite agent has one candidate for each IP address and component (RFC 8445 §5.2).
+    #[error("addr: a lite agent has one candidate for each address and component")]
+    LiteAddress,
     /// Gathering is complete: no more candidates in this generation (RFC 8838 §13).
     #[error("gathering is complete for this generation")]
     GatheringComplete,
@@ -83,9 +86,6 @@ pub enum SetRemoteError {
     /// Other credentials than before: a restart, which is not supported yet.
     #[error("credentials: a restart by the peer is not supported yet")]
     Restart,
-    /// A lite peer, which is not supported yet.
-    #[error("lite: a lite peer is not supported yet")]
-    Lite,
     /// The proposed pacing is above ten seconds.
     #[error("pacing: must be at most 10 s")]
     Pacing,
@@ -207,6 +207,9 @@ impl IceAgent {
         if self.candidates.local_at(local.transport, addr).is_some() {
             return Err(AddLocalError::Duplicate);
         }
+        if self.config.lite && self.has_host(stream, component, addr.ip()) {
+            return Err(AddLocalError::LiteAddress);
+        }
         self.apply_temporary_rule(stream, component, addr, &local)?;
         if self.candidates.locals.len() >= usize::from(self.config.limits.local_candidates) {
             self.counters.refuse(Refused::LocalCandidate);
@@ -238,6 +241,12 @@ impl IceAgent {
             self.notice(Notice::LocalCandidate(id));
         }
         Ok(id)
+    }
+
+    fn has_host(&self, stream: StreamId, component: u16, ip: IpAddr) -> bool {
+        self.candidates.locals.iter().any(|(_, local)| {
+            local.stream == stream && local.component == component && local.addr.ip() == ip
+        })
     }
 
     /// RFC 8445 §5.1.1.1: with a temporary address, none of the host's permanent ones in the same
@@ -303,7 +312,9 @@ impl IceAgent {
     pub fn local_parameters(&self) -> Parameters {
         let ta = self.config.timing.ta;
         let mut parameters = Parameters::new(self.local.credentials.clone());
-        parameters.pacing = (ta != DEFAULT_TA).then_some(ta);
+        parameters.lite = self.config.lite;
+        // RFC 8839 §5.5: a lite agent proposes no pacing, since it sends no checks.
+        parameters.pacing = (ta != DEFAULT_TA && !self.config.lite).then_some(ta);
         parameters.options.push("ice2".to_owned());
         if self.trickles() {
             parameters.options.push("trickle".to_owned());
@@ -357,9 +368,6 @@ impl IceAgent {
         if self.is_closed() {
             return Err(SetRemoteError::Closed);
         }
-        if parameters.lite {
-            return Err(SetRemoteError::Lite);
-        }
         let pacing = parameters.pacing.unwrap_or(DEFAULT_TA);
         if pacing > Duration::from_secs(10) {
             return Err(SetRemoteError::Pacing);
@@ -375,7 +383,10 @@ impl IceAgent {
         let key = IntegrityKey::short_term(parameters.credentials.pwd().as_bytes());
         self.remote = Some(RemoteSide { parameters, key });
         self.patience = Some(self.now + self.config.timing.transaction_timeout());
-        self.lists.start();
+        self.settle_implementations();
+        if !self.config.lite {
+            self.lists.start();
+        }
         self.process_early_checks();
         self.run();
         Ok(())

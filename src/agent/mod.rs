@@ -10,6 +10,7 @@ mod counters;
 mod digest;
 mod inputs;
 pub(crate) mod io;
+mod lite;
 mod local_address;
 mod nomination;
 mod output;

@@ -46,7 +46,7 @@ impl IceAgent {
 
     /// Nominates what is ready to be (RFC 8445 §8.1.1).
     pub(super) fn nominate(&mut self) {
-        if self.role() != Role::Controlling || self.remote.is_none() {
+        if self.role() != Role::Controlling || self.remote.is_none() || self.config.lite {
             return;
         }
         let mut ready = None;
@@ -78,7 +78,7 @@ impl IceAgent {
 
     /// When the waiting for better pairs ends.
     pub(super) fn nomination_deadline(&self) -> Option<Timestamp> {
-        if self.role() != Role::Controlling {
+        if self.role() != Role::Controlling || self.config.lite {
             return None;
         }
         self.components()
@@ -201,7 +201,7 @@ impl IceAgent {
 
     /// Settles a component on a valid pair (RFC 8445 §8.1.2). Among several that the peer has
     /// nominated the best one stands (RFC 8445 §8.1.1).
-    fn select(&mut self, id: PairId) {
+    pub(super) fn select(&mut self, id: PairId) {
         let Some(pair) = self.lists.get(id) else { return };
         let (stream, number, priority) = (pair.stream, pair.component, pair.priority);
         let Some(ValidChoice { local, generated_by }) = pair

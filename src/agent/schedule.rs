@@ -25,6 +25,7 @@ impl IceAgent {
         if self.is_closed() {
             return;
         }
+        self.pair_lite();
         loop {
             self.expire_checks();
             self.nominate();
@@ -42,7 +43,7 @@ impl IceAgent {
     /// Starts the check of this Ta slot, if the slot has come and there is one (RFC 8445
     /// §6.1.4.2).
     fn start_check(&mut self) -> bool {
-        if self.remote.is_none() || self.now < self.pacer.next_start() {
+        if !self.may_check() || self.now < self.pacer.next_start() {
             return false;
         }
         let Some((pair, purpose)) = self.next_ordinary().or_else(|| self.next_idle()) else {
@@ -164,9 +165,13 @@ impl IceAgent {
         true
     }
 
+    /// Checks need the peer's parameters, and a full implementation (RFC 8445 §7).
+    fn may_check(&self) -> bool {
+        self.remote.is_some() && !self.config.lite
+    }
+
     fn has_check(&self) -> bool {
-        self.remote.is_some()
-            && (0..self.lists.lists().len()).any(|list| self.lists.has_check(list))
+        self.may_check() && (0..self.lists.lists().len()).any(|list| self.lists.has_check(list))
     }
 
     fn next_deadline(&self) -> Option<(Timestamp, TimeoutReason)> {
@@ -197,7 +202,9 @@ impl IceAgent {
 
     /// When a slot that is idle now will have something to carry, without any input.
     fn idle_deadline(&self) -> Option<Timestamp> {
-        self.remote.as_ref()?;
+        if !self.may_check() {
+            return None;
+        }
         let running = |index: usize| {
             self.lists.lists().get(index).is_some_and(|list| list.state == ChecklistState::Running)
         };

@@ -16,11 +16,11 @@ use crate::stun::{
 };
 use crate::time::Timestamp;
 
-use super::IceAgent;
 use super::candidates::Remote;
 use super::counters::Refused;
 use super::io::{Ignored, Received, Transmit};
 use super::output::{ErrorReply, Notice, Reply};
+use super::{ConnectionState, IceAgent};
 
 /// A check that was answered before the peer's parameters were known (RFC 8445 §7.3).
 #[derive(Clone, Debug, Hash)]
@@ -231,7 +231,14 @@ impl IceAgent {
         if ours != theirs {
             return true;
         }
+        // A lite agent stays controlled towards a full peer, whatever that one claims.
         let we_win = self.tie_breaker >= tie_breaker;
+        if self.config.lite {
+            if ours == Role::Controlling {
+                self.switch_role(Role::Controlled);
+            }
+            return ours == Role::Controlling;
+        }
         let switch = match ours {
             Role::Controlling => !we_win,
             Role::Controlled => we_win,
@@ -327,9 +334,9 @@ impl IceAgent {
         use_candidate: bool,
     ) -> bool {
         if let Some(pair) = self.path_of(arrival) {
-            self.sign_of_life(pair);
+            self.path_answered(pair);
             if !use_candidate {
-                return false;
+                return self.state() == ConnectionState::Disconnected;
             }
         }
         let Some(remote) = self.remote_of(arrival, priority) else { return false };
@@ -358,7 +365,13 @@ impl IceAgent {
         if let Some(pair) = self.lists.annotate(id) {
             pair.heard = true;
         }
-        self.sign_of_life(id);
+        self.path_answered(id);
+        if self.config.lite {
+            if use_candidate {
+                self.nominated_lite(id);
+            }
+            return true;
+        }
         match self.lists.trigger(id) {
             Triggered::CancelAndQueue => self.checks.cancel(id),
             Triggered::AlreadyValid | Triggered::Queued | Triggered::Unlisted => {}

@@ -14,10 +14,10 @@ use crate::config::{Role, Timing};
 use crate::id::{PairId, StreamId};
 use crate::time::Timestamp;
 
-use super::IceAgent;
 use super::io::{TimeoutReason, Transmit};
 use super::output::Notice;
 use super::transactions::Purpose;
+use super::{ConnectionState, IceAgent};
 use crate::stun::{Class, TransactionId, Writer, method};
 
 /// Valid pairs that are kept under consent beside the selected one, to fail over to.
@@ -47,8 +47,8 @@ pub(super) struct Upkeep {
 
 impl Upkeep {
     /// Whether nothing was heard for so long that the path counts as dead.
-    fn is_silent(&self, now: Timestamp, timing: &Timing) -> bool {
-        self.sign + timing.disconnected_after <= now
+    fn is_silent(&self, now: Timestamp, silence: Duration) -> bool {
+        self.sign + silence <= now
     }
 
     /// When the next probe is due, if the path stays silent.
@@ -84,7 +84,17 @@ impl IceAgent {
     /// How long a path that has died goes unnoticed at most, while it is selected.
     #[must_use]
     pub fn detect_time(&self) -> Duration {
-        self.config.timing.disconnected_after
+        self.silence()
+    }
+
+    fn silence(&self) -> Duration {
+        let timing = &self.config.timing;
+        if self.config.lite { timing.lite_timeout } else { timing.disconnected_after }
+    }
+
+    /// A lite agent only answers consent checks (RFC 7675 §1).
+    fn asks_consent(&self) -> bool {
+        self.config.consent && !self.config.lite
     }
 
     /// The application has proof that the peer is alive on this pair, such as a packet that it has
@@ -92,6 +102,9 @@ impl IceAgent {
     pub fn note_activity(&mut self, now: Timestamp, pair: PairId) {
         self.advance(now);
         self.sign_of_life(pair);
+        if self.state == ConnectionState::Disconnected {
+            self.run();
+        }
     }
 
     /// Packets were sent on a [`route`](Self::route) without [`send`](Self::send): no keepalive is
@@ -101,7 +114,16 @@ impl IceAgent {
         self.path_used(stream, component);
     }
 
-    pub(super) fn sign_of_life(&mut self, pair: PairId) {
+    /// An authenticated check came in on the pair, and its answer goes out on it.
+    pub(super) fn path_answered(&mut self, pair: PairId) {
+        let now = self.now;
+        if let Some(upkeep) = self.upkeep_mut(pair) {
+            upkeep.sign = now;
+            upkeep.sent = now;
+        }
+    }
+
+    fn sign_of_life(&mut self, pair: PairId) {
         let now = self.now;
         if let Some(upkeep) = self.upkeep_mut(pair) {
             upkeep.sign = now;
@@ -225,14 +247,18 @@ impl IceAgent {
     fn next_task(&self) -> Option<Task> {
         let timing = &self.config.timing;
         self.kept().find_map(|(_, upkeep, in_use)| {
-            if self.config.consent {
+            if self.asks_consent() {
                 if upkeep.consent <= self.now {
                     return Some(Task::Expire(upkeep.pair));
                 }
                 let probe = in_use
                     && upkeep.next_probe(timing) <= self.now
-                    && !upkeep.is_silent(self.now, timing);
+                    && !upkeep.is_silent(self.now, self.silence());
                 (probe || upkeep.check <= self.now).then_some(Task::Check(upkeep.pair))
+            } else if self.config.lite
+                && upkeep.is_silent(self.now, self.silence().saturating_mul(2))
+            {
+                Some(Task::Expire(upkeep.pair))
             } else {
                 let due = in_use && upkeep.sent + timing.keepalive <= self.now;
                 due.then_some(Task::Keepalive(upkeep.pair))
@@ -251,10 +277,10 @@ impl IceAgent {
             }
         };
         for (_, upkeep, in_use) in self.kept() {
-            if self.config.consent {
+            if self.asks_consent() {
                 consider(upkeep.consent, TimeoutReason::ConsentExpiry);
                 consider(upkeep.check.max(clear), TimeoutReason::ConsentCheck);
-                if in_use && !upkeep.is_silent(self.now, timing) {
+                if in_use && !upkeep.is_silent(self.now, self.silence()) {
                     let silent = upkeep.sign + timing.disconnected_after;
                     consider(silent, TimeoutReason::Silence);
                     consider(
@@ -264,6 +290,14 @@ impl IceAgent {
                 }
             } else if in_use {
                 consider(upkeep.sent + timing.keepalive, TimeoutReason::Keepalive);
+                if self.config.lite {
+                    let silent = upkeep.is_silent(self.now, self.silence());
+                    let periods = if silent { 2 } else { 1 };
+                    consider(
+                        upkeep.sign + self.silence().saturating_mul(periods),
+                        TimeoutReason::Silence,
+                    );
+                }
             }
         }
         next
@@ -290,26 +324,25 @@ impl IceAgent {
 
     /// Whether a path in use has gone silent and nothing is under way to replace it.
     pub(super) fn is_disconnected(&self) -> bool {
-        self.config.consent
+        (self.config.consent || self.config.lite)
             && self.kept().any(|(component, upkeep, in_use)| {
-                let timing = &self.config.timing;
+                let silence = self.silence();
                 let replaced = component.upkeep.iter().any(|other| {
-                    component.nominating == Some(other.pair) && !other.is_silent(self.now, timing)
+                    component.nominating == Some(other.pair) && !other.is_silent(self.now, silence)
                 });
-                in_use && !replaced && upkeep.is_silent(self.now, timing)
+                in_use && !replaced && upkeep.is_silent(self.now, silence)
             })
     }
 
     /// The valid pair to fail over to when the selected one has gone silent: the one that was
     /// heard last.
     pub(super) fn spare_for_dead_path(&self, stream: StreamId, number: u16) -> Option<PairId> {
-        let timing = &self.config.timing;
         let component = self.component(stream, number)?;
         let selected = component.selected?;
         let dead = component
             .upkeep
             .iter()
-            .any(|upkeep| upkeep.pair == selected && upkeep.is_silent(self.now, timing));
+            .any(|upkeep| upkeep.pair == selected && upkeep.is_silent(self.now, self.silence()));
         if !self.config.consent || !dead || component.nominating.is_some() {
             return None;
         }
@@ -340,7 +373,7 @@ impl IceAgent {
         let Some(pair) = self.lists.annotate(id) else { return };
         let (stream, number) = (pair.stream, pair.component);
         pair.valid = None;
-        pair.expired = true;
+        pair.expired = !self.config.lite;
         pair.nomination = Nomination::None;
         self.lists.fail(id);
         self.checks.discard(id);
