@@ -100,6 +100,7 @@ impl Peer {
     fn new(options: &Options) -> Result<Self, Failure> {
         let mut events = EventLoop::new()?;
         let mut config = AgentConfig::new(options.role);
+        config.lite = options.lite;
         config.loopback = options.bind.iter().any(IpAddr::is_loopback);
         if let Some(pacing) = options.pacing {
             config.timing.ta = pacing;

@@ -14,6 +14,7 @@ One ICE agent on real sockets, driven by lines on standard input and output.
 usage: peer --role controlling|controlled [flags]
 
   --role controlling|controlled  the role to start in (required)
+  --lite                         a lite agent: it answers checks and sends none (default: full)
   --bind IP                      an address of this machine to use, loopback among them;
                                  repeatable (default: all but loopback)
   --port-range MIN-MAX           the ports to bind to (default: whatever the system gives)
@@ -24,8 +25,8 @@ usage: peer --role controlling|controlled [flags]
   -h, --help                     this text
 
 not supported yet:
-  --lite --stun --turn --turn-transport --insecure --relay-only --tcp --no-udp --mdns
-  --nat-1to1 --nomination --trace --record
+  --stun --turn --turn-transport --insecure --relay-only --tcp --no-udp --mdns --nat-1to1
+  --nomination --trace --record
 
 lines it prints                                      lines it takes
   parameters [lite] [pacing=MS] [options=A,B]          parameters ..
@@ -40,8 +41,7 @@ exit status: 0 after `close` or the end of input, 1 when it could not go on, 2 f
 ";
 
 /// Flags of the line protocol whose features have not been built.
-const NOT_YET: [&str; 13] = [
-    "lite",
+const NOT_YET: [&str; 12] = [
     "stun",
     "turn",
     "turn-transport",
@@ -58,6 +58,7 @@ const NOT_YET: [&str; 13] = [
 
 pub(crate) struct Options {
     pub(crate) role: Role,
+    pub(crate) lite: bool,
     /// The addresses to use; all of the machine's when there is none.
     pub(crate) bind: Vec<IpAddr>,
     pub(crate) ports: Option<PortRange>,
@@ -74,6 +75,7 @@ impl Options {
         let mut role = None;
         let mut options = Self {
             role: Role::Controlling,
+            lite: false,
             bind: Vec::new(),
             ports: None,
             pacing: None,
@@ -91,6 +93,7 @@ impl Options {
                 Long("pacing") => {
                     options.pacing = Some(arguments.value()?.parse_with(parse_pacing)?);
                 }
+                Long("lite") => options.lite = true,
                 Long("echo") => options.echo = true,
                 Long("seed") => options.seed = arguments.value()?.parse_with(seed::parse)?,
                 Short('h') | Long("help") => return Ok(None),

@@ -76,6 +76,11 @@ CASES = [
     *both_roles("frazil", "pion"),
     *both_roles("frazil", "aioice"),
     *both_roles("frazil", "frazil"),
+    *(
+        Case(Side("frazil", "controlled", (*LOOPBACK, "--lite")), Side(peer, "controlling"))
+        for peer in ("pion", "aioice", "frazil")
+    ),
+    Case(Side("frazil", "controlling"), Side("pion", "controlled", (*LOOPBACK, "--lite"))),
 ]
 
 # ------------------------------------------------------------- what is checked
