@@ -61,6 +61,8 @@ pub struct AgentConfig {
     /// renewed. Without it paths are kept open by keepalives (RFC 8445 §11), and a dead one is not
     /// noticed.
     pub consent: bool,
+    /// Lets a hard ICMP error that quotes a check under way fail that check (RFC 8445 §7.2.5.2.2).
+    pub icmp: bool,
     /// DSCP that transmits carry (RFC 8445 §7.2.3); 0 to 63.
     pub dscp: u8,
     /// Intervals and timeouts.
@@ -82,6 +84,7 @@ impl AgentConfig {
             loopback: false,
             answer_unauthenticated: true,
             consent: true,
+            icmp: true,
             dscp: 0,
             timing: Timing::default(),
             limits: Limits::default(),

@@ -88,8 +88,8 @@ pub use agent::io::{
     Received, Route, TimeoutReason, Transmit,
 };
 pub use agent::{
-    AddLocalError, AddRemoteError, AddStreamError, ConnectionState, Counters, IceAgent, PairView,
-    Refused, SendError, SetRemoteError,
+    AddLocalError, AddRemoteError, AddStreamError, ConnectionState, Counters, IceAgent, IcmpError,
+    PairView, Refused, SendError, SetRemoteError, TransmitError,
 };
 pub use candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateParseError, CandidateTransport,

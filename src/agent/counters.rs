@@ -1,5 +1,7 @@
 //! The one place that counts what was refused, by reason (invariant 4).
 
+use core::fmt;
+
 use super::io::Ignored;
 
 /// What a bound of [`Limits`](crate::Limits) or a rule turned away.
@@ -22,72 +24,91 @@ pub enum Refused {
     UnauthenticatedReply,
     /// An answer that would have been larger than the unauthenticated request.
     LargeReply,
+    /// A message of the agent that was too large for its path.
+    LargeTransmit,
     /// An old event that made way for a newer one at `limits.events`.
     Event,
 }
 
-const IGNORED: usize = 11;
-const REFUSED: usize = 9;
+/// All reasons to ignore a datagram, in the order of their counts.
+const IGNORED: [Ignored; 11] = [
+    Ignored::UnknownLocal,
+    Ignored::UnknownRemote,
+    Ignored::MalformedStun,
+    Ignored::BadFingerprint,
+    Ignored::UnexpectedMessage,
+    Ignored::MissingCredentials,
+    Ignored::UnknownUser,
+    Ignored::BadIntegrity,
+    Ignored::UnknownTransaction,
+    Ignored::LimitReached,
+    Ignored::Closed,
+];
+
+/// All refusals, in the order of their counts.
+const REFUSED: [Refused; 10] = [
+    Refused::LocalCandidate,
+    Refused::RemoteCandidate,
+    Refused::PeerReflexiveCandidate,
+    Refused::EarlyCheck,
+    Refused::Pair,
+    Refused::Reply,
+    Refused::UnauthenticatedReply,
+    Refused::LargeReply,
+    Refused::LargeTransmit,
+    Refused::Event,
+];
 
 /// How often what was ignored or refused.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Counters {
-    ignored: [u64; IGNORED],
-    refused: [u64; REFUSED],
+    ignored: [u64; IGNORED.len()],
+    refused: [u64; REFUSED.len()],
 }
 
 impl Counters {
     /// Datagrams ignored for this reason.
     #[must_use]
     pub fn ignored(&self, reason: Ignored) -> u64 {
-        self.ignored.get(ignored_index(reason)).copied().unwrap_or(0)
+        self.all_ignored().find(|(other, _)| *other == reason).map_or(0, |(_, count)| count)
     }
 
     /// Things refused for this reason.
     #[must_use]
     pub fn refused(&self, reason: Refused) -> u64 {
-        self.refused.get(refused_index(reason)).copied().unwrap_or(0)
+        self.all_refused().find(|(other, _)| *other == reason).map_or(0, |(_, count)| count)
+    }
+
+    /// Every reason to ignore a datagram, with its count.
+    pub fn all_ignored(&self) -> impl Iterator<Item = (Ignored, u64)> {
+        IGNORED.into_iter().zip(self.ignored)
+    }
+
+    /// Every reason to refuse something, with its count.
+    pub fn all_refused(&self) -> impl Iterator<Item = (Refused, u64)> {
+        REFUSED.into_iter().zip(self.refused)
     }
 
     pub(super) fn ignore(&mut self, reason: Ignored) {
-        if let Some(count) = self.ignored.get_mut(ignored_index(reason)) {
-            *count = count.saturating_add(1);
-        }
+        count(&IGNORED, &mut self.ignored, reason);
     }
 
     pub(super) fn refuse(&mut self, reason: Refused) {
-        if let Some(count) = self.refused.get_mut(refused_index(reason)) {
-            *count = count.saturating_add(1);
-        }
+        count(&REFUSED, &mut self.refused, reason);
     }
 }
 
-const fn ignored_index(reason: Ignored) -> usize {
-    match reason {
-        Ignored::UnknownLocal => 0,
-        Ignored::UnknownRemote => 1,
-        Ignored::MalformedStun => 2,
-        Ignored::BadFingerprint => 3,
-        Ignored::UnexpectedMessage => 4,
-        Ignored::MissingCredentials => 5,
-        Ignored::UnknownUser => 6,
-        Ignored::BadIntegrity => 7,
-        Ignored::UnknownTransaction => 8,
-        Ignored::LimitReached => 9,
-        Ignored::Closed => 10,
+fn count<R: Copy + PartialEq>(reasons: &[R], counts: &mut [u64], reason: R) {
+    for (_, count) in reasons.iter().zip(counts).filter(|(other, _)| **other == reason) {
+        *count = count.saturating_add(1);
     }
 }
 
-const fn refused_index(reason: Refused) -> usize {
-    match reason {
-        Refused::LocalCandidate => 0,
-        Refused::RemoteCandidate => 1,
-        Refused::PeerReflexiveCandidate => 2,
-        Refused::EarlyCheck => 3,
-        Refused::Pair => 4,
-        Refused::Reply => 5,
-        Refused::UnauthenticatedReply => 6,
-        Refused::LargeReply => 7,
-        Refused::Event => 8,
+impl fmt::Debug for Counters {
+    /// The counts that are not zero, by name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ignored = self.all_ignored().map(|(reason, count)| (format!("{reason:?}"), count));
+        let refused = self.all_refused().map(|(reason, count)| (format!("{reason:?}"), count));
+        f.debug_map().entries(ignored.chain(refused).filter(|(_, count)| *count > 0)).finish()
     }
 }

@@ -8,6 +8,7 @@ mod candidates;
 mod client;
 mod counters;
 mod digest;
+mod errors;
 mod inputs;
 pub(crate) mod io;
 mod lite;
@@ -38,6 +39,7 @@ use crate::time::Timestamp;
 
 use candidates::Candidates;
 pub use counters::{Counters, Refused};
+pub use errors::{IcmpError, TransmitError};
 pub use inputs::{AddLocalError, AddRemoteError, AddStreamError, SetRemoteError};
 use io::{Event, GatheringState, Parameters, TimeoutReason, Transmit};
 use output::{Notice, Output};

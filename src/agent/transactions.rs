@@ -51,6 +51,10 @@ impl Checks {
         self.checks.push(check);
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter()
+    }
+
     pub(super) fn get(&self, id: TransactionId) -> Option<&Check> {
         self.checks.iter().find(|check| check.id == id)
     }
