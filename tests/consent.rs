@@ -12,8 +12,8 @@ use common::{
     Bench, ERROR, INDICATION, Message, PEER_PWD, REQUEST, SUCCESS, Sent, USE_CANDIDATE, addr, ms,
 };
 use frazil::{
-    AgentConfig, ConnectionState, Event, IceAgent, LocalAddress, Role, Route, SendError, Timestamp,
-    Transport,
+    AgentConfig, ConfigError, ConnectionState, Event, IceAgent, LocalAddress, Role, Route,
+    SendError, Timestamp, Timing, Transport,
 };
 
 const LOCAL: &str = "10.0.0.1:1000";
@@ -272,6 +272,78 @@ fn activity_of_the_application_is_a_sign_of_life_and_not_consent() {
     assert_eq!(can_send(&mut bench), Err(SendError::NotConnected));
 }
 
+/// Regression 14: a change of the timing moves the deadlines that were computed before.
+#[test]
+fn regression_str0m_timing_change_with_cached_deadline() {
+    let mut bench = selected();
+    let before = bench.agent.poll_timeout().unwrap();
+    bench.agent.set_timing(bench.now, Timing::power_saving()).unwrap();
+    let after = bench.agent.poll_timeout().unwrap();
+    assert!(before <= ms(6_000) && after >= ms(9_600) && after <= ms(14_400), "{after:?}");
+    assert_eq!(bench.agent.detect_time(), Duration::from_secs(25));
+    let checks = run(&mut bench, ms(600_000), |_| true);
+    let gaps: Vec<Duration> = checks.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
+    assert!(gaps.iter().all(|gap| *gap >= Duration::from_millis(9_600)), "{gaps:?}");
+    bench.agent.set_timing(bench.now, Timing::default()).unwrap();
+    assert!(bench.agent.poll_timeout().unwrap() <= bench.now + Duration::from_secs(6));
+    let mut wrong = Timing::default();
+    wrong.ta = Duration::from_millis(4);
+    assert_eq!(bench.agent.set_timing(bench.now, wrong), Err(ConfigError::Ta));
+}
+
+/// K3: of several valid pairs only the selected one gets keepalives.
+#[test]
+fn only_the_selected_pair_gets_keepalives() {
+    let mut config = AgentConfig::new(Role::Controlled);
+    config.consent = false;
+    let mut bench = Bench::with(config);
+    bench.add_local(LOCAL);
+    bench.add_remote(REMOTE, 2_000_000_000);
+    bench.add_remote("10.0.0.3:2000", 1_999_999_999);
+    bench.start();
+    for check in bench.run_until(ms(50)) {
+        let _ = bench.answer(&check);
+    }
+    let first = bench.requests().remove(0);
+    let _ = bench.answer(&first);
+    assert_eq!(bench.agent.pairs().filter(|pair| pair.valid).count(), 2);
+    let _ = bench.send_check(LOCAL, REMOTE, true);
+    bench.sent.clear();
+    bench.run_until(ms(70_000));
+    assert!(bench.sent.len() >= 4);
+    assert!(bench.sent.iter().all(|sent| sent.kind() == INDICATION && sent.to == addr(REMOTE)));
+}
+
+/// K4: a check that arrives while only keepalives flow is answered and changes nothing.
+#[test]
+fn a_check_among_keepalives_is_answered_and_changes_nothing() {
+    let mut bench = without_consent();
+    bench.run_until(ms(20_000));
+    let (events, pair) = (bench.events.len(), bench.agent.selected_pair(bench.stream, 1));
+    bench.sent.clear();
+    let _ = bench.send_check(LOCAL, REMOTE, false);
+    assert_eq!(bench.sent.iter().map(Sent::kind).collect::<Vec<_>>(), [SUCCESS]);
+    assert_eq!(bench.events.len(), events);
+    assert_eq!(bench.agent.selected_pair(bench.stream, 1), pair);
+}
+
+/// Q15: transaction ids come from the agent's seed alone: another seed gives other ids, and the
+/// application has no say.
+#[test]
+fn transaction_ids_depend_on_the_seed_only() {
+    let ids = |seed: u8| {
+        let mut bench = Bench::with(AgentConfig::new(Role::Controlled));
+        bench.agent = IceAgent::new(AgentConfig::new(Role::Controlled), [seed; 32]).unwrap();
+        bench.add_local(LOCAL);
+        bench.add_remote(REMOTE, 2_000_000_000);
+        bench.start();
+        run(&mut bench, ms(3_000), |_| false).iter().map(Sent::id).collect::<Vec<_>>()
+    };
+    let (one, two) = (ids(1), ids(2));
+    assert!(!one.is_empty() && one == ids(1));
+    assert!(one.iter().all(|id| !two.contains(id)));
+}
+
 /// Two agents, two components. The first has two addresses a side, the second one, whose datagrams
 /// get through only after a while: nomination waits for it, and until then all pairs of the first
 /// component become valid.
@@ -368,6 +440,19 @@ impl Cut {
         let pair = self.agents[side].selected_pair(stream, 1).unwrap();
         (pair.local.base, pair.remote.addr)
     }
+}
+
+/// N12: when a component has lost its last pair, nothing is sent on the others either.
+#[test]
+fn without_one_component_the_others_are_silent() {
+    let mut cut = Cut::new();
+    let stream = cut.agents[0].streams().next().unwrap();
+    assert!(cut.agents[0].route(stream, 1).is_some());
+    cut.dead = Some(wire::address(0, 2));
+    cut.run_until(cut.now + Duration::from_secs(40));
+    assert_eq!(cut.agents[0].route(stream, 1), None, "component 2 is gone");
+    let sent = cut.agents[0].send(cut.now, stream, 1, b"data").err();
+    assert_eq!(sent, Some(SendError::NotConnected));
 }
 
 /// Decision 17: a selected path that goes dead while another valid pair exists is replaced on both

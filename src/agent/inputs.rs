@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use crate::address;
 use crate::candidate::foundation::FoundationKey;
 use crate::candidate::{Candidate, CandidateAddress, CandidateKind, CandidateTransport, Transport};
+use crate::config::{ConfigError, Timing};
 use crate::id::{CandidateId, Id as _, StreamId};
 use crate::stun::IntegrityKey;
 use crate::time::Timestamp;
@@ -354,6 +355,23 @@ impl IceAgent {
         description
     }
 
+    /// Changes intervals and timeouts from now on, such as to [`Timing::power_saving`] and back.
+    /// Deadlines are computed anew; transactions under way keep theirs.
+    ///
+    /// # Errors
+    /// A value is out of its bounds; nothing has changed then.
+    pub fn set_timing(&mut self, now: Timestamp, timing: Timing) -> Result<(), ConfigError> {
+        self.advance(now);
+        timing.validate()?;
+        self.config.timing = timing;
+        let theirs = self.remote.as_ref().map(|remote| remote.parameters.pacing);
+        let theirs = theirs.map(|pacing| pacing.unwrap_or(DEFAULT_TA));
+        self.pacer.set_ta(self.config.timing.ta.max(theirs.unwrap_or_default()));
+        self.restart_upkeep();
+        self.run();
+        Ok(())
+    }
+
     /// Takes the peer's parameters; checks start with them. Legal once per generation; the same
     /// parameters again change nothing.
     ///
@@ -379,7 +397,7 @@ impl IceAgent {
                 Err(SetRemoteError::Restart)
             };
         }
-        self.pacer.agree(pacing);
+        self.pacer.set_ta(self.config.timing.ta.max(pacing));
         let key = IntegrityKey::short_term(parameters.credentials.pwd().as_bytes());
         self.remote = Some(RemoteSide { parameters, key });
         self.patience = Some(self.now + self.config.timing.transaction_timeout());

@@ -30,9 +30,9 @@ impl Pacer {
         self.ta
     }
 
-    /// RFC 8445 §14.2: both agents use the larger value.
-    pub(super) fn agree(&mut self, proposed: Duration) {
-        self.ta = self.ta.max(proposed);
+    /// RFC 8445 §14.2: both agents use the larger value of what they proposed.
+    pub(super) fn set_ta(&mut self, ta: Duration) {
+        self.ta = ta;
     }
 
     /// When a new transaction may start.

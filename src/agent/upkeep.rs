@@ -8,6 +8,7 @@
 use core::time::Duration;
 
 use rand_chacha::rand_core::Rng;
+use smallvec::SmallVec;
 
 use crate::checklist::{CandidatePair, ChecklistState, Nomination};
 use crate::config::{Role, Timing};
@@ -200,6 +201,17 @@ impl IceAgent {
                 probed: answered,
                 sent: now,
             });
+        }
+    }
+
+    /// After a change of the timing: the next consent check of each path is an interval away.
+    pub(super) fn restart_upkeep(&mut self) {
+        let pairs: SmallVec<[PairId; 4]> = self.kept().map(|(_, upkeep, _)| upkeep.pair).collect();
+        for pair in pairs {
+            let check = self.now + self.consent_interval();
+            if let Some(upkeep) = self.upkeep_mut(pair) {
+                upkeep.check = check;
+            }
         }
     }
 
