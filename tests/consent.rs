@@ -11,6 +11,7 @@ use allocation_counter::measure;
 use common::{
     Bench, ERROR, INDICATION, Message, PEER_PWD, REQUEST, SUCCESS, Sent, USE_CANDIDATE, addr, ms,
 };
+use frazil::sim::{Link, LogDetail, Probability, World};
 use frazil::{
     AgentConfig, ConfigError, ConnectionState, Event, IceAgent, LocalAddress, Role, Route,
     SendError, Timestamp, Timing, Transport,
@@ -506,4 +507,40 @@ fn an_hour_of_consent_allocates_nothing() {
     }
     assert_eq!(total, 0);
     assert_eq!(bench.agent.state(), ConnectionState::Completed);
+}
+
+/// No false Disconnected: a thousand sessions of five minutes whose path stays alive, with up to
+/// 20 % loss and 200 ms jitter.
+#[test]
+fn a_path_that_is_alive_is_never_called_dead() {
+    let mut connected = 0;
+    for number in 0..1000_u32 {
+        let mut seed = [0; 32];
+        seed[..4].copy_from_slice(&number.to_le_bytes());
+        let mut world = World::new(seed);
+        let agents = [Role::Controlling, Role::Controlled]
+            .map(|role| world.add_agent(AgentConfig::new(role)).unwrap());
+        world.add_socket(agents[0], addr(LOCAL)).unwrap();
+        world.add_socket(agents[1], addr(REMOTE)).unwrap();
+        world.set_log_detail(LogDetail::Off);
+        let link = Link::delayed(Duration::from_millis(u64::from(number % 10) * 15))
+            .with_jitter(Duration::from_millis(u64::from(number % 201)))
+            .with_loss(Probability::percent(number % 21));
+        world.network_mut().set_default_link(link);
+        world.connect(agents[0], agents[1]).unwrap();
+        for agent in agents {
+            world.start(agent).unwrap();
+        }
+        let mut was_connected = false;
+        for second in (0..300).step_by(1) {
+            world.run_until(ms(second * 1000)).unwrap();
+            for (_, agent) in world.agents() {
+                was_connected |= agent.state() == ConnectionState::Completed;
+                assert_ne!(agent.state(), ConnectionState::Disconnected, "session {number}");
+                assert_ne!(agent.state(), ConnectionState::Failed, "session {number}");
+            }
+        }
+        connected += u32::from(was_connected);
+    }
+    assert_eq!(connected, 1000);
 }

@@ -34,8 +34,9 @@ const NOT_RECEIVING: Duration = Duration::from_millis(2500);
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Upkeep {
     pub(super) pair: PairId,
-    /// When consent expires (RFC 7675 §5.1).
-    consent: Timestamp,
+    /// When the peer last answered a check of ours on it: from then on consent lasts (RFC 7675
+    /// §5.1).
+    answered: Timestamp,
     /// When the next consent check is due.
     check: Timestamp,
     /// When the peer last gave a sign of life on it.
@@ -52,11 +53,22 @@ impl Upkeep {
         self.sign + silence <= now
     }
 
-    /// When the next probe is due, if the path stays silent.
-    fn next_probe(&self, timing: &Timing) -> Timestamp {
+    fn consent_ends(&self, timing: &Timing) -> Timestamp {
+        self.answered + timing.consent_timeout
+    }
+
+    /// When the next probe is due: because the path has fallen silent, until it counts as dead, or
+    /// because half of the time that consent lasts has gone by without an answer.
+    fn next_probe(&self, now: Timestamp, timing: &Timing) -> Timestamp {
+        let half = timing.consent_timeout.checked_div(2).unwrap_or_default();
+        let step = half.checked_div(PROBES.saturating_mul(2)).unwrap_or_default();
+        let for_consent = (self.answered + half).max(self.probed + step);
+        if self.is_silent(now, timing.disconnected_after) {
+            return for_consent;
+        }
         let doubt = self.sign + doubt_after(timing);
         let step = timing.disconnected_after.checked_div(PROBES.saturating_mul(2));
-        doubt.max(self.probed + step.unwrap_or_default())
+        for_consent.min(doubt.max(self.probed + step.unwrap_or_default()))
     }
 }
 
@@ -142,9 +154,9 @@ impl IceAgent {
 
     /// The peer has answered a check of the pair (RFC 7675 §5.1).
     pub(super) fn consent_given(&mut self, pair: PairId) {
-        let (now, timeout) = (self.now, self.config.timing.consent_timeout);
+        let now = self.now;
         if let Some(upkeep) = self.upkeep_mut(pair) {
-            upkeep.consent = now + timeout;
+            upkeep.answered = now;
             upkeep.sign = now;
         }
     }
@@ -190,12 +202,11 @@ impl IceAgent {
         let now = self.now;
         let answered = self.lists.get(pair).map_or(now, |pair| pair.attempts.answered);
         let check = now + self.consent_interval();
-        let consent = answered + self.config.timing.consent_timeout;
         let Some(component) = self.component_mut(stream, number) else { return };
         if component.upkeep.iter().all(|upkeep| upkeep.pair != pair) {
             component.upkeep.push(Upkeep {
                 pair,
-                consent,
+                answered,
                 check,
                 sign: answered,
                 probed: answered,
@@ -260,12 +271,10 @@ impl IceAgent {
         let timing = &self.config.timing;
         self.kept().find_map(|(_, upkeep, in_use)| {
             if self.asks_consent() {
-                if upkeep.consent <= self.now {
+                if upkeep.consent_ends(timing) <= self.now {
                     return Some(Task::Expire(upkeep.pair));
                 }
-                let probe = in_use
-                    && upkeep.next_probe(timing) <= self.now
-                    && !upkeep.is_silent(self.now, self.silence());
+                let probe = in_use && upkeep.next_probe(self.now, timing) <= self.now;
                 (probe || upkeep.check <= self.now).then_some(Task::Check(upkeep.pair))
             } else if self.config.lite
                 && upkeep.is_silent(self.now, self.silence().saturating_mul(2))
@@ -290,15 +299,14 @@ impl IceAgent {
         };
         for (_, upkeep, in_use) in self.kept() {
             if self.asks_consent() {
-                consider(upkeep.consent, TimeoutReason::ConsentExpiry);
+                consider(upkeep.consent_ends(timing), TimeoutReason::ConsentExpiry);
                 consider(upkeep.check.max(clear), TimeoutReason::ConsentCheck);
-                if in_use && !upkeep.is_silent(self.now, self.silence()) {
-                    let silent = upkeep.sign + timing.disconnected_after;
-                    consider(silent, TimeoutReason::Silence);
-                    consider(
-                        upkeep.next_probe(timing).max(clear).min(silent),
-                        TimeoutReason::Probe,
-                    );
+                if in_use {
+                    let probe = upkeep.next_probe(self.now, timing).max(clear);
+                    consider(probe, TimeoutReason::Probe);
+                    if !upkeep.is_silent(self.now, self.silence()) {
+                        consider(upkeep.sign + self.silence(), TimeoutReason::Silence);
+                    }
                 }
             } else if in_use {
                 consider(upkeep.sent + timing.keepalive, TimeoutReason::Keepalive);
