@@ -12,7 +12,8 @@ use crate::checklist::Triggered;
 use crate::config::Role;
 use crate::id::{CandidateId, PairId};
 use crate::stun::{
-    self, CheckRequest, Class, Fingerprint, IntegrityKeySha256, Scan, Writer, attribute, method,
+    self, CheckRequest, Class, Fingerprint, IntegrityKeySha256, Scan, TransactionId, Writer,
+    attribute, method,
 };
 use crate::time::Timestamp;
 
@@ -27,6 +28,7 @@ use super::{ConnectionState, IceAgent};
 pub(super) struct EarlyCheck {
     local: CandidateId,
     from: SocketAddr,
+    id: TransactionId,
     priority: u32,
     use_candidate: bool,
     /// The peer's username fragment: checks of another peer or generation are not for us.
@@ -91,6 +93,7 @@ impl TokenBucket {
 struct Arrival {
     local: CandidateId,
     from: SocketAddr,
+    id: TransactionId,
     len: usize,
 }
 
@@ -137,7 +140,7 @@ impl IceAgent {
         if scan.method() != method::BINDING {
             return Err(Ignored::UnexpectedMessage);
         }
-        let arrival = Arrival { local, from, len: datagram.len() };
+        let arrival = Arrival { local, from, id: scan.transaction_id(), len: datagram.len() };
         match scan.class() {
             Class::Request => self.handle_request(&scan, arrival)?,
             Class::Success | Class::Error => {
@@ -302,6 +305,7 @@ impl IceAgent {
         let check = EarlyCheck {
             local: arrival.local,
             from: arrival.from,
+            id: arrival.id,
             priority: request.priority.unwrap_or(0),
             use_candidate: request.use_candidate,
             ufrag: ufrag.into(),
@@ -318,7 +322,8 @@ impl IceAgent {
                 remote.parameters.credentials.ufrag().as_bytes() == &*check.ufrag
             });
             if current {
-                let arrival = Arrival { local: check.local, from: check.from, len: 0 };
+                let arrival =
+                    Arrival { local: check.local, from: check.from, id: check.id, len: 0 };
                 let priority = (check.priority > 0).then_some(check.priority);
                 self.check_arrived(arrival, priority, check.use_candidate);
             }
@@ -364,6 +369,9 @@ impl IceAgent {
         };
         if let Some(pair) = self.lists.annotate(id) {
             pair.heard = true;
+            if pair.last_request.replace(arrival.id) == Some(arrival.id) {
+                return false;
+            }
         }
         self.path_answered(id);
         if self.config.lite {

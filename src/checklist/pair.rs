@@ -5,6 +5,7 @@ use core::time::Duration;
 use crate::candidate::priority::pair_priority;
 use crate::config::Role;
 use crate::id::{CandidateId, PairId, StreamId};
+use crate::stun::TransactionId;
 use crate::time::Timestamp;
 
 use super::foundations::PairFoundation;
@@ -84,6 +85,8 @@ pub(crate) struct CandidatePair {
     pub(crate) listed: bool,
     /// An authenticated message has arrived on it.
     pub(crate) heard: bool,
+    /// The newest request of the peer on it: a repetition of that one triggers nothing.
+    pub(crate) last_request: Option<TransactionId>,
     /// Consent expired on it: it is dead for its generation (RFC 7675 §5.1).
     pub(crate) expired: bool,
     pub(crate) valid: Option<ValidPair>,

@@ -624,6 +624,7 @@ impl ChecklistSet {
             nomination: Nomination::None,
             listed: true,
             heard: false,
+            last_request: None,
             expired: false,
             valid: None,
             attempts: Attempts::default(),
