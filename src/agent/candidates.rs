@@ -46,6 +46,8 @@ pub(super) struct Remote {
     pub(super) addr: SocketAddr,
     pub(super) foundation: u16,
     pub(super) priority: u32,
+    /// The generation that it named, while the peer's parameters are not known.
+    pub(super) generation: Option<Box<str>>,
     /// It came by signalling, and not from a check alone.
     pub(super) signalled: bool,
 }

@@ -64,6 +64,7 @@ impl IceAgent {
             state,
             gathering,
             remote_complete,
+            early_end,
             next_stream,
             streams,
             candidates,
@@ -82,7 +83,7 @@ impl IceAgent {
         let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
         (now, rng.get_word_pos(), &local.credentials, tie_breaker).hash(&mut hasher);
         remote.as_ref().map(|remote| &remote.parameters).hash(&mut hasher);
-        (state, gathering, remote_complete, next_stream, streams).hash(&mut hasher);
+        (state, gathering, remote_complete, early_end, next_stream, streams).hash(&mut hasher);
         (candidates, lists, turn, pacer, checks, early).hash(&mut hasher);
         (patience, round_trip).hash(&mut hasher);
         (&output.replies, &output.errors, &output.checks, &output.keepalives, &output.notices)

@@ -399,7 +399,9 @@ impl IceAgent {
         }
         self.pacer.set_ta(self.config.timing.ta.max(pacing));
         let key = IntegrityKey::short_term(parameters.credentials.pwd().as_bytes());
+        let ufrag = parameters.credentials.ufrag().to_owned();
         self.remote = Some(RemoteSide { parameters, key });
+        self.adopt_early_candidates(&ufrag);
         self.patience = Some(self.now + self.config.timing.transaction_timeout());
         self.settle_implementations();
         if !self.config.lite {
@@ -491,13 +493,38 @@ impl IceAgent {
             addr,
             foundation,
             priority: candidate.priority,
+            generation: candidate.extension("ufrag").map(Into::into),
             signalled: true,
         };
         let id = self.candidates.remotes.insert(remote).ok_or(AddRemoteError::Limit)?;
-        if let Some(endpoint) = self.candidates.remote_endpoint(id) {
-            self.lists.add_remote(stream, candidate.component, endpoint);
+        if self.remote.is_some() {
+            self.pair_remote(id);
         }
         Ok(id)
+    }
+
+    fn pair_remote(&mut self, id: CandidateId) {
+        let Some(remote) = self.candidates.remotes.get(id) else { return };
+        let (stream, component) = (remote.stream, remote.component);
+        if let Some(endpoint) = self.candidates.remote_endpoint(id) {
+            self.lists.add_remote(stream, component, endpoint);
+        }
+    }
+
+    /// Of what came before the parameters, what names another generation is dropped (RFC 8838 §9).
+    fn adopt_early_candidates(&mut self, ufrag: &str) {
+        self.candidates.remotes.retain(|_, remote| {
+            remote.generation.as_deref().is_none_or(|generation| generation == ufrag)
+        });
+        let ids: Vec<CandidateId> = self.candidates.remotes.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.pair_remote(id);
+        }
+        let early_end = self.early_end.take();
+        if early_end.is_some_and(|generation| &*generation == ufrag) {
+            self.remote_complete = true;
+            self.drop_missing_components();
+        }
     }
 
     /// RFC 8838 §11: a signalled candidate with the address of one that is known. A
@@ -525,6 +552,10 @@ impl IceAgent {
         let current = self.remote.as_ref().map(|remote| remote.parameters.credentials.ufrag());
         let other = generation.is_some() && current.is_some() && generation != current;
         if self.is_closed() || other || self.remote_complete {
+            return;
+        }
+        if let (Some(generation), None) = (generation, current) {
+            self.early_end = Some(generation.into());
             return;
         }
         self.remote_complete = true;

@@ -95,6 +95,8 @@ pub struct IceAgent {
     gathering: GatheringState,
     /// The peer has no more candidates (RFC 8838 §14).
     remote_complete: bool,
+    /// The generation that said so before its parameters were known.
+    early_end: Option<Box<str>>,
     next_stream: u32,
     streams: SmallVec<[Stream; 1]>,
     candidates: Candidates,
@@ -176,6 +178,7 @@ impl IceAgent {
             state: ConnectionState::New,
             gathering: GatheringState::New,
             remote_complete: false,
+            early_end: None,
             next_stream: 0,
             streams: SmallVec::new(),
             candidates: Candidates::default(),

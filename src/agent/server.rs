@@ -8,9 +8,9 @@ use smallvec::SmallVec;
 
 use crate::address;
 use crate::candidate::{CandidateKind, CandidateTransport, Transport};
-use crate::checklist::Triggered;
+use crate::checklist::{CandidatePair, Triggered};
 use crate::config::Role;
-use crate::id::{CandidateId, PairId};
+use crate::id::{CandidateId, PairId, StreamId};
 use crate::stun::{
     self, CheckRequest, Class, Fingerprint, IntegrityKeySha256, Scan, TransactionId, Writer,
     attribute, method,
@@ -347,25 +347,9 @@ impl IceAgent {
         let Some(remote) = self.remote_of(arrival, priority) else { return false };
         let Some(local) = self.candidates.locals.get(arrival.local) else { return false };
         let (stream, component) = (local.stream, local.component);
-        let id = match self.lists.find(arrival.local, remote) {
-            Some(id) => id,
-            None => {
-                let concluded = self
-                    .component(stream, component)
-                    .is_none_or(|component| component.selected.is_some());
-                if concluded {
-                    return false;
-                }
-                let Some(local) = self.candidates.local_endpoint(arrival.local) else {
-                    return false;
-                };
-                let Some(remote) = self.candidates.remote_endpoint(remote) else { return false };
-                let Some(id) = self.lists.insert(stream, component, local, remote) else {
-                    self.counters.refuse(Refused::Pair);
-                    return false;
-                };
-                id
-            }
+        let Some(id) = self.pair_for_check(stream, component, arrival.local, remote) else {
+            self.counters.refuse(Refused::Pair);
+            return false;
         };
         if let Some(pair) = self.lists.annotate(id) {
             pair.heard = true;
@@ -380,6 +364,9 @@ impl IceAgent {
             }
             return true;
         }
+        if use_candidate && self.is_better_than_selected(id) {
+            self.lists.relist(id);
+        }
         match self.lists.trigger(id) {
             Triggered::CancelAndQueue => self.checks.cancel(id),
             Triggered::AlreadyValid | Triggered::Queued | Triggered::Unlisted => {}
@@ -388,6 +375,39 @@ impl IceAgent {
             self.nominated_by_peer(id);
         }
         true
+    }
+
+    /// The pair that a check belongs to. After the conclusion a new one stays out of its checklist:
+    /// it is there for data (RFC 8445 §12.2).
+    fn pair_for_check(
+        &mut self,
+        stream: StreamId,
+        component: u16,
+        local: CandidateId,
+        remote: CandidateId,
+    ) -> Option<PairId> {
+        let known = self.lists.find(local, remote);
+        if known.is_some() {
+            return known;
+        }
+        let concluded = self.component(stream, component)?.selected.is_some();
+        let local = self.candidates.local_endpoint(local)?;
+        let remote = self.candidates.remote_endpoint(remote)?;
+        if concluded {
+            self.lists.insert_aside(stream, component, local, remote)
+        } else {
+            self.lists.insert(stream, component, local, remote)
+        }
+    }
+
+    /// Whether the peer may turn to a pair although another one is selected: only to a better one
+    /// (RFC 8445 §8.1.1, for peers that nominate aggressively).
+    fn is_better_than_selected(&self, id: PairId) -> bool {
+        let better = |pair: &CandidatePair| {
+            let selected = self.component(pair.stream, pair.component)?.selected?;
+            Some(pair.priority > self.lists.get(selected)?.priority)
+        };
+        self.role() == Role::Controlled && self.lists.get(id).and_then(better).unwrap_or(false)
     }
 
     /// The pair of a selected path, on which a check has nothing to change.
@@ -431,6 +451,7 @@ impl IceAgent {
             foundation,
             // RFC 8445 §7.3.1.3: the value of PRIORITY; the least when a peer sends none.
             priority: priority.unwrap_or(1),
+            generation: None,
             signalled: false,
         })?;
         self.notice(Notice::RemoteCandidateDiscovered(id));

@@ -9,6 +9,7 @@ use crate::stun::TransactionId;
 use crate::time::Timestamp;
 
 use super::foundations::PairFoundation;
+use super::pool::Endpoint;
 
 /// The state of a candidate pair (RFC 8445 §6.1.2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +95,34 @@ pub(crate) struct CandidatePair {
 }
 
 impl CandidatePair {
+    /// A pair in its checklist that nothing is known of yet.
+    pub(super) fn new(
+        stream: StreamId,
+        component: u16,
+        local: Endpoint,
+        remote: Endpoint,
+        priority: u64,
+    ) -> Self {
+        Self {
+            stream,
+            component,
+            local: local.id,
+            remote: remote.id,
+            foundation: PairFoundation { local: local.foundation, remote: remote.foundation },
+            local_priority: local.priority,
+            remote_priority: remote.priority,
+            priority,
+            state: PairState::Frozen,
+            nomination: Nomination::None,
+            listed: true,
+            heard: false,
+            last_request: None,
+            expired: false,
+            valid: None,
+            attempts: Attempts::default(),
+        }
+    }
+
     /// RFC 8445 §6.1.2.3.
     pub(crate) fn prioritise(&mut self, role: Role) {
         self.priority = priority_in(role, self.local_priority, self.remote_priority);

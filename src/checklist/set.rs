@@ -8,7 +8,7 @@ use crate::id::{CandidateId, PairId, StreamId, Table};
 
 use super::foundations::{Foundations, PairFoundation, Rank};
 use super::list::{Checklist, ChecklistState, Ranked};
-use super::pair::{Attempts, CandidatePair, Nomination, PairState, priority_in};
+use super::pair::{CandidatePair, Nomination, PairState, priority_in};
 use super::pool::{Endpoint, Prospect};
 
 /// What a peer's check did to a pair (RFC 8445 §7.3.1.4).
@@ -289,6 +289,34 @@ impl ChecklistSet {
         self.pool_mut(list, component)?.mark_formed(local.id, remote.id);
         let priority = priority_in(self.role, local.priority, remote.priority);
         self.admit(list, component, local, remote, priority)
+    }
+
+    /// Inserts a pair that is never checked, out of its checklist. There may be as many of them as
+    /// may be in the checklists.
+    pub(crate) fn insert_aside(
+        &mut self,
+        stream: StreamId,
+        component: u16,
+        local: Endpoint,
+        remote: Endpoint,
+    ) -> Option<PairId> {
+        if self.pairs.iter().filter(|(_, pair)| !pair.listed).count() >= self.limit {
+            return None;
+        }
+        let priority = priority_in(self.role, local.priority, remote.priority);
+        let mut pair = CandidatePair::new(stream, component, local, remote, priority);
+        pair.listed = false;
+        pair.state = PairState::Failed;
+        self.pairs.insert(pair)
+    }
+
+    /// Takes a pair that is out of its checklist back into it, to be checked again.
+    pub(crate) fn relist(&mut self, id: PairId) {
+        let Some(pair) = self.pairs.get_mut(id) else { return };
+        if !pair.listed && !pair.expired && pair.state != PairState::Succeeded {
+            pair.listed = true;
+            self.attach(id);
+        }
     }
 
     /// A peer's check arrived on the pair (RFC 8445 §7.3.1.4).
@@ -610,25 +638,9 @@ impl ChecklistSet {
         priority: u64,
     ) -> Option<PairId> {
         let stream = self.lists.get(list)?.stream;
-        let foundation = PairFoundation { local: local.foundation, remote: remote.foundation };
-        let id = self.pairs.insert(CandidatePair {
-            stream,
-            component,
-            local: local.id,
-            remote: remote.id,
-            foundation,
-            local_priority: local.priority,
-            remote_priority: remote.priority,
-            priority,
-            state: PairState::Frozen,
-            nomination: Nomination::None,
-            listed: true,
-            heard: false,
-            last_request: None,
-            expired: false,
-            valid: None,
-            attempts: Attempts::default(),
-        })?;
+        let pair = CandidatePair::new(stream, component, local, remote, priority);
+        let foundation = pair.foundation;
+        let id = self.pairs.insert(pair)?;
         let topmost = self.attach(id);
         let succeeded = self.foundations.get(foundation).is_some_and(|column| column.succeeded);
         // RFC 8838 §12, rules 1 to 3.

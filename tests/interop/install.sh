@@ -5,16 +5,22 @@
 set -euo pipefail
 
 AIOICE_VERSION=0.13.0
-PACKAGES=(golang golang-github-pion-ice.v2-dev python3 python3-venv)
+PLAYWRIGHT_VERSION=1.60.0
+PACKAGES=(golang golang-github-pion-ice.v2-dev python3 python3-venv chromium iproute2 util-linux)
+# Node.js may be there from elsewhere than Debian, whose npm would not install beside it.
+command -v node >/dev/null || PACKAGES+=(nodejs)
+command -v npm >/dev/null || PACKAGES+=(npm)
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=$(cd "$here/../.." && pwd)/target/interop
 venv=$out/venv
+browser=$out/browser
 
 main() {
     mkdir -p "$out"
     install_packages
     install_aioice
+    install_playwright
     build_pion_peer
     say "done"
 }
@@ -67,6 +73,23 @@ installed_aioice() {
     [ -x "$venv/bin/python" ] || return 0
     "$venv/bin/python" -c \
         'from importlib.metadata import version; print(version("aioice"))' 2>/dev/null || true
+}
+
+# Drives the Chromium of the Debian package; it brings no browser and no other package.
+install_playwright() {
+    if [ "$(installed_playwright)" = "$PLAYWRIGHT_VERSION" ]; then
+        say "playwright-core $PLAYWRIGHT_VERSION: there"
+        return
+    fi
+    say "playwright-core $PLAYWRIGHT_VERSION: installing into $browser"
+    mkdir -p "$browser"
+    npm install --prefix "$browser" --no-save --no-package-lock --no-audit --no-fund \
+        --loglevel=error "playwright-core@$PLAYWRIGHT_VERSION"
+}
+
+installed_playwright() {
+    node -p 'require(process.argv[1]).version' \
+        "$browser/node_modules/playwright-core/package.json" 2>/dev/null || true
 }
 
 # The Debian package holds pion as a source tree in the pre-module layout.

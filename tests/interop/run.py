@@ -9,6 +9,7 @@ everything else is watched here. A case is a row of the table below.
 import argparse
 import ipaddress
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -23,8 +24,14 @@ BUILT = HERE.parent.parent / "target" / "interop"
 # ---------------------------------------------------------------- the table
 
 LOOPBACK = ("--bind", "127.0.0.1")
+WIRE = ("--bind", "192.0.2.1")
+"""The IPv4 address of the first of two hosts with a wire between them."""
 
 ROLES = {"controlling": "controlled", "controlled": "controlling"}
+
+BROWSERS = {"chromium"}
+"""Peers that have ICE only: DTLS is not there to carry data. A browser cannot be kept to
+loopback either, so its cases have two hosts of their own, with a wire between them."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +46,19 @@ class Side:
 
     def __str__(self):
         # What nearly every row has would only make its name longer.
-        usual = self.flags[: len(LOOPBACK)] == LOOPBACK
-        extra = self.flags[len(LOOPBACK) :] if usual else self.flags or ("any address",)
+        if self.flags[:2] in (LOOPBACK, WIRE):
+            extra = self.flags[2:]
+        elif self.flags or self.peer in BROWSERS:
+            extra = self.flags
+        else:
+            extra = ("any address",)
         return " ".join([self.peer, self.role, *extra])
 
 
 @dataclass(frozen=True)
 class Case:
-    """Two sides that must connect, exchange data both ways and close cleanly."""
+    """Two sides that must connect, exchange data both ways and close cleanly; with a browser,
+    stay connected instead of exchanging data."""
 
     a: Side
     b: Side
@@ -63,19 +75,38 @@ class Case:
         note = f", {self.note}" if self.note else ""
         return f"{self.a} x {self.b}{restart}{note}"
 
+    @property
+    def has_browser(self):
+        return not BROWSERS.isdisjoint((self.a.peer, self.b.peer))
+
 
 def both_roles(first, second):
     """The rows that every pair of peers has; one row if they are the same program."""
+    if second in BROWSERS:
+        return browser_rows(first, second)
+    if first in BROWSERS:
+        return browser_rows(second, first)
     rows = [
         Case(Side(first, role), Side(second, other)) for role, other in ROLES.items()
     ]
     return rows[:1] if first == second else rows
 
 
+def browser_rows(peer, browser):
+    """Both roles: over IPv4, with the browser's addresses told and hidden behind names, and with
+    a choice of IPv4 and IPv6."""
+    return [
+        Case(Side(peer, role, flags), Side(browser, other, mdns))
+        for flags, mdns in ((WIRE, ()), (WIRE, ("--mdns", "gather")), ((), ()))
+        for role, other in ROLES.items()
+    ]
+
+
 CASES = [
     *both_roles("frazil", "pion"),
     *both_roles("frazil", "aioice"),
     *both_roles("frazil", "frazil"),
+    *both_roles("frazil", "chromium"),
     *(
         Case(Side("frazil", "controlled", (*LOOPBACK, "--lite")), Side(peer, "controlling"))
         for peer in ("pion", "aioice", "frazil")
@@ -92,6 +123,9 @@ START_DEADLINE = 10.0
 """Seconds until a process must have printed its credentials."""
 DATA_DEADLINE = 5.0
 """Seconds until every datagram of an exchange must have arrived."""
+HOLD = 5.0
+"""Seconds for which both must stay connected where there is no exchange. libwebrtc counts a path
+on which nothing came for 2.5 s as disconnected."""
 EXIT_DEADLINE = 10.0
 """Seconds until a process must have ended after `close`."""
 
@@ -109,11 +143,11 @@ def run_case(case, commands):
     try:
         session.start()
         seconds = session.connect()
-        session.exchange("1")
+        session.use("1")
         if case.restart:
             session.restart(case.restart)
             session.connect()
-            session.exchange("2")
+            session.use("2")
         session.close()
         return seconds
     except Failure as failure:
@@ -130,6 +164,7 @@ class Session:
         # Guards and announces everything that the readers learn of either peer.
         self.news = threading.Condition()
         self.began = time.monotonic()
+        self.hosts = None
         self.a = Peer("a", case.a, commands, self)
         self.b = Peer("b", case.b, commands, self)
 
@@ -141,6 +176,10 @@ class Session:
         return self.b if peer is self.a else self.a
 
     def start(self):
+        if self.case.has_browser:
+            self.hosts = Hosts()
+            for peer, host in zip(self.peers, self.hosts.all):
+                peer.command = [*host.enter, *peer.command]
         # Both must run before either is read: a line is piped as soon as it comes.
         for peer in self.peers:
             peer.spawn()
@@ -165,6 +204,29 @@ class Session:
             all(peer.state in CONNECTED and peer.selected for peer in self.peers)
             and self.a.selected.mirrors(self.b.selected)
         )
+
+    def use(self, label):
+        """Sees that the path works."""
+        if self.case.has_browser:
+            self.hold()
+        else:
+            self.exchange(label)
+
+    def hold(self):
+        """Sees both sides stay connected, and what a browser sends, its ClientHello, arrive."""
+        deadline = time.monotonic() + HOLD
+        with self.news:
+            while (left := deadline - time.monotonic()) > 0:
+                for peer in self.peers:
+                    if peer.trouble:
+                        raise Failure(f"staying connected: {peer.tag} {peer.trouble}")
+                    if peer.state not in CONNECTED:
+                        raise Failure(f"{peer.tag} did not stay connected: {peer.state}")
+                self.news.wait(left)
+        self.wait("both sides still on one pair", DATA_DEADLINE, self.is_connected)
+        for peer in self.peers:
+            if peer.side.peer not in BROWSERS and not peer.received:
+                raise Failure(f"{peer.tag} received nothing from the browser")
 
     def exchange(self, label):
         """Sends every payload each way and waits for all of them, each exactly once."""
@@ -230,6 +292,66 @@ class Session:
     def kill(self):
         for peer in self.peers:
             peer.kill()
+        if self.hosts:
+            self.hosts.remove()
+
+
+class Hosts:
+    """Two hosts with a wire between them: network namespaces, which end with this process.
+
+    Each has an IPv4 and an IPv6 address and, because a browser uses only the addresses of the
+    default route, a default route. Nothing in there reaches this machine's network.
+    """
+
+    def __init__(self):
+        self.all = []
+        try:
+            first = Host()
+            self.all.append(first)
+            second = Host(neighbour=first)
+            self.all.append(second)
+            first.run(f"ip link add wire type veth peer name wire netns {second.process.pid}")
+            for number, host in enumerate(self.all, 1):
+                host.run(
+                    "ip link set lo up",
+                    "ip link set wire addrgenmode none",
+                    "ip link set wire up",
+                    f"ip address add 192.0.2.{number}/24 dev wire",
+                    f"ip address add 2001:db8::{number}/64 dev wire nodad",
+                    "ip route add default dev wire",
+                    "ip -6 route add default dev wire",
+                )
+        except (OSError, subprocess.SubprocessError) as error:
+            self.remove()
+            why = (getattr(error, "stderr", None) or str(error)).strip()
+            raise Failure(f"no hosts of its own: {why}") from None
+
+    def remove(self):
+        for host in self.all:
+            host.process.kill()
+            host.process.communicate()
+
+
+class Host:
+    """One network namespace. What holds it ends with its input, so it cannot be left behind."""
+
+    def __init__(self, neighbour=None):
+        # Whoever is not root is root in a user namespace, one for both hosts.
+        is_root = os.geteuid() == 0
+        before = neighbour.enter if neighbour else []
+        user = [] if is_root or neighbour else ["--user", "--map-root-user"]
+        self.process = subprocess.Popen(
+            [*before, "unshare", *user, "--net", "sh", "-c", "echo; exec cat"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        namespaces = ["--net"] if is_root else ["--user", "--preserve-credentials", "--net"]
+        self.enter = ["nsenter", "--target", str(self.process.pid), *namespaces]
+        if not self.process.stdout.readline():
+            raise OSError(self.process.communicate()[1])
+
+    def run(self, *commands):
+        for command in commands:
+            subprocess.run([*self.enter, *command.split()], check=True, capture_output=True, text=True)
 
 
 class Peer:
@@ -368,13 +490,20 @@ class Selected:
         return cls(endpoint(words[0]), endpoint(words[1]), words[4])
 
     def mirrors(self, other):
-        return self.local == other.remote and self.remote == other.local
+        return is_same(self.local, other.remote) and is_same(self.remote, other.local)
 
 
 def endpoint(text):
-    """An `ip:port` or `[ip]:port` in comparable form."""
+    """An `ip:port` or `[ip]:port` in comparable form. A browser may hide the address."""
     host, _, port = text.rpartition(":")
+    if host == "hidden" or host.endswith(".local"):
+        return None, int(port)
     return ipaddress.ip_address(host.strip("[]")), int(port)
+
+
+def is_same(one, other):
+    (ip, port), (other_ip, other_port) = one, other
+    return port == other_port and (ip == other_ip or ip is None or other_ip is None)
 
 
 # ---------------------------------------------------------------- command line
@@ -386,6 +515,7 @@ def main():
         "frazil": [options.frazil],
         "pion": [options.pion],
         "aioice": list(options.aioice),
+        "chromium": list(options.chromium),
     }
     cases = [case for pair in options.pairs for case in both_roles(*pair)] or CASES
     cases = [case for case in cases if options.only in case.name]
@@ -426,6 +556,10 @@ def parse_flags():
     parser.add_argument("--aioice", nargs=2, metavar=("PYTHON", "SCRIPT"),
                         default=[str(BUILT / "venv/bin/python"), str(HERE / "aioice_peer.py")],
                         help="an interpreter that has aioice, and the aioice peer")
+    parser.add_argument("--chromium", nargs=2, metavar=("NODE", "SCRIPT"),
+                        default=[shutil.which("node") or "node",
+                                 str(HERE / "browser/chromium_peer.mjs")],
+                        help="Node.js, and the Chromium peer")
     parser.add_argument("--only", metavar="SUBSTRING", default="",
                         help="run the cases whose name contains this")
     parser.add_argument("--repeat", metavar="N", type=count, default=1,
@@ -444,7 +578,7 @@ def count(text):
 
 def pair(text):
     names = tuple(text.split(":"))
-    if len(names) != 2 or not set(names) <= {"frazil", "pion", "aioice"}:
+    if len(names) != 2 or not set(names) <= {"frazil", "pion", "aioice", "chromium"}:
         raise ValueError(text)
     return names
 
