@@ -1,6 +1,6 @@
 //! How the examples call what an agent tells.
 
-use frazil::{ConnectionState, Counters, Ignored, PairState, PairView, Refused, Role};
+use frazil::{ConnectionState, Counters, PairState, PairView, Role};
 
 pub(crate) const fn role(role: Role) -> &'static str {
     match role {
@@ -48,36 +48,10 @@ pub(crate) fn pair(pair: &PairView) -> String {
 
 /// What an agent has ignored and refused, by reason; nothing for what never happened.
 pub(crate) fn counters(counters: &Counters) -> impl Iterator<Item = String> {
-    let ignored = IGNORED
-        .iter()
-        .map(|&reason| (format!("datagrams ignored, {reason:?}"), counters.ignored(reason)));
+    let ignored = counters
+        .all_ignored()
+        .map(|(reason, count)| (format!("datagrams ignored, {reason:?}"), count));
     let refused =
-        REFUSED.iter().map(|&reason| (format!("refused, {reason:?}"), counters.refused(reason)));
+        counters.all_refused().map(|(reason, count)| (format!("refused, {reason:?}"), count));
     ignored.chain(refused).filter(|(_, count)| *count > 0).map(|(what, n)| format!("{what}: {n}"))
 }
-
-const IGNORED: [Ignored; 11] = [
-    Ignored::UnknownLocal,
-    Ignored::UnknownRemote,
-    Ignored::MalformedStun,
-    Ignored::BadFingerprint,
-    Ignored::UnexpectedMessage,
-    Ignored::MissingCredentials,
-    Ignored::UnknownUser,
-    Ignored::BadIntegrity,
-    Ignored::UnknownTransaction,
-    Ignored::LimitReached,
-    Ignored::Closed,
-];
-
-const REFUSED: [Refused; 9] = [
-    Refused::LocalCandidate,
-    Refused::RemoteCandidate,
-    Refused::PeerReflexiveCandidate,
-    Refused::EarlyCheck,
-    Refused::Pair,
-    Refused::Reply,
-    Refused::UnauthenticatedReply,
-    Refused::LargeReply,
-    Refused::Event,
-];

@@ -13,6 +13,7 @@ use crate::id::{CandidateId, Id as _, StreamId};
 use crate::stun::IntegrityKey;
 use crate::time::Timestamp;
 
+use super::call_error::{AddLocalError, AddRemoteError, AddStreamError, SetRemoteError};
 use super::candidates::{Local, Remote};
 use super::counters::Refused;
 use super::io::{Description, GatheringState, LocalAddress, Parameters};
@@ -22,114 +23,6 @@ use super::{Component, IceAgent, RemoteSide, Stream};
 
 /// RFC 8445 §14.2: the Ta of an agent that proposes none.
 const DEFAULT_TA: Duration = Duration::from_millis(50);
-
-/// Why a stream was not added.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AddStreamError {
-    /// A stream has 1 to 256 components.
-    #[error("a stream has 1 to 256 components")]
-    Components,
-    /// `limits.streams` are there.
-    #[error("the limit of streams is reached")]
-    Limit,
-    /// The agent is closed.
-    #[error("the agent is closed")]
-    Closed,
-}
-
-/// Why a local address did not become a candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AddLocalError {
-    /// There is no such stream or component.
-    #[error("no such stream or component")]
-    UnknownComponent,
-    /// Only UDP sockets can be added so far.
-    #[error("transport: only UDP is supported")]
-    Transport,
-    /// The port is zero.
-    #[error("addr: the port is zero")]
-    Port,
-    /// The address is unspecified, multicast or broadcast.
-    #[error("addr: not a unicast address")]
-    NotUnicast,
-    /// The address is a loopback one, and `config.loopback` is off (RFC 8445 §5.1.1.1).
-    #[error("addr: loopback addresses are not enabled")]
-    Loopback,
-    /// The address is marked as deprecated, IPv4-compatible or site-local (RFC 8445 §5.1.1.1).
-    #[error("addr: deprecated")]
-    Deprecated,
-    /// A temporary address of the same interface is used instead (RFC 8445 §5.1.1.1).
-    #[error("addr: a temporary address of this interface takes its place")]
-    TemporaryPreferred,
-    /// A candidate with this address exists.
-    #[error("addr: already added")]
-    Duplicate,
-    /// A lite agent has one candidate for each IP address and component (RFC 8445 §5.2).
-    #[error("addr: a lite agent has one candidate for each address and component")]
-    LiteAddress,
-    /// Gathering is complete: no more candidates in this generation (RFC 8838 §13).
-    #[error("gathering is complete for this generation")]
-    GatheringComplete,
-    /// `limits.local_candidates` are there.
-    #[error("the limit of local candidates is reached")]
-    Limit,
-    /// The agent is closed.
-    #[error("the agent is closed")]
-    Closed,
-}
-
-/// Why the peer's parameters were not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SetRemoteError {
-    /// Other credentials than before: a restart, which is not supported yet.
-    #[error("credentials: a restart by the peer is not supported yet")]
-    Restart,
-    /// The proposed pacing is above ten seconds.
-    #[error("pacing: must be at most 10 s")]
-    Pacing,
-    /// The agent is closed.
-    #[error("the agent is closed")]
-    Closed,
-}
-
-/// Why a remote candidate was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AddRemoteError {
-    /// There is no such stream, or it has no such component (RFC 8445 §6.1.2.2).
-    #[error("no such stream or component")]
-    UnknownComponent,
-    /// Only UDP candidates can be checked so far.
-    #[error("transport: only UDP is supported")]
-    Transport,
-    /// The address is a name, and names cannot be resolved yet.
-    #[error("address: names are not supported yet")]
-    Name,
-    /// The port is zero.
-    #[error("address: the port is zero")]
-    Port,
-    /// The address is unspecified, multicast or broadcast.
-    #[error("address: not a unicast address")]
-    NotUnicast,
-    /// The address is a loopback one, and `config.loopback` is off.
-    #[error("address: loopback addresses are not enabled")]
-    Loopback,
-    /// Its `ufrag` extension names another generation than the current one.
-    #[error("ufrag: another generation")]
-    OtherGeneration,
-    /// The peer has said that no more will come (RFC 8838 §14).
-    #[error("after the end of candidates")]
-    AfterEnd,
-    /// `limits.remote_candidates` are there.
-    #[error("the limit of remote candidates is reached")]
-    Limit,
-    /// The agent is closed.
-    #[error("the agent is closed")]
-    Closed,
-}
 
 impl IceAgent {
     /// Adds a stream of so many components. Legal at any time before the end.

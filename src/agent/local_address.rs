@@ -4,7 +4,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::address::is_link_local;
 
-use super::inputs::{AddLocalError, AddRemoteError};
+use super::call_error::{AddLocalError, AddRemoteError};
 
 /// Whether a host candidate may be made of an address, in its normal form.
 pub(super) fn check_host(addr: SocketAddr, loopback: bool) -> Result<(), AddLocalError> {

@@ -4,6 +4,7 @@
 //! whatever is due is done ([`IceAgent::run`]), and the next deadline is computed. Outputs wait in
 //! [`Output`] until they are polled, and are rendered then.
 
+mod call_error;
 mod candidates;
 mod client;
 mod counters;
@@ -37,10 +38,10 @@ use crate::id::{CandidateId, PairId, StreamId};
 use crate::stun::IntegrityKey;
 use crate::time::Timestamp;
 
+pub use call_error::{AddLocalError, AddRemoteError, AddStreamError, SetRemoteError};
 use candidates::Candidates;
 pub use counters::{Counters, Refused};
 pub use errors::{IcmpError, TransmitError};
-pub use inputs::{AddLocalError, AddRemoteError, AddStreamError, SetRemoteError};
 use io::{Event, GatheringState, Parameters, TimeoutReason, Transmit};
 use output::{Notice, Output};
 use pacing::Pacer;

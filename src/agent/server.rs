@@ -351,13 +351,13 @@ impl IceAgent {
             self.counters.refuse(Refused::Pair);
             return false;
         };
+        self.path_answered(id);
         if let Some(pair) = self.lists.annotate(id) {
             pair.heard = true;
             if pair.last_request.replace(arrival.id) == Some(arrival.id) {
                 return false;
             }
         }
-        self.path_answered(id);
         if self.config.lite {
             if use_candidate {
                 self.nominated_lite(id);

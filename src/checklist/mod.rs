@@ -4,6 +4,7 @@
 //! These are rules over plain data. Nothing here sends, receives or looks at a clock, so that a
 //! property test can put a [`ChecklistSet`] through any sequence of operations without an agent.
 
+mod endpoint;
 mod foundations;
 mod list;
 mod pair;
@@ -12,8 +13,8 @@ mod set;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use endpoint::{Endpoint, Reach};
 pub(crate) use list::{Checklist, ChecklistState};
 pub use pair::PairState;
 pub(crate) use pair::{Attempts, CandidatePair, Nomination, ValidPair, priority_in};
-pub(crate) use pool::{Endpoint, Reach};
 pub(crate) use set::{ChecklistSet, Triggered};

@@ -8,8 +8,8 @@ use crate::id::{CandidateId, PairId, StreamId};
 use crate::stun::TransactionId;
 use crate::time::Timestamp;
 
+use super::endpoint::Endpoint;
 use super::foundations::PairFoundation;
-use super::pool::Endpoint;
 
 /// The state of a candidate pair (RFC 8445 §6.1.2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

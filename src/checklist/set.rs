@@ -6,10 +6,11 @@ use core::cmp::Reverse;
 use crate::config::Role;
 use crate::id::{CandidateId, PairId, StreamId, Table};
 
+use super::endpoint::Endpoint;
 use super::foundations::{Foundations, PairFoundation, Rank};
 use super::list::{Checklist, ChecklistState, Ranked};
 use super::pair::{CandidatePair, Nomination, PairState, priority_in};
-use super::pool::{Endpoint, Prospect};
+use super::pool::Prospect;
 
 /// What a peer's check did to a pair (RFC 8445 §7.3.1.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,57 @@
+//! A candidate as pairing sees it, and which two of them may be a pair (RFC 8445 §6.1.2.2).
+
+use core::net::IpAddr;
+
+use crate::address::is_link_local;
+use crate::candidate::{CandidateTransport, TcpType};
+use crate::id::CandidateId;
+
+/// What decides with whom a candidate can be paired: address family and transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Reach {
+    family: Family,
+    transport: CandidateTransport,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Family {
+    V4,
+    V6,
+    V6LinkLocal,
+}
+
+impl Reach {
+    pub(crate) const fn new(ip: IpAddr, transport: CandidateTransport) -> Self {
+        let family = match ip {
+            IpAddr::V4(_) => Family::V4,
+            IpAddr::V6(ip) if is_link_local(&ip) => Family::V6LinkLocal,
+            IpAddr::V6(_) => Family::V6,
+        };
+        Self { family, transport }
+    }
+
+    /// RFC 8445 §6.1.2.2: the same address family, link-local only with link-local. RFC 6544
+    /// §6.2: active with passive, passive with active, simultaneous-open with its like.
+    pub(crate) fn pairs_with(self, remote: Self) -> bool {
+        let transports = match (self.transport, remote.transport) {
+            (CandidateTransport::Udp, CandidateTransport::Udp) => true,
+            (CandidateTransport::Tcp(ours), CandidateTransport::Tcp(theirs)) => matches!(
+                (ours, theirs),
+                (TcpType::Active, TcpType::Passive)
+                    | (TcpType::Passive, TcpType::Active)
+                    | (TcpType::SimultaneousOpen, TcpType::SimultaneousOpen)
+            ),
+            _ => false,
+        };
+        transports && self.family == remote.family
+    }
+}
+
+/// A candidate as far as pairing is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Endpoint {
+    pub(crate) id: CandidateId,
+    pub(crate) priority: u32,
+    pub(crate) foundation: u16,
+    pub(crate) reach: Reach,
+}
