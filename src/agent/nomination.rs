@@ -1,8 +1,8 @@
 //! Nomination and conclusion (RFC 8445 §8), and the states that follow from them.
 
-use crate::checklist::{ChecklistState, Nomination, PairState};
+use crate::checklist::{ChecklistState, Nomination, PairState, ValidPair};
 use crate::config::Role;
-use crate::id::{CandidateId, PairId, StreamId};
+use crate::id::{PairId, StreamId};
 use crate::time::Timestamp;
 
 use super::io::GatheringState;
@@ -49,31 +49,28 @@ impl IceAgent {
         if self.role() != Role::Controlling || self.remote.is_none() || self.config.lite {
             return;
         }
-        let mut ready = None;
-        for (stream, number) in self.components() {
-            if let Some(id) = self.spare_for_dead_path(stream, number) {
-                ready = Some((stream, number, id));
-                break;
+        while let Some((stream, number, generated_by)) = self.next_nomination() {
+            if let Some(component) = self.component_mut(stream, number) {
+                component.nominating = Some(generated_by);
             }
-            if let Some((id, Readiness::Now)) = self.candidate_for_nomination(stream, number) {
-                ready = Some((stream, number, id));
-                break;
+            if let Some(pair) = self.lists.annotate(generated_by) {
+                pair.nomination = Nomination::Pending;
             }
+            self.lists.queue(generated_by);
         }
-        let Some((stream, number, id)) = ready else { return };
-        let Some(generated_by) =
-            self.lists.get(id).and_then(|pair| pair.valid).map(|valid| valid.generated_by)
-        else {
-            return;
-        };
-        if let Some(component) = self.component_mut(stream, number) {
-            component.nominating = Some(generated_by);
-        }
-        if let Some(pair) = self.lists.annotate(generated_by) {
-            pair.nomination = Nomination::Pending;
-        }
-        self.lists.queue(generated_by);
-        self.nominate();
+    }
+
+    /// A component that is ready for it, and the pair whose check is to be repeated (RFC 8445
+    /// §8.1.1): the one that produced the valid pair.
+    fn next_nomination(&self) -> Option<(StreamId, u16, PairId)> {
+        self.components().find_map(|(stream, number)| {
+            let ready = || match self.candidate_for_nomination(stream, number)? {
+                (id, Readiness::Now) => Some(id),
+                (_, Readiness::At(_) | Readiness::No) => None,
+            };
+            let id = self.spare_for_dead_path(stream, number).or_else(ready)?;
+            Some((stream, number, self.lists.get(id)?.valid?.generated_by))
+        })
     }
 
     /// When the waiting for better pairs ends.
@@ -204,12 +201,7 @@ impl IceAgent {
     pub(super) fn select(&mut self, id: PairId) {
         let Some(pair) = self.lists.get(id) else { return };
         let (stream, number, priority) = (pair.stream, pair.component, pair.priority);
-        let Some(ValidChoice { local, generated_by }) = pair
-            .valid
-            .map(|valid| ValidChoice { local: valid.local, generated_by: valid.generated_by })
-        else {
-            return;
-        };
+        let Some(ValidPair { local, generated_by, .. }) = pair.valid else { return };
         let Some(component) = self.component(stream, number) else { return };
         let before = component.selected;
         if let Some(annotated) = self.lists.annotate(generated_by) {
@@ -347,10 +339,4 @@ impl IceAgent {
             stream.components.iter().map(|component| (stream.id, component.number))
         })
     }
-}
-
-/// What a valid pair says of itself.
-struct ValidChoice {
-    local: CandidateId,
-    generated_by: PairId,
 }
