@@ -264,7 +264,7 @@ impl IceAgent {
         let pair = self.lists.annotate(holder)?;
         let priority = crate::checklist::priority_in(role, local_priority, pair.remote_priority);
         let generated_by = pair.valid.map_or(checked, |valid| valid.generated_by);
-        pair.valid = Some(ValidPair { local: seen, generated_by, priority });
+        pair.valid = Some(ValidPair { local: seen, generated_by, local_priority, priority });
         Some(holder)
     }
 

@@ -28,8 +28,12 @@ impl IceAgent {
     pub(super) fn nominated_lite(&mut self, id: PairId) {
         self.lists.succeed(id);
         let (now, Some(pair)) = (self.now, self.lists.annotate(id)) else { return };
-        let priority = pair.priority;
-        pair.valid.get_or_insert(ValidPair { local: pair.local, generated_by: id, priority });
+        pair.valid.get_or_insert(ValidPair {
+            local: pair.local,
+            generated_by: id,
+            local_priority: pair.local_priority,
+            priority: pair.priority,
+        });
         pair.nomination = Nomination::Pending;
         pair.attempts.answered = now;
         self.validated(id, false);

@@ -46,7 +46,9 @@ pub(crate) struct ValidPair {
     pub(crate) local: CandidateId,
     /// The pair whose check produced the entry: a nomination repeats that check.
     pub(crate) generated_by: PairId,
-    /// The priority of the valid pair.
+    /// The priority of that candidate.
+    pub(crate) local_priority: u32,
+    /// The priority of the valid pair, by the current roles.
     pub(crate) priority: u64,
 }
 
@@ -126,6 +128,9 @@ impl CandidatePair {
     /// RFC 8445 §6.1.2.3.
     pub(crate) fn prioritise(&mut self, role: Role) {
         self.priority = priority_in(role, self.local_priority, self.remote_priority);
+        if let Some(valid) = &mut self.valid {
+            valid.priority = priority_in(role, valid.local_priority, self.remote_priority);
+        }
     }
 }
 

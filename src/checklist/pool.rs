@@ -16,7 +16,6 @@ use super::pair::priority_in;
 #[derive(Clone, Debug, Hash)]
 struct Row {
     endpoint: Endpoint,
-    base: CandidateId,
     /// A bit for each column: formed at some time, so not to be formed again.
     formed: SmallVec<[u64; 1]>,
     /// Where in `by_priority` the first column may stand that is neither formed nor unsuitable.
@@ -60,13 +59,18 @@ impl Pool {
     /// Adds a local candidate. With a base that is known already it is redundant for pairing, and
     /// the one with the higher priority stands (RFC 8445 §6.1.2.4).
     pub(super) fn add_local(&mut self, endpoint: Endpoint, base: CandidateId) {
-        let row = match self.rows.iter().position(|row| row.base == base) {
+        let row = match self.rows.iter().position(|row| row.endpoint.id == base) {
             Some(at) => {
                 let mut row = self.rows.remove(at);
                 row.endpoint.priority = row.endpoint.priority.max(endpoint.priority);
                 row
             }
-            None => Row { endpoint, base, formed: SmallVec::new(), cursor: 0 },
+            None => Row {
+                // RFC 8445 §6.1.2.4: checks leave from the base.
+                endpoint: Endpoint { id: base, ..endpoint },
+                formed: SmallVec::new(),
+                cursor: 0,
+            },
         };
         let priority = row.endpoint.priority;
         let at = self.rows.partition_point(|other| other.endpoint.priority >= priority);

@@ -68,9 +68,38 @@ impl ChecklistSet {
         base: CandidateId,
     ) {
         let Some(list) = self.index(stream) else { return };
-        if let Some(pool) = self.pool_mut(list, component) {
-            pool.add_local(endpoint, base);
-            self.form_trickled(list);
+        // A check of the peer may have made pairs of this base before it was conveyed.
+        let existing: Vec<(PairId, CandidateId)> = self
+            .pairs
+            .iter()
+            .filter(|(_, pair)| pair.local == base)
+            .map(|(id, pair)| (id, pair.remote))
+            .collect();
+        let Some(pool) = self.pool_mut(list, component) else { return };
+        pool.add_local(endpoint, base);
+        for &(_, remote) in &existing {
+            pool.mark_formed(base, remote);
+        }
+        for (id, _) in existing {
+            self.raise_local(id, endpoint.priority);
+        }
+        self.form_trickled(list);
+    }
+
+    /// RFC 8445 §6.1.2.4, RFC 8838 §10: of redundant pairs the one with the higher priority
+    /// stands, unless the other has been checked.
+    fn raise_local(&mut self, id: PairId, priority: u32) {
+        let raises = |pair: &CandidatePair| {
+            matches!(pair.state, PairState::Frozen | PairState::Waiting)
+                && pair.local_priority < priority
+        };
+        if self.pairs.get(id).is_some_and(raises) {
+            self.detach(id);
+            if let Some(pair) = self.pairs.get_mut(id) {
+                pair.local_priority = priority;
+                pair.prioritise(self.role);
+            }
+            self.attach(id);
         }
     }
 
@@ -104,9 +133,6 @@ impl ChecklistSet {
             pair.foundation.remote = endpoint.foundation;
             pair.prioritise(self.role);
             let local = pair.local;
-            if let Some(valid) = &mut pair.valid {
-                valid.priority = valid.priority.max(pair.priority);
-            }
             self.attach(id);
             if let Some(pool) = self.pool_mut(list, component) {
                 pool.mark_formed(local, endpoint.id);
@@ -276,6 +302,7 @@ impl ChecklistSet {
         remote: Endpoint,
     ) -> Option<PairId> {
         let list = self.index(stream)?;
+        self.pool_mut(list, component)?;
         while self.lists.get(list)?.order.len() >= self.quota(list) {
             let worst = self
                 .worst(list, |pair| pair.state == PairState::Failed)
@@ -428,14 +455,14 @@ impl ChecklistSet {
         component: u16,
         keep: impl Fn(PairId, &CandidatePair) -> bool,
     ) {
-        let Some(list) = self.index(stream) else { return };
-        if let Some(pool) = self.pool_mut(list, component) {
+        let Some(index) = self.index(stream) else { return };
+        if let Some(pool) = self.pool_mut(index, component) {
             pool.closed = true;
         }
         let leaves =
             |id: PairId, pair: &CandidatePair| pair.component == component && !keep(id, pair);
         let Self { pairs, lists, foundations, .. } = self;
-        let Some(list) = lists.get_mut(list) else { return };
+        let Some(list) = lists.get_mut(index) else { return };
         list.order.retain(|ranked| {
             let Some(pair) = pairs.get_mut(ranked.pair) else { return false };
             if !leaves(ranked.pair, pair) {
@@ -451,6 +478,8 @@ impl ChecklistSet {
         let listed = |id: PairId| pairs.get(id).is_some_and(|pair| pair.listed);
         list.triggered.retain(|&id| listed(id));
         pairs.retain(|_, pair| pair.listed || pair.valid.is_some() || pair.heard);
+        // There may be room for pairs of other components now.
+        self.form_trickled(index);
     }
 
     /// Removes a pair altogether.
