@@ -5,6 +5,7 @@
 //! property test can put a [`ChecklistSet`] through any sequence of operations without an agent.
 
 mod endpoint;
+mod forming;
 mod foundations;
 mod list;
 mod pair;
@@ -12,9 +13,11 @@ mod pool;
 mod set;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub(crate) use endpoint::{Endpoint, Reach};
 pub(crate) use list::{Checklist, ChecklistState};
 pub use pair::PairState;
 pub(crate) use pair::{Attempts, CandidatePair, Nomination, ValidPair, priority_in};
-pub(crate) use set::{ChecklistSet, Triggered};
+pub(crate) use set::ChecklistSet;
+pub(crate) use turns::Triggered;
