@@ -292,6 +292,20 @@ fn regression_str0m_timing_change_with_cached_deadline() {
     assert_eq!(bench.agent.set_timing(bench.now, wrong), Err(ConfigError::Ta));
 }
 
+/// At the end of time nothing is due, however often the agent is asked.
+#[test]
+fn the_end_of_time_is_no_endless_loop() {
+    for mut bench in [selected(), without_consent()] {
+        for now in [Timestamp::from_nanos(u64::MAX - 1), Timestamp::MAX, Timestamp::MAX] {
+            bench.now = now;
+            bench.agent.handle_timeout(now);
+            bench.drain();
+            let _ = bench.send_check(LOCAL, REMOTE, true);
+        }
+        assert_eq!(bench.agent.poll_timeout(), None);
+    }
+}
+
 /// K3: of several valid pairs only the selected one gets keepalives.
 #[test]
 fn only_the_selected_pair_gets_keepalives() {
@@ -509,7 +523,7 @@ fn an_hour_of_consent_allocates_nothing() {
     assert_eq!(bench.agent.state(), ConnectionState::Completed);
 }
 
-/// No false Disconnected: a thousand sessions of five minutes whose path stays alive, with up to
+/// No false Disconnected: a thousand sessions of two minutes whose path stays alive, with up to
 /// 20 % loss and 200 ms jitter.
 #[test]
 fn a_path_that_is_alive_is_never_called_dead() {
@@ -532,7 +546,7 @@ fn a_path_that_is_alive_is_never_called_dead() {
             world.start(agent).unwrap();
         }
         let mut was_connected = false;
-        for second in (0..300).step_by(1) {
+        for second in 0..120 {
             world.run_until(ms(second * 1000)).unwrap();
             for (_, agent) in world.agents() {
                 was_connected |= agent.state() == ConnectionState::Completed;

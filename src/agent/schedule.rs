@@ -22,7 +22,9 @@ impl IceAgent {
     /// Does what is due now, and computes when something is due next. Each round of the loop
     /// either sends something, which moves the pacer, or ends it.
     pub(super) fn run(&mut self) {
-        if self.is_closed() {
+        // At the end of time every interval is over at once, and nothing could be due later.
+        if self.is_closed() || self.now == Timestamp::MAX {
+            self.deadline = None;
             return;
         }
         self.pair_lite();
@@ -36,8 +38,7 @@ impl IceAgent {
         }
         self.update_lists();
         self.update_state();
-        self.deadline =
-            self.next_deadline().filter(|&(at, _)| at != Timestamp::MAX && !self.is_closed());
+        self.deadline = self.next_deadline().filter(|&(at, _)| at != Timestamp::MAX);
     }
 
     /// Starts the check of this Ta slot, if the slot has come and there is one (RFC 8445

@@ -13,13 +13,13 @@ use smallvec::SmallVec;
 use crate::checklist::{CandidatePair, ChecklistState, Nomination};
 use crate::config::{Role, Timing};
 use crate::id::{PairId, StreamId};
+use crate::stun::{Class, TransactionId, Writer, method};
 use crate::time::Timestamp;
 
 use super::io::{TimeoutReason, Transmit};
 use super::output::Notice;
 use super::transactions::Purpose;
 use super::{ConnectionState, IceAgent};
-use crate::stun::{Class, TransactionId, Writer, method};
 
 /// Valid pairs that are kept under consent beside the selected one, to fail over to.
 const SPARES: usize = 2;

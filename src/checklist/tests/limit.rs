@@ -270,3 +270,37 @@ fn an_insertion_into_a_component_that_does_not_exist_changes_nothing() {
         assert_eq!(order(&set, 0), [(1, 11)]);
     }
 }
+
+/// P6: what a peer can make after the conclusion is limited as well.
+#[test]
+fn there_may_be_as_many_pairs_aside_as_in_the_lists() {
+    let mut set = controlling(2, &[1]);
+    local(&mut set, 0, 1, endpoint(1, 1000, 0));
+    remote(&mut set, 0, 1, endpoint(11, 20, 0));
+    set.start();
+    let mut aside =
+        |number| set.insert_aside(stream(0), 1, endpoint(1, 1000, 0), endpoint(number, 1, 0));
+    assert!(aside(21).is_some());
+    assert!(aside(22).is_some());
+    assert_eq!(aside(23), None);
+    assert_eq!(order(&set, 0), [(1, 11)]);
+}
+
+/// P6: a pair that is listed again takes a place, not one more.
+#[test]
+fn a_pair_that_is_listed_again_keeps_to_the_limit() {
+    let mut set = controlling(2, &[1]);
+    local(&mut set, 0, 1, endpoint(1, 1000, 0));
+    remote(&mut set, 0, 1, endpoint(11, 20, 0));
+    remote(&mut set, 0, 1, endpoint(12, 10, 1));
+    set.start();
+    let aside = set.insert_aside(stream(0), 1, endpoint(1, 1000, 0), endpoint(13, 15, 2)).unwrap();
+    set.relist(aside);
+    assert_eq!(order(&set, 0), [(1, 11), (1, 13)]);
+    for numbers in [(1, 11), (1, 13)] {
+        succeed(&mut set, numbers);
+    }
+    let aside = set.insert_aside(stream(0), 1, endpoint(1, 1000, 0), endpoint(14, 99, 3)).unwrap();
+    set.relist(aside);
+    assert_eq!(order(&set, 0), [(1, 11), (1, 13)], "no place is left");
+}

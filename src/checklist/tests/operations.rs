@@ -11,7 +11,7 @@ use super::super::foundations::PairFoundation;
 use super::super::{
     CandidatePair, ChecklistSet, ChecklistState, Endpoint, PairState, Reach, Triggered, priority_in,
 };
-use super::{candidate, numbers, stream, udp};
+use super::{candidate, numbers, stream, udp, validate};
 
 use PairState::{Failed, Frozen, InProgress, Succeeded, Waiting};
 
@@ -51,6 +51,16 @@ enum Op {
         local: usize,
         remote: usize,
     },
+    InsertAside {
+        local: usize,
+        remote: usize,
+    },
+    Relist {
+        which: usize,
+    },
+    Expire {
+        which: usize,
+    },
     Heard {
         which: usize,
     },
@@ -65,6 +75,7 @@ enum Op {
     },
     Succeed {
         which: usize,
+        valid: bool,
     },
     Fail {
         which: usize,
@@ -146,13 +157,16 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (which(), priority(), 0..3_u16)
             .prop_map(|(which, priority, foundation)| Op::Adopt { which, priority, foundation }),
         6 => (which(), which()).prop_map(|(local, remote)| Op::Insert { local, remote }),
+        2 => (which(), which()).prop_map(|(local, remote)| Op::InsertAside { local, remote }),
+        2 => which().prop_map(|which| Op::Relist { which }),
+        1 => which().prop_map(|which| Op::Expire { which }),
         2 => which().prop_map(|which| Op::Heard { which }),
         5 => which().prop_map(|which| Op::Trigger { which }),
         3 => which().prop_map(|which| Op::Queue { which }),
         20 => (0..4_usize).prop_map(|list| Op::NextCheck { list }),
-        6 => which().prop_map(|which| Op::Succeed { which }),
+        6 => (which(), any::<bool>()).prop_map(|(which, valid)| Op::Succeed { which, valid }),
         8 => which().prop_map(|which| Op::Fail { which }),
-        1 => (0..3_usize, 1..3_u16, which())
+        2 => (0..3_usize, 1..3_u16, which())
             .prop_map(|(list, component, keep)| Op::Conclude { list, component, keep }),
         1 => (0..3_usize, 1..3_u16)
             .prop_map(|(list, highest)| Op::DropComponents { list, highest }),
@@ -193,6 +207,11 @@ struct Before {
 
 fn is_active(pair: &CandidatePair) -> bool {
     pair.listed && matches!(pair.state, Waiting | InProgress)
+}
+
+/// Checks are queued for pairs of the list, and for spare valid pairs that are nominated.
+fn queueable(pair: &CandidatePair) -> bool {
+    pair.listed || pair.valid.is_some()
 }
 
 /// RFC 8445 §6.1.4.2, steps 1 to 3, from the states of all pairs.
@@ -250,6 +269,18 @@ impl World {
     fn pair(&self, which: usize) -> Option<PairId> {
         let count = self.set.pairs().count();
         self.set.pairs().nth(which.checked_rem(count)?).map(|(id, _)| id)
+    }
+
+    /// Candidates that suit each other and have no pair.
+    fn unpaired(&self, local: usize, remote: usize) -> Option<(Known, Known)> {
+        let local = self.locals[local.checked_rem(self.locals.len())?];
+        let suits = |remote: &&Known| {
+            (remote.list, remote.component) == (local.list, local.component)
+                && local.endpoint.reach.pairs_with(remote.endpoint.reach)
+                && self.set.find(local.endpoint.id, remote.endpoint.id).is_none()
+        };
+        let partners: Vec<&Known> = self.remotes.iter().filter(suits).collect();
+        Some((local, **partners.get(remote.checked_rem(partners.len())?)?))
     }
 
     fn list(&self, list: usize) -> usize {
@@ -334,31 +365,40 @@ impl World {
                 let stream = self.stream(known.list);
                 self.set.adopt_remote(stream, known.component, known.endpoint);
             }
-            Op::Insert { local, remote } => {
-                let Some(index) = local.checked_rem(self.locals.len()) else { return Ok(()) };
-                let local = self.locals[index];
-                let partners: Vec<Known> = self
-                    .remotes
-                    .iter()
-                    .filter(|remote| {
-                        (remote.list, remote.component) == (local.list, local.component)
-                            && local.endpoint.reach.pairs_with(remote.endpoint.reach)
-                            && self.set.find(local.endpoint.id, remote.endpoint.id).is_none()
-                    })
-                    .copied()
-                    .collect();
-                let Some(index) = remote.checked_rem(partners.len()) else { return Ok(()) };
-                // A component that has concluded gets no new pairs.
-                if self.concluded.contains(&(local.list, local.component)) {
-                    return Ok(());
-                }
+            Op::Insert { local, remote } | Op::InsertAside { local, remote } => {
+                let aside = matches!(op, Op::InsertAside { .. });
+                let Some((local, remote)) = self.unpaired(local, remote) else { return Ok(()) };
+                let concluded = self.concluded.contains(&(local.list, local.component));
                 let stream = self.stream(local.list);
-                let remote = partners[index].endpoint;
-                let id = self.set.insert(stream, local.component, local.endpoint, remote);
+                let [ours, theirs] = [local.endpoint, remote.endpoint];
+                // New pairs are listed until a component concludes, and kept aside afterwards.
+                let pools = &self.set.lists()[local.list].pools;
+                let exists = pools.iter().any(|pool| pool.component == local.component);
+                let id = match (aside, concluded) {
+                    (true, true) if exists => {
+                        self.set.insert_aside(stream, local.component, ours, theirs)
+                    }
+                    (false, false) => self.set.insert(stream, local.component, ours, theirs),
+                    _ => None,
+                };
                 if let Some(pair) = id.and_then(|id| self.set.annotate(id)) {
-                    prop_assert!(pair.listed);
-                    prop_assert_eq!(pair.local, local.endpoint.id);
-                    prop_assert_eq!(pair.remote, remote.id);
+                    prop_assert_eq!(pair.listed, !aside);
+                    prop_assert_eq!((pair.local, pair.remote), (ours.id, theirs.id));
+                    // A peer's check made it.
+                    pair.heard = true;
+                }
+            }
+            Op::Relist { which } => {
+                let Some(id) = self.pair(which) else { return Ok(()) };
+                self.set.relist(id);
+                let pair = &before.pairs[&id];
+                let may = pair.listed || (!pair.expired && pair.state != Succeeded);
+                let listed = self.set.get(id).is_some_and(|pair| pair.listed);
+                prop_assert!(!listed || may, "an expired or a valid pair came back");
+            }
+            Op::Expire { which } => {
+                if let Some(pair) = self.pair(which).and_then(|id| self.set.annotate(id)) {
+                    pair.expired = true;
                 }
             }
             Op::Heard { which } => {
@@ -372,7 +412,7 @@ impl World {
                 let pair = &before.pairs[&id];
                 let expected = match pair.state {
                     Succeeded => Triggered::AlreadyValid,
-                    _ if !pair.listed => Triggered::Unlisted,
+                    _ if !pair.listed || pair.expired => Triggered::Unlisted,
                     InProgress => Triggered::CancelAndQueue,
                     Frozen | Waiting | Failed => Triggered::Queued,
                 };
@@ -396,9 +436,13 @@ impl World {
                     prop_assert!(!self.set.lists().iter().any(|list| list.triggered.contains(&id)));
                 }
             }
-            Op::Succeed { which } => {
+            Op::Succeed { which, valid } => {
                 if let Some(id) = self.pair(which) {
-                    self.set.succeed(id);
+                    if valid {
+                        validate(&mut self.set, id);
+                    } else {
+                        self.set.succeed(id);
+                    }
                     prop_assert_eq!(self.set.get(id).map(|pair| pair.state), Some(Succeeded));
                 }
             }
@@ -529,8 +573,8 @@ impl World {
             let priority = priority_in(self.role, pair.local_priority, pair.remote_priority);
             prop_assert_eq!(pair.priority, priority);
             if !before.pairs.contains_key(&id) {
-                prop_assert!(pair.listed);
-                prop_assert!(!self.concluded.contains(&(local.list, local.component)));
+                let concluded = self.concluded.contains(&(local.list, local.component));
+                prop_assert!(!pair.listed || !concluded);
             }
         }
         Ok(())
@@ -579,7 +623,8 @@ impl World {
             for id in &list.triggered {
                 prop_assert!(seen.insert(*id), "{id:?} queued twice");
                 let pair = self.set.get(*id);
-                prop_assert!(pair.is_some_and(|pair| pair.listed && pair.stream == list.stream));
+                prop_assert!(pair.is_some_and(|pair| pair.stream == list.stream));
+                prop_assert!(pair.is_some_and(queueable));
                 prop_assert!(pair.is_some_and(|pair| matches!(pair.state, Waiting | Succeeded)));
             }
         }
@@ -651,11 +696,13 @@ impl World {
     fn check_transitions(&self, op: &Op, before: &Before) -> Result<(), TestCaseError> {
         for (id, pair) in self.set.pairs() {
             let Some(was) = before.pairs.get(&id) else {
-                let legal = pair.state == Frozen || (self.started && pair.state == Waiting);
+                let listed = pair.state == Frozen || (self.started && pair.state == Waiting);
+                let legal = if pair.listed { listed } else { pair.state == Failed };
                 prop_assert!(legal, "formed as {:?}", pair.state);
                 continue;
             };
-            prop_assert!(was.listed || !pair.listed, "{id:?} came back");
+            let relisted = matches!(op, Op::Relist { .. });
+            prop_assert!(was.listed || !pair.listed || relisted, "{id:?} came back");
             if was.state == pair.state {
                 continue;
             }
@@ -666,12 +713,12 @@ impl World {
             let legal = match (op, was.state, pair.state) {
                 (Op::Start | Op::UnfreezeStalled { .. }, Frozen, Waiting) => was.listed,
                 (Op::NextCheck { .. }, Frozen, Waiting | InProgress) => was.listed,
-                (Op::NextCheck { .. }, Waiting, InProgress) => was.listed,
+                (Op::NextCheck { .. }, Waiting, InProgress) => queueable(was),
                 (Op::Trigger { which } | Op::Queue { which }, from, Waiting) => {
-                    was.listed && own(*which) && from != Succeeded
+                    queueable(was) && own(*which) && from != Succeeded
                 }
-                (Op::Succeed { which }, _, Succeeded) => own(*which),
-                (Op::Succeed { which }, Frozen, Waiting) => {
+                (Op::Succeed { which, .. }, _, Succeeded) => own(*which),
+                (Op::Succeed { which, .. }, Frozen, Waiting) => {
                     let index = which.checked_rem(before.pairs.len()).unwrap_or(0);
                     let winner = before.pairs.values().nth(index);
                     was.listed && winner.is_some_and(|winner| winner.foundation == was.foundation)
@@ -683,7 +730,7 @@ impl World {
             prop_assert!(legal, "{:?} became {:?} by {op:?}", was.state, pair.state);
         }
         // C15: nothing of the foundation is left Frozen by a success.
-        if let Op::Succeed { which } = op {
+        if let Op::Succeed { which, .. } = op {
             let index = which.checked_rem(before.pairs.len()).unwrap_or(0);
             if let Some(winner) = before.pairs.values().nth(index) {
                 let frozen = |pair: &CandidatePair| {

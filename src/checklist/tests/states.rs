@@ -4,7 +4,7 @@
 use super::super::{ChecklistSet, ChecklistState, Nomination, PairState, Triggered};
 use super::{
     DEFAULT_LIMIT, Numbers, checks, controlling, endpoint, fail, id, local, next, order, remote,
-    state, states, stream, succeed, trigger_new,
+    state, states, stream, succeed, trigger_new, validate,
 };
 
 use PairState::{Failed, Frozen, InProgress, Succeeded, Waiting};
@@ -301,4 +301,72 @@ fn a_success_drops_the_queued_check_but_not_the_nomination() {
         assert_eq!(next(&mut set, 0), Some(expected), "{nomination:?}");
         assert_eq!(state(&set, (1, 11)), Succeeded, "a nomination keeps it valid");
     }
+}
+
+/// Decision 19: RFC 7675 §5.1.
+#[test]
+fn a_pair_whose_consent_expired_is_not_revived() {
+    let mut set = single(Failed);
+    let dead = id(&set, (1, 11));
+    set.annotate(dead).unwrap().expired = true;
+    assert_eq!(set.trigger(dead), Triggered::Unlisted);
+    assert_eq!(state(&set, (1, 11)), Failed);
+    assert_eq!(checks(&mut set, 0), [(1, 12)]);
+}
+
+/// Decision 5: after the conclusion a pair is kept aside; only a better nomination brings it back.
+#[test]
+fn a_pair_aside_is_checked_only_when_it_is_listed_again() {
+    let mut set = single(Succeeded);
+    let selected = id(&set, (1, 11));
+    set.conclude(stream(0), 1, |id, _| id == selected);
+    let aside = set.insert_aside(stream(0), 1, endpoint(1, 100, 0), endpoint(13, 900, 0)).unwrap();
+    assert_eq!(set.trigger(aside), Triggered::Unlisted);
+    assert_eq!(order(&set, 0), [(1, 11)]);
+    assert!(!set.has_check(0));
+
+    set.relist(aside);
+    assert_eq!(order(&set, 0), [(1, 13), (1, 11)]);
+    assert!(!set.has_check(0), "not before it is triggered");
+    assert_eq!(set.trigger(aside), Triggered::Queued);
+    assert_eq!(checks(&mut set, 0), [(1, 13)]);
+}
+
+/// Decision 19, §7.3.1.4: neither an expired pair nor a valid one is to be checked again.
+#[test]
+fn expired_and_valid_pairs_are_not_listed_again() {
+    for expired in [true, false] {
+        let mut set = single(Succeeded);
+        set.conclude(stream(0), 1, |_, _| false);
+        let aside =
+            set.insert_aside(stream(0), 1, endpoint(1, 100, 0), endpoint(13, 900, 0)).unwrap();
+        if expired {
+            set.annotate(aside).unwrap().expired = true;
+        } else {
+            set.succeed(aside);
+        }
+        set.relist(aside);
+        assert_eq!(order(&set, 0), [], "expired: {expired}");
+    }
+}
+
+/// Decision 17: the nomination of a spare pair is not lost when another component concludes.
+#[test]
+fn conclusion_leaves_the_queued_nominations_of_other_components() {
+    let mut set = controlling(DEFAULT_LIMIT, &[2]);
+    set.start();
+    let mut valid = |component, number| {
+        let [local, remote] = [number, 10 + number].map(|number| endpoint(number, 100, 0));
+        let id = trigger_new(&mut set, 0, component, local, remote);
+        set.unqueue(id);
+        validate(&mut set, id);
+        id
+    };
+    let selected = valid(1, 1);
+    let spare = valid(1, 2);
+    let other = valid(2, 3);
+    set.conclude(stream(0), 1, |id, _| id == selected);
+    set.queue(spare);
+    set.conclude(stream(0), 2, |id, _| id == other);
+    assert_eq!(checks(&mut set, 0), [(2, 12)]);
 }
