@@ -136,6 +136,15 @@ impl ChecklistSet {
     ) -> Option<PairId> {
         let list = self.index(stream)?;
         self.pool_mut(list, component)?;
+        self.make_room(list)?;
+        self.pool_mut(list, component)?.mark_formed(local.id, remote.id);
+        let priority = priority_in(self.role, local.priority, remote.priority);
+        self.admit(list, component, local, remote, priority)
+    }
+
+    /// Removes the least promising pairs until there is room for one more. `None` when those that
+    /// are left have succeeded.
+    fn make_room(&mut self, list: usize) -> Option<()> {
         while self.lists.get(list)?.order.len() >= self.quota(list) {
             let worst = self
                 .worst(list, |pair| pair.state == PairState::Failed)
@@ -147,9 +156,7 @@ impl ChecklistSet {
                 .or_else(|| self.worst(list, |pair| pair.state == PairState::InProgress))?;
             self.evict(list, worst);
         }
-        self.pool_mut(list, component)?.mark_formed(local.id, remote.id);
-        let priority = priority_in(self.role, local.priority, remote.priority);
-        self.admit(list, component, local, remote, priority)
+        Some(())
     }
 
     /// Inserts a pair that is never checked, out of its checklist. There may be as many of them as
@@ -173,8 +180,12 @@ impl ChecklistSet {
 
     /// Takes a pair that is out of its checklist back into it, to be checked again.
     pub(crate) fn relist(&mut self, id: PairId) {
-        let Some(pair) = self.pairs.get_mut(id) else { return };
-        if !pair.listed && !pair.expired && pair.state != PairState::Succeeded {
+        let Some(pair) = self.pairs.get(id) else { return };
+        if pair.listed || pair.expired || pair.state == PairState::Succeeded {
+            return;
+        }
+        let room = self.index(pair.stream).and_then(|list| self.make_room(list));
+        if let (Some(()), Some(pair)) = (room, self.pairs.get_mut(id)) {
             pair.listed = true;
             self.attach(id);
         }

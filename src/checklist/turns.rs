@@ -203,8 +203,10 @@ impl ChecklistSet {
             }
             false
         });
-        let listed = |id: PairId| pairs.get(id).is_some_and(|pair| pair.listed);
-        list.triggered.retain(|&id| listed(id));
+        let stays = |id: PairId| {
+            pairs.get(id).is_some_and(|pair| pair.listed || pair.component != component)
+        };
+        list.triggered.retain(|&id| stays(id));
         pairs.retain(|_, pair| pair.listed || pair.valid.is_some() || pair.heard);
         // There may be room for pairs of other components now.
         self.form_trickled(index);
