@@ -112,6 +112,7 @@ CASES = [
         for peer in ("pion", "aioice", "frazil")
     ),
     Case(Side("frazil", "controlling"), Side("pion", "controlled", (*LOOPBACK, "--lite"))),
+    Case(Side("frazil", "controlled", ("--lite",)), Side("chromium", "controlling", ())),
 ]
 
 # ------------------------------------------------------------- what is checked
