@@ -23,6 +23,9 @@ use super::io::{Ignored, Received, Transmit};
 use super::output::{ErrorReply, Notice, Reply};
 use super::{ConnectionState, IceAgent};
 
+/// RFC 8445 §5.1.2: 2^31 - 1.
+const MAX_PRIORITY: u32 = 0x7fff_ffff;
+
 /// A check that was answered before the peer's parameters were known (RFC 8445 §7.3).
 #[derive(Clone, Debug, Hash)]
 pub(super) struct EarlyCheck {
@@ -179,6 +182,7 @@ impl IceAgent {
             self.reply_error(scan, arrival, 400, SmallVec::new());
             return Ok(());
         };
+        let role_before = self.role();
         if let Some((role, tie_breaker)) = request.role {
             if !self.settle_roles(role, tie_breaker) {
                 self.reply_error(scan, arrival, 487, SmallVec::new());
@@ -199,7 +203,8 @@ impl IceAgent {
             .as_ref()
             .is_some_and(|remote| remote.parameters.credentials.ufrag().as_bytes() == remote_ufrag);
         if current {
-            if self.check_arrived(arrival, request.priority, request.use_candidate) {
+            let changed = self.check_arrived(arrival, request.priority, request.use_candidate);
+            if changed || role_before != self.role() {
                 self.run();
             }
         } else if self.remote.is_none() {
@@ -449,8 +454,9 @@ impl IceAgent {
             transport: CandidateTransport::Udp,
             addr: arrival.from,
             foundation,
-            // RFC 8445 §7.3.1.3: the value of PRIORITY; the least when a peer sends none.
-            priority: priority.unwrap_or(1),
+            // RFC 8445 §7.3.1.3: the value of PRIORITY, within what priorities are; the least when a
+            // peer sends none.
+            priority: priority.unwrap_or(1).clamp(1, MAX_PRIORITY),
             generation: None,
             signalled: false,
         })?;
