@@ -260,7 +260,7 @@ impl Default for Limits {
             peer_reflexive_candidates: 32,
             early_checks: 16,
             streams: 32,
-            replies: 16,
+            replies: 8,
             unauthenticated_replies: 10,
             events: 1024,
         }

@@ -104,6 +104,11 @@ impl<K: Id, V> Table<K, V> {
         self.entries.iter().map(|(id, value)| (*id, value))
     }
 
+    /// Gives back spare capacity.
+    pub(crate) fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }

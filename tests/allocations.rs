@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use common::{Bench, USE_CANDIDATE, addr};
-use frazil::{Received, Role, Transport};
+use frazil::{IceAgent, Received, Role, Transport};
 use wire::{Wire, address};
 
 const LOCAL: &str = "10.0.0.1:1000";
@@ -75,7 +75,8 @@ fn a_full_queue_of_answers_allocates_nothing() {
         assert_eq!(allocations(&mut bench, &mut out, &datagram, false), 0);
     }
     let refused = bench.agent.counters().refused(frazil::Refused::Reply);
-    assert_eq!(refused, 40 - 16, "the queue was not full");
+    let room = u64::from(frazil::Limits::default().replies);
+    assert_eq!(refused, 40 - room, "the queue was not full");
 }
 
 #[test]
@@ -107,17 +108,16 @@ fn data_both_ways_allocates_nothing() {
     assert_eq!(info.count_total, 0);
 }
 
-/// DESIGN: a connected agent with four host candidates a side holds under 4 KiB.
+/// A connected agent with four host candidates a side holds less than 4 KiB, spare capacity
+/// counted.
 #[test]
 fn a_connected_agent_is_small() {
-    let wire = Wire::connected(4);
-    for agent in &wire.agents {
-        let mut clone = None;
-        let heap = measure(|| clone = Some(agent.clone())).bytes_current;
-        let inline = size_of_val(agent) as i64;
-        assert!(heap + inline < 4096, "{heap} bytes on the heap, {inline} inline");
-        drop(clone);
-    }
+    let mut agents = None;
+    let heap = measure(|| agents = Some(Wire::connected(4).agents)).bytes_current;
+    let inline = size_of::<IceAgent>() as i64;
+    let each = heap / 2 + inline;
+    assert!(each < 4096, "{} bytes on the heap, {inline} inline", heap / 2);
+    assert!(agents.is_some() && heap > 0);
 }
 
 /// The work for a packet must not grow with the candidates: neither may what it allocates.

@@ -13,8 +13,8 @@ use common::{
 };
 use frazil::{
     AddLocalError, AddRemoteError, AgentConfig, Candidate, CandidateAddress, CandidateKind,
-    ConnectionState, Event, IceAgent, Ignored, LocalAddress, PairState, Received, Refused, Role,
-    Timestamp, Transport,
+    ConnectionState, Event, IceAgent, Ignored, Limits, LocalAddress, PairState, Received, Refused,
+    Role, Timestamp, Transport,
 };
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -1139,6 +1139,7 @@ fn what_is_ignored_is_counted_by_its_reason() {
 #[test]
 fn answers_that_nobody_polls_are_bounded() {
     let mut bench = started(Role::Controlled, &[L], &[]);
+    let room = u32::from(Limits::default().replies);
     for number in 0..40_u32 {
         let request = sealed_check(&bench, number);
         let received = bench.agent.handle_datagram(
@@ -1148,17 +1149,17 @@ fn answers_that_nobody_polls_are_bounded() {
             addr(&format!("192.0.2.7:{}", 7000 + number)),
             &request,
         );
-        if number < 16 {
+        if number < room {
             assert_eq!(received, Received::Consumed);
         } else {
             assert_eq!(received, Received::Ignored(Ignored::LimitReached));
         }
     }
     let counters = bench.agent.counters();
-    assert_eq!(counters.ignored(Ignored::LimitReached), 24);
-    assert_eq!(counters.refused(Refused::Reply), 24);
-    assert_eq!(bench.agent.remote_candidates().count(), 16);
-    assert_eq!(responses(&bench.drain()).len(), 16);
+    assert_eq!(counters.ignored(Ignored::LimitReached), u64::from(40 - room));
+    assert_eq!(counters.refused(Refused::Reply), u64::from(40 - room));
+    assert_eq!(bench.agent.remote_candidates().count(), room as usize);
+    assert_eq!(responses(&bench.drain()).len(), room as usize);
     let request = sealed_check(&bench, 99);
     assert_eq!(response(&mut bench, L, X, &request).kind(), SUCCESS);
 }

@@ -71,6 +71,12 @@ impl Candidates {
         u16::MAX.wrapping_sub(self.reflexive_foundations)
     }
 
+    /// Gives back spare capacity.
+    pub(super) fn shrink(&mut self) {
+        self.locals.shrink();
+        self.remotes.shrink();
+    }
+
     /// The candidate whose socket has this address.
     pub(super) fn local_at(&self, transport: Transport, addr: SocketAddr) -> Option<CandidateId> {
         self.locals

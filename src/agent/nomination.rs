@@ -281,11 +281,20 @@ impl IceAgent {
                     stream.components.iter().all(|component| component.selected.is_some());
                 if all_selected {
                     self.lists.set_list_state(index, ChecklistState::Completed);
+                    self.shrink();
                 } else if self.has_failed(index) {
                     self.lists.set_list_state(index, ChecklistState::Failed);
                 }
             }
         }
+    }
+
+    /// A concluded list leaves room behind that a session of hours has no use for.
+    fn shrink(&mut self) {
+        self.lists.shrink_to_fit();
+        self.checks.shrink();
+        self.candidates.shrink();
+        self.output.shrink();
     }
 
     fn has_failed(&self, index: usize) -> bool {

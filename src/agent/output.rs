@@ -115,6 +115,13 @@ impl Output {
         self.notices.push_back(notice);
     }
 
+    /// Gives back spare capacity, but for the answers, whose queue never grows.
+    pub(super) fn shrink(&mut self) {
+        self.errors.shrink_to_fit();
+        self.checks.shrink_to_fit();
+        self.notices.shrink_to_fit();
+    }
+
     pub(super) fn has_transmit(&self) -> bool {
         !(self.replies.is_empty()
             && self.errors.is_empty()

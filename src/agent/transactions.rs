@@ -134,6 +134,11 @@ impl Checks {
         }
     }
 
+    /// Gives back spare capacity.
+    pub(super) fn shrink(&mut self) {
+        self.checks.shrink_to_fit();
+    }
+
     pub(super) fn clear(&mut self) {
         self.checks.clear();
     }

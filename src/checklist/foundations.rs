@@ -79,6 +79,10 @@ impl Foundations {
         self.columns.get_mut(at)
     }
 
+    pub(super) fn shrink(&mut self) {
+        self.columns.shrink_to_fit();
+    }
+
     pub(super) fn clear(&mut self) {
         self.columns.clear();
     }

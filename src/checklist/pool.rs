@@ -41,7 +41,6 @@ pub(super) struct Pool {
     columns: Vec<Endpoint>,
     /// Indices into `columns`, best first.
     by_priority: Vec<usize>,
-    /// Nomination has concluded: nothing more is formed.
     pub(super) closed: bool,
 }
 
@@ -56,9 +55,17 @@ impl Pool {
         }
     }
 
+    /// Nomination has concluded: nothing more is formed, and what forming needs is given up.
+    pub(super) fn close(&mut self) {
+        *self = Self { closed: true, ..Self::new(self.component) };
+    }
+
     /// Adds a local candidate. With a base that is known already it is redundant for pairing, and
     /// the one with the higher priority stands (RFC 8445 §6.1.2.4).
     pub(super) fn add_local(&mut self, endpoint: Endpoint, base: CandidateId) {
+        if self.closed {
+            return;
+        }
         let row = match self.rows.iter().position(|row| row.endpoint.id == base) {
             Some(at) => {
                 let mut row = self.rows.remove(at);
@@ -79,6 +86,9 @@ impl Pool {
 
     /// Adds a signalled remote candidate.
     pub(super) fn add_remote(&mut self, endpoint: Endpoint) {
+        if self.closed {
+            return;
+        }
         let column = self.columns.len();
         let at = self.by_priority.partition_point(|&other| {
             self.columns.get(other).is_some_and(|other| other.priority >= endpoint.priority)

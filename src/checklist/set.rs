@@ -109,6 +109,17 @@ impl ChecklistSet {
         }
     }
 
+    /// Gives back spare capacity: what was needed for checking is not needed for data.
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.pairs.shrink();
+        self.foundations.shrink();
+        self.lists.shrink_to_fit();
+        for list in &mut self.lists {
+            list.order.shrink_to_fit();
+            list.triggered.shrink_to_fit();
+        }
+    }
+
     /// Changes what rules do not depend on: nomination, validity, counts.
     pub(crate) fn annotate(&mut self, id: PairId) -> Option<&mut CandidatePair> {
         self.pairs.get_mut(id)

@@ -185,7 +185,7 @@ impl ChecklistSet {
     ) {
         let Some(index) = self.index(stream) else { return };
         if let Some(pool) = self.pool_mut(index, component) {
-            pool.closed = true;
+            pool.close();
         }
         let leaves =
             |id: PairId, pair: &CandidatePair| pair.component == component && !keep(id, pair);
