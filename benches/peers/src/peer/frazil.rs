@@ -1,0 +1,190 @@
+//! `frazil`, driven as its README does.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use frazil::{
+    AgentConfig, Candidate, Event, IceAgent, LocalAddress, Parameters, Received, Role, Route,
+    StreamId, Timestamp, Transport,
+};
+
+use super::{Codec, Credentials, Description, Path, Peer, Verdict};
+use crate::message;
+
+pub struct Frazil {
+    agent: IceAgent,
+    stream: StreamId,
+    selected: bool,
+    buf: Vec<u8>,
+}
+
+fn timestamp(now: Duration) -> Timestamp {
+    Timestamp::from_duration(now)
+}
+
+fn path(route: Route) -> Path {
+    match route {
+        Route::Datagram { local, remote, .. } => Path { local, remote },
+        Route::Stream(_) => unreachable!("there are no stream connections"),
+    }
+}
+
+fn config(controlling: bool) -> AgentConfig {
+    let role = if controlling { Role::Controlling } else { Role::Controlled };
+    let mut config = AgentConfig::new(role);
+    config.credentials = Some(credentials(Credentials::of(controlling)));
+    config
+}
+
+fn credentials(from: Credentials) -> frazil::Credentials {
+    frazil::Credentials::new(from.ufrag, from.pwd).expect("they keep to RFC 8839")
+}
+
+impl Frazil {
+    fn with_config(config: AgentConfig, seed: u8) -> Self {
+        let agent = IceAgent::new(config, [seed; 32]).expect("the configuration is valid");
+        let stream = agent.streams().next().expect("an agent starts with a stream");
+        Self { agent, stream, selected: false, buf: Vec::with_capacity(2048) }
+    }
+}
+
+impl Peer for Frazil {
+    type Candidate = Candidate;
+    type Agent = IceAgent;
+    type Codec = FrazilCodec;
+
+    fn codec() -> FrazilCodec {
+        FrazilCodec::new()
+    }
+
+    fn new(controlling: bool, seed: u8) -> Self {
+        Self::with_config(config(controlling), seed)
+    }
+
+    fn add_hosts(&mut self, now: Duration, hosts: &[SocketAddr]) -> Description<Candidate> {
+        let now = timestamp(now);
+        for host in hosts {
+            let local = LocalAddress::udp(*host);
+            self.agent.add_local(now, self.stream, 1, local).expect("the address is new");
+        }
+        self.agent.gather(now);
+        let mut candidates = Vec::with_capacity(hosts.len());
+        while let Some(event) = self.agent.poll_event(now) {
+            if let Event::LocalCandidate { candidate, .. } = event {
+                candidates.push(candidate);
+            }
+        }
+        let role = self.agent.role() == Role::Controlling;
+        Description { credentials: Credentials::of(role), candidates }
+    }
+
+    fn set_remote(&mut self, now: Duration, remote: &Description<Candidate>) {
+        let now = timestamp(now);
+        let parameters = Parameters::new(credentials(remote.credentials));
+        self.agent.set_remote(now, parameters).expect("these are the first");
+        for candidate in &remote.candidates {
+            let added = self.agent.add_remote_candidate(now, self.stream, candidate);
+            added.expect("there is room for the candidate");
+        }
+        self.agent.end_of_remote_candidates(now, None);
+    }
+
+    fn receive(&mut self, now: Duration, path: Path, datagram: &[u8]) -> Verdict {
+        let now = timestamp(now);
+        let (local, remote) = (path.local, path.remote);
+        match self.agent.handle_datagram(now, Transport::Udp, local, remote, datagram) {
+            Received::Consumed => Verdict::Consumed,
+            Received::Data { payload, .. } => Verdict::Data(payload.len()),
+            Received::Ignored(_) => Verdict::Ignored,
+        }
+    }
+
+    fn timeout(&mut self, now: Duration) {
+        self.agent.handle_timeout(timestamp(now));
+    }
+
+    fn drain(&mut self, now: Duration, mut send: impl FnMut(Path, &[u8])) {
+        let now = timestamp(now);
+        loop {
+            while let Some(transmit) = self.agent.poll_transmit(now, &mut self.buf) {
+                send(path(transmit.route), &self.buf[transmit.range]);
+                self.buf.clear();
+            }
+            match self.agent.poll_event(now) {
+                Some(Event::SelectedPair { .. }) => self.selected = true,
+                Some(_) => {}
+                None => break,
+            }
+        }
+    }
+
+    fn deadline(&mut self) -> Option<Duration> {
+        self.agent.poll_timeout().map(|at| at.as_duration())
+    }
+
+    fn selected(&self) -> bool {
+        self.selected
+    }
+
+    fn send(&mut self, now: Duration, payload: &[u8]) -> (Path, usize) {
+        let now = timestamp(now);
+        let outgoing = self.agent.send(now, self.stream, 1, payload).expect("a pair is selected");
+        (path(outgoing.route), outgoing.head().len() + outgoing.payload().len())
+    }
+
+    fn into_agent(self) -> IceAgent {
+        self.agent
+    }
+}
+
+/// The crate's codec is not public. What stands in for it is a little more: to decode, the agent
+/// takes a check, finds its candidates and pair and notes the answer; to encode, it takes a check
+/// from its queue and renders it. Both are lazy in `frazil`, so that neither does the other's work.
+pub struct FrazilCodec {
+    connected: Frazil,
+    about_to_check: IceAgent,
+    waiting: Vec<IceAgent>,
+    turn: usize,
+}
+
+impl FrazilCodec {
+    fn new() -> Self {
+        let local = message::host(0, 0);
+        let mut config = config(true);
+        config.limits.replies = Self::BATCH as u16;
+        let mut peer = Frazil::with_config(config, 1);
+        let _ = peer.add_hosts(Duration::ZERO, &[local]);
+        let other = Frazil::new(false, 2).add_hosts(Duration::ZERO, &[message::host(1, 0)]);
+        peer.set_remote(Duration::ZERO, &other);
+        let about_to_check = peer.agent.clone();
+        assert!(about_to_check.has_transmit());
+        peer.drain(Duration::ZERO, |_, _| {});
+        Self { connected: peer, about_to_check, waiting: Vec::new(), turn: 0 }
+    }
+}
+
+impl Codec for FrazilCodec {
+    // Small enough for the clones to stay in the cache.
+    const BATCH: usize = 32;
+
+    fn reset(&mut self) {
+        self.connected.drain(Duration::ZERO, |_, _| {});
+        self.waiting.clear();
+        self.waiting.resize_with(Self::BATCH, || self.about_to_check.clone());
+        self.turn = 0;
+    }
+
+    fn decode(&mut self, check: &[u8]) -> bool {
+        let path = Path { local: message::host(0, 0), remote: message::host(1, 0) };
+        self.connected.receive(Duration::ZERO, path, check) == Verdict::Consumed
+    }
+
+    fn encode(&mut self) -> usize {
+        let agent = &mut self.waiting[self.turn];
+        self.turn += 1;
+        let buf = &mut self.connected.buf;
+        buf.clear();
+        let transmit = agent.poll_transmit(Timestamp::ZERO, buf).expect("a check waits");
+        transmit.range.len()
+    }
+}
