@@ -10,10 +10,11 @@ use std::time::Duration;
 use common::{
     Bench, ERROR, ERROR_CODE, ICE_CONTROLLED, ICE_CONTROLLING, MESSAGE_INTEGRITY, Message,
     PEER_PWD, PEER_UFRAG, PRIORITY, REQUEST, SUCCESS, Sent, USE_CANDIDATE, USERNAME, addr, ms,
+    plain,
 };
 use frazil::{
-    AgentConfig, CandidateKind, ConnectionState, Credentials, Event, Ignored, LocalAddress,
-    PairState, PairView, Parameters, Received, Role, Route, SendError, StreamId, Timestamp,
+    CandidateKind, ConnectionState, Credentials, Event, Ignored, LocalAddress, PairState, PairView,
+    Parameters, Received, Role, Route, SendError, StreamId, Timestamp,
 };
 
 const L1: &str = "10.0.0.1:1000";
@@ -31,37 +32,12 @@ const SOFTWARE: u16 = 0x8022;
 const UNKNOWN_REQUIRED: u16 = 0x7fff;
 const UNKNOWN_OPTIONAL: u16 = 0xfeed;
 
-/// One transaction a pair: every request on a pair is the check or its repetition.
-fn config(role: Role) -> AgentConfig {
-    let mut config = AgentConfig::new(role);
-    // The scripted peer answers what a test is about, and no consent checks.
-    config.consent = false;
-    config.timing.hedging = false;
-    config
-}
-
-/// Checks have started at time zero, with remote candidates of falling priority.
-fn bench(config: AgentConfig, locals: &[&str], remotes: &[&str]) -> Bench {
-    let mut bench = Bench::with(config);
-    for local in locals {
-        bench.add_local(local);
-    }
-    bench.agent.gather(bench.now);
-    bench.drain();
-    for (index, remote) in remotes.iter().enumerate() {
-        bench.add_remote(remote, 2_000_000_000 - index as u32);
-    }
-    bench.agent.end_of_remote_candidates(bench.now, None);
-    bench.start();
-    bench
-}
-
 fn controlling(remotes: &[&str]) -> Bench {
-    bench(config(Role::Controlling), &[L1], remotes)
+    Bench::started(plain(Role::Controlling), &[L1], remotes)
 }
 
 fn controlled(remotes: &[&str]) -> Bench {
-    bench(config(Role::Controlled), &[L1], remotes)
+    Bench::started(plain(Role::Controlled), &[L1], remotes)
 }
 
 /// A second stream with one component.
@@ -177,7 +153,7 @@ fn signalled_priority(bench: &Bench, local: SocketAddr) -> u32 {
 /// formula with the type preference of peer-reflexive candidates, 110.
 #[test]
 fn every_check_carries_the_priority_of_a_peer_reflexive_candidate() {
-    let mut config = config(Role::Controlling);
+    let mut config = plain(Role::Controlling);
     config.components = 2;
     let mut bench = Bench::with(config);
     let locals = [(L1, 1), (L2, 1), ("10.0.0.1:1001", 2), ("10.0.1.1:1001", 2)];
@@ -244,7 +220,7 @@ fn all_checks_of_all_streams_carry_one_role_and_one_tie_breaker() {
     for (role, attribute) in
         [(Role::Controlling, ICE_CONTROLLING), (Role::Controlled, ICE_CONTROLLED)]
     {
-        let mut bench = Bench::with(config(role));
+        let mut bench = Bench::with(plain(role));
         let other = second_stream(&mut bench);
         bench.add_local(L1);
         bench.add_remote(R1, 2_000_000_000);
@@ -322,9 +298,9 @@ fn every_check_ends_with_a_right_fingerprint() {
 #[test]
 fn checks_responses_and_data_carry_the_configured_dscp() {
     for dscp in [0, 46] {
-        let mut config = config(Role::Controlling);
+        let mut config = plain(Role::Controlling);
         config.dscp = dscp;
-        let mut bench = bench(config, &[L1], &[R1]);
+        let mut bench = Bench::started(config, &[L1], &[R1]);
         let _ = bench.send_check(L1, R1, false);
         // Long enough to be answered: an answer to an unknown peer is never the larger one.
         let unauthenticated = Message::new(REQUEST, [99; 12]).attr(SOFTWARE, &[b'x'; 64]);
@@ -356,7 +332,7 @@ fn paddings(bytes: &[u8]) -> Vec<Vec<u8>> {
 /// U10: padding is zero in whatever is sent, also in a buffer that was used before.
 #[test]
 fn padding_is_zero_on_sending() {
-    let mut config = config(Role::Controlling);
+    let mut config = plain(Role::Controlling);
     config.credentials = Some(Credentials::new("abcde", "0123456789abcdefghijkl").unwrap());
     let mut bench = Bench::with(config);
     bench.add_local(L1);
@@ -415,7 +391,7 @@ fn a_487_switches_the_role_and_repeats_the_check() {
         (Role::Controlling, Role::Controlled, ICE_CONTROLLED),
         (Role::Controlled, Role::Controlling, ICE_CONTROLLING),
     ] {
-        let mut bench = bench(config(role), &[L1], &[R1, R2]);
+        let mut bench = Bench::started(plain(role), &[L1], &[R1, R2]);
         let check = only_request_to(&bench, R1);
         bench.run_until(ms(10));
         assert_eq!(respond_487(&mut bench, &check), Received::Consumed);
@@ -540,7 +516,7 @@ fn regression_is_response_from_another_source_is_accepted() {
 /// C9: an answer that arrives on another local address than the one that asked fails the pair.
 #[test]
 fn a_response_at_another_local_address_fails_the_pair() {
-    let mut bench = bench(config(Role::Controlling), &[L1, L2], &[R1]);
+    let mut bench = Bench::started(plain(Role::Controlling), &[L1, L2], &[R1]);
     let check = bench.last_request();
     assert_eq!(check.from, addr(L1));
     let bytes = bench.success(&check);
@@ -590,7 +566,7 @@ fn an_answer_counts_until_the_end_of_the_transaction() {
 /// one of another goes on.
 #[test]
 fn an_error_fails_its_own_pair_only() {
-    let mut bench = Bench::with(config(Role::Controlling));
+    let mut bench = Bench::with(plain(Role::Controlling));
     bench.add_local(L1);
     bench.add_remote_line("same 1 UDP 2000000003 10.9.0.1 2000 typ host");
     bench.add_remote_line("same 1 UDP 2000000002 10.9.0.2 2000 typ host");
@@ -770,7 +746,7 @@ fn forged_responses_do_not_end_the_transaction_early() {
 /// the PRIORITY of its check; it is not signalled, and not paired with anybody else.
 #[test]
 fn an_unknown_mapped_address_becomes_a_peer_reflexive_candidate() {
-    let mut bench = bench(config(Role::Controlled), &[L1, L2], &[R1, R2]);
+    let mut bench = Bench::started(plain(Role::Controlled), &[L1, L2], &[R1, R2]);
     bench.run_until(ms(10));
     let check = only_request_to(&bench, R1);
     let pairs_before = bench.agent.pairs().count();
@@ -837,7 +813,7 @@ fn without_a_nat_the_checked_pair_is_the_valid_pair() {
 /// that was made.
 #[test]
 fn a_mapped_address_of_another_candidate_makes_its_pair_valid() {
-    let mut bench = bench(config(Role::Controlling), &[L1, L2], &[R1]);
+    let mut bench = Bench::started(plain(Role::Controlling), &[L1, L2], &[R1]);
     let check = bench.last_request();
     assert_eq!(check.from, addr(L1));
     bench.run_until(ms(10));
@@ -893,7 +869,7 @@ fn behind_a_nat_the_valid_pair_is_reported_as_reflexive_and_sends_from_its_base(
 /// C15: a success unfreezes the pairs of its foundation in all checklists at once.
 #[test]
 fn a_success_unfreezes_its_foundation_in_other_streams() {
-    let mut bench = Bench::with(config(Role::Controlled));
+    let mut bench = Bench::with(plain(Role::Controlled));
     let (one, two) = (bench.stream, second_stream(&mut bench));
     bench.add_local("10.0.0.1:1000");
     bench.add_remote_line("same 1 UDP 2000000003 10.9.0.1 2000 typ host");
@@ -922,7 +898,7 @@ fn a_success_unfreezes_its_foundation_in_other_streams() {
 /// C15: the valid pair succeeds with the pair that was checked, and unfreezes its foundation too.
 #[test]
 fn the_valid_pair_is_succeeded_as_well_as_the_checked_one() {
-    let mut bench = bench(config(Role::Controlled), &[L1, L2], &[R1]);
+    let mut bench = Bench::started(plain(Role::Controlled), &[L1, L2], &[R1]);
     let check = bench.last_request();
     assert_eq!(pair(&bench, L2, R1).state, PairState::Waiting);
     let bytes = success_with_mapped(&check, L2);
@@ -936,7 +912,7 @@ fn the_valid_pair_is_succeeded_as_well_as_the_checked_one() {
 /// C16: when all pairs are decided and some component has no valid pair, the list has failed.
 #[test]
 fn a_component_without_a_valid_pair_fails_the_list() {
-    let mut config = config(Role::Controlled);
+    let mut config = plain(Role::Controlled);
     config.components = 2;
     let mut bench = Bench::with(config);
     bench.add_local(L1);

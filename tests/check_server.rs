@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::{
     Bench, ERROR, ERROR_CODE, FINGERPRINT, ICE_CONTROLLED, ICE_CONTROLLING, INDICATION,
     MESSAGE_INTEGRITY, Message, PEER_PWD, PEER_UFRAG, PRIORITY, REQUEST, SUCCESS, Sent,
-    UNKNOWN_ATTRIBUTES, USE_CANDIDATE, USERNAME, XOR_MAPPED_ADDRESS, addr, ms,
+    UNKNOWN_ATTRIBUTES, USE_CANDIDATE, USERNAME, XOR_MAPPED_ADDRESS, addr, ms, plain,
 };
 use frazil::{
     AddLocalError, AddRemoteError, AgentConfig, Candidate, CandidateAddress, CandidateKind,
@@ -35,34 +35,9 @@ const ALTERNATE_SERVER: u16 = 0x8023;
 /// The PRIORITY in the checks of the scripted peer.
 const PEER_PRIORITY: u32 = 0x6e00_01ff;
 
-/// No hedging, so that every check in a trace has one cause; and no consent checks, which a
-/// scripted peer would have to answer all the time.
-fn plain(role: Role) -> AgentConfig {
-    let mut config = AgentConfig::new(role);
-    config.consent = false;
-    config.timing.hedging = false;
-    config
-}
-
-/// All candidates known on both sides, the peer's parameters not yet.
-fn waiting(config: AgentConfig, locals: &[&str], remotes: &[&str]) -> Bench {
-    let mut bench = Bench::with(config);
-    for local in locals {
-        bench.add_local(local);
-    }
-    bench.agent.gather(bench.now);
-    bench.drain();
-    for (index, remote) in remotes.iter().enumerate() {
-        bench.add_remote(remote, 2_000_000_000 - index as u32);
-    }
-    bench.agent.end_of_remote_candidates(bench.now, None);
-    bench.drain();
-    bench
-}
-
 /// The same, with checks started at time zero.
 fn started(role: Role, locals: &[&str], remotes: &[&str]) -> Bench {
-    let mut bench = waiting(plain(role), locals, remotes);
+    let mut bench = Bench::waiting(plain(role), locals, remotes);
     bench.start();
     bench
 }
@@ -268,7 +243,7 @@ fn a_check_to_a_candidate_that_was_not_conveyed_is_answered() {
 /// are there, in the order of arrival, and a nomination among them is kept.
 #[test]
 fn early_checks_are_processed_when_the_parameters_arrive() {
-    let mut bench = waiting(plain(Role::Controlled), &[L], &[]);
+    let mut bench = Bench::waiting(plain(Role::Controlled), &[L], &[]);
     for remote in [R, R2, R3] {
         let _ = bench.send_check(L, remote, false);
     }
@@ -292,7 +267,7 @@ fn early_checks_are_processed_when_the_parameters_arrive() {
 /// V2: what is kept for later has a bound, and what is beyond it is counted; all are answered.
 #[test]
 fn early_checks_are_kept_up_to_the_limit() {
-    let mut bench = waiting(plain(Role::Controlled), &[L], &[]);
+    let mut bench = Bench::waiting(plain(Role::Controlled), &[L], &[]);
     for number in 0..20_u32 {
         let request = sealed_check(&bench, number);
         let remote = format!("10.1.0.1:{}", 2000 + number);
@@ -309,7 +284,7 @@ fn early_checks_are_kept_up_to_the_limit() {
 #[test]
 fn the_username_must_start_with_the_own_fragment_and_a_colon() {
     for early in [true, false] {
-        let mut bench = waiting(plain(Role::Controlled), &[L], &[R]);
+        let mut bench = Bench::waiting(plain(Role::Controlled), &[L], &[R]);
         if !early {
             bench.start();
         }
@@ -341,7 +316,7 @@ fn the_username_must_start_with_the_own_fragment_and_a_colon() {
 #[test]
 fn a_check_of_an_unknown_peer_with_the_right_password_is_answered() {
     for early in [true, false] {
-        let mut bench = waiting(plain(Role::Controlled), &[L], &[R]);
+        let mut bench = Bench::waiting(plain(Role::Controlled), &[L], &[R]);
         if !early {
             bench.start();
         }
@@ -455,7 +430,7 @@ fn a_request_without_the_cookie_is_not_answered() {
 /// from.
 #[test]
 fn the_response_takes_the_way_of_the_request_back() {
-    let mut bench = waiting(plain(Role::Controlled), &[L, L2, L3], &[R]);
+    let mut bench = Bench::waiting(plain(Role::Controlled), &[L, L2, L3], &[R]);
     for (number, (local, remote)) in [(L2, R), (L3, X), (L, R2), (L2, X)].iter().enumerate() {
         let request = sealed_check(&bench, number as u32);
         let answer = response(&mut bench, local, remote, &request);
@@ -682,7 +657,7 @@ fn the_token_bucket_has_the_configured_size() {
 fn unauthenticated_requests_can_be_left_unanswered() {
     let mut config = plain(Role::Controlled);
     config.answer_unauthenticated = false;
-    let mut bench = waiting(config, &[L], &[R]);
+    let mut bench = Bench::waiting(config, &[L], &[R]);
     let forged = [
         check_for(&bench, 1, &username(&bench)).fingerprint(),
         check_for(&bench, 2, b"stranger:peer").integrity(&bench.pwd()).fingerprint(),
@@ -991,7 +966,7 @@ fn a_check_of_another_fork_is_answered_and_changes_nothing() {
 /// V13, V2: early checks of a fork that was not chosen are dropped with the choice.
 #[test]
 fn early_checks_of_another_fork_are_forgotten() {
-    let mut bench = waiting(plain(Role::Controlled), &[L], &[]);
+    let mut bench = Bench::waiting(plain(Role::Controlled), &[L], &[]);
     let fork = format!("{}:fork", bench.ufrag());
     let request = check_for(&bench, 1, fork.as_bytes()).integrity(&bench.pwd()).fingerprint();
     assert_eq!(response(&mut bench, L, X, &request).kind(), SUCCESS);
@@ -1242,7 +1217,7 @@ fn unauthenticated_packets_change_no_state() {
     let mut failed = started(Role::Controlled, &[L], &[R]);
     failed.run_until(ms(60_000));
     let stages = [
-        ("early", waiting(plain(Role::Controlled), &[L], &[R])),
+        ("early", Bench::waiting(plain(Role::Controlled), &[L], &[R])),
         ("controlling, in progress", started(Role::Controlling, &[L], &[R])),
         ("controlled, in progress", started(Role::Controlled, &[L], &[R])),
         ("valid", valid()),
@@ -1300,7 +1275,7 @@ fn discovered_candidates_are_bounded() {
 fn pairs_made_by_checks_obey_the_limit_of_pairs() {
     let mut config = plain(Role::Controlled);
     config.limits.pairs = 4;
-    let mut bench = waiting(config, &[L], &[R, R2]);
+    let mut bench = Bench::waiting(config, &[L], &[R, R2]);
     bench.start();
     for number in 0..20_u32 {
         let request = sealed_check(&bench, number);

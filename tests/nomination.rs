@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{Bench, ERROR, Message, PEER_PWD, SUCCESS, Sent, addr, ms};
+use common::{Bench, ERROR, Message, PEER_PWD, SUCCESS, Sent, addr, ms, plain};
 use frazil::sim::{AgentIndex, End, Link, LogDetail, LogEntry, Logged, Probability, World};
 use frazil::{
     AgentConfig, Candidate, ConnectionState, Event, IceAgent, Ignored, LocalAddress, PairState,
@@ -23,39 +23,13 @@ const R4: &str = "10.1.0.4:2000";
 /// An address of the peer that was never signalled.
 const X: &str = "192.0.2.7:7777";
 
-/// No hedging, so that every check in a trace has one cause; and no consent checks, which a
-/// scripted peer would have to answer all the time.
-fn plain(role: Role) -> AgentConfig {
-    let mut config = AgentConfig::new(role);
-    config.consent = false;
-    config.timing.hedging = false;
-    config
-}
-
-/// All candidates known on both sides, the remote ones from best to worst; checks have started at
-/// time zero.
-fn started(config: AgentConfig, locals: &[&str], remotes: &[&str]) -> Bench {
-    let mut bench = Bench::with(config);
-    for local in locals {
-        bench.add_local(local);
-    }
-    bench.agent.gather(bench.now);
-    bench.drain();
-    for (index, remote) in remotes.iter().enumerate() {
-        bench.add_remote(remote, 2_000_000_000 - index as u32);
-    }
-    bench.agent.end_of_remote_candidates(bench.now, None);
-    bench.start();
-    bench
-}
-
 fn controlling(remotes: &[&str]) -> Bench {
-    started(plain(Role::Controlling), &[L], remotes)
+    Bench::started(plain(Role::Controlling), &[L], remotes)
 }
 
 /// A controlled agent whose checks of all these have been sent, and none answered.
 fn controlled(remotes: &[&str]) -> Bench {
-    let mut bench = started(plain(Role::Controlled), &[L], remotes);
+    let mut bench = Bench::started(plain(Role::Controlled), &[L], remotes);
     bench.run_until(ms(50 * (remotes.len() as u64 - 1)));
     for remote in remotes {
         assert_eq!(requests_to(&bench, remote).len(), 1);
@@ -259,7 +233,7 @@ fn nothing_is_nominated_after_a_successful_nomination() {
 /// always the check of that pair: here the peer sees the check of one address come from the other.
 #[test]
 fn a_nomination_repeats_the_check_that_produced_the_valid_pair() {
-    let mut bench = started(plain(Role::Controlling), &[L, L2], &[R]);
+    let mut bench = Bench::started(plain(Role::Controlling), &[L, L2], &[R]);
     let check = bench.last_request();
     let other = if check.from == addr(L) { addr(L2) } else { addr(L) };
     let mapped = |request: &Sent| {
@@ -348,7 +322,7 @@ fn nomination_waits_no_longer_than_configured() {
         config.timing.nomination_wait = Duration::from_millis(wait);
         let remotes: Vec<String> = (0..30).map(remote_of).collect();
         let remotes: Vec<&str> = remotes.iter().map(String::as_str).collect();
-        let mut bench = started(config, &[L], &remotes);
+        let mut bench = Bench::started(config, &[L], &remotes);
         bench.run_until(ms(1));
         let worst = remotes[29];
         let _ = bench.send_check(L, worst, false);
@@ -555,7 +529,7 @@ fn only_authenticated_packets_keep_the_selected_pair_from_being_left() {
 /// A controlled agent that has settled on R2, with R in progress, R3 waiting and R4 queued at that
 /// time.
 fn concluded() -> Bench {
-    let mut bench = started(plain(Role::Controlled), &[L], &[R, R2, R3, R4]);
+    let mut bench = Bench::started(plain(Role::Controlled), &[L], &[R, R2, R3, R4]);
     bench.run_until(ms(50));
     assert_eq!(bench.last_request().to, addr(R2));
     answer_to(&mut bench, R2);
@@ -726,7 +700,7 @@ fn no_data_is_sent_before_an_own_check_has_succeeded() {
 /// itself, selected or not, and on no other.
 #[test]
 fn data_is_delivered_from_authenticated_paths_only() {
-    let mut bench = started(plain(Role::Controlled), &[L, L2], &[R, R2, R3]);
+    let mut bench = Bench::started(plain(Role::Controlled), &[L, L2], &[R, R2, R3]);
     let unknown = Received::Ignored(Ignored::UnknownRemote);
     for remote in [R, R2, R3, X] {
         assert_eq!(bench.feed(L, remote, b"data"), unknown, "{remote}: nothing is proved yet");
@@ -1097,7 +1071,7 @@ fn deadlines(bench: &mut Bench, count: usize) -> Vec<Timestamp> {
 fn a_clone_goes_its_own_way() {
     let mut config = AgentConfig::new(Role::Controlling);
     config.timing.nomination_wait = Duration::from_millis(300);
-    let mut bench = started(config, &[L, L2], &[R, R2, R3]);
+    let mut bench = Bench::started(config, &[L, L2], &[R, R2, R3]);
     bench.run_until(ms(120));
     let digest = bench.agent.state_digest();
     let deadline = bench.agent.poll_timeout();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use common::{
     Bench, ERROR, MESSAGE_INTEGRITY, Message, PEER_PWD, PEER_UFRAG, Sent, USE_CANDIDATE, addr, ms,
+    plain,
 };
 use frazil::sim::{Link, World};
 use frazil::{
@@ -21,15 +22,6 @@ const L2: &str = "10.0.0.2:1000";
 const R: &str = "10.1.0.1:2000";
 const R2: &str = "10.1.0.2:2000";
 const R3: &str = "10.1.0.3:2000";
-
-/// No hedging, so that every check in a trace has one cause; and no consent checks, which a
-/// scripted peer would have to answer all the time.
-fn plain(role: Role) -> AgentConfig {
-    let mut config = AgentConfig::new(role);
-    config.consent = false;
-    config.timing.hedging = false;
-    config
-}
 
 fn with_components(role: Role, components: u16) -> AgentConfig {
     let mut config = plain(role);

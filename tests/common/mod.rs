@@ -42,6 +42,15 @@ pub fn addr(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
+/// No hedging, so that every check in a trace has one cause; and no consent checks, which a
+/// scripted peer would have to answer all the time.
+pub fn plain(role: Role) -> AgentConfig {
+    let mut config = AgentConfig::new(role);
+    config.consent = false;
+    config.timing.hedging = false;
+    config
+}
+
 /// A STUN message under construction.
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -217,10 +226,17 @@ impl Bench {
         Self { agent, now: Timestamp::ZERO, stream, sent: Vec::new(), events: Vec::new(), ids: 0 }
     }
 
-    /// A bench with these local and remote addresses, component 1, all candidates known on both
-    /// sides, gathering complete; checks have started at time zero.
+    /// An agent without consent checks and with these addresses, checks started at time zero.
     pub fn connected_with(role: Role, locals: &[&str], remotes: &[&str]) -> Self {
-        let mut bench = Self::new(role);
+        let mut config = AgentConfig::new(role);
+        config.consent = false;
+        Self::started(config, locals, remotes)
+    }
+
+    /// All candidates known on both sides, the remote ones from best to worst, gathering complete;
+    /// the peer's parameters not yet.
+    pub fn waiting(config: AgentConfig, locals: &[&str], remotes: &[&str]) -> Self {
+        let mut bench = Self::with(config);
         for local in locals {
             bench.add_local(local);
         }
@@ -230,6 +246,13 @@ impl Bench {
             bench.add_remote(remote, 2_000_000_000 - index as u32);
         }
         bench.agent.end_of_remote_candidates(bench.now, None);
+        bench.drain();
+        bench
+    }
+
+    /// The same, with checks started at time zero.
+    pub fn started(config: AgentConfig, locals: &[&str], remotes: &[&str]) -> Self {
+        let mut bench = Self::waiting(config, locals, remotes);
         bench.start();
         bench
     }
