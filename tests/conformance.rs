@@ -33,7 +33,9 @@ fn rows() -> BTreeMap<&'static str, &'static str> {
     let mut rows = BTreeMap::new();
     for line in TABLE.lines().filter(|line| line.starts_with("| ")) {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-        let is_id = cells[0].len() > 1 && cells[0][1..].bytes().all(|byte| byte.is_ascii_digit());
+        let is_id = cells[0].len() > 1
+            && cells[0].starts_with(|first: char| first.is_ascii_uppercase())
+            && cells[0][1..].bytes().all(|byte| byte.is_ascii_digit());
         if is_id {
             assert_eq!(cells.len(), 3, "a row has three cells: {line}");
             assert!(rows.insert(cells[0], cells[2]).is_none(), "{} occurs twice", cells[0]);
