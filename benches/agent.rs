@@ -23,11 +23,7 @@ const HOSTS: [usize; 5] = [1, 4, 10, 32, 100];
 
 /// A controlled agent whose pair is selected, and a check of its peer.
 fn selected() -> (Bench, Vec<u8>) {
-    let mut bench = Bench::connected_with(Role::Controlled, &[LOCAL], &[REMOTE]);
-    let check = bench.last_request();
-    let _ = bench.answer(&check);
-    let _ = bench.send_check(LOCAL, REMOTE, true);
-    assert!(bench.agent.selected_pair(bench.stream, 1).is_some());
+    let mut bench = Bench::selected(LOCAL, REMOTE);
     let check = bench.check(Role::Controlling).integrity(&bench.pwd()).fingerprint();
     (bench, check)
 }

@@ -14,14 +14,8 @@ use wire::{Wire, address};
 const LOCAL: &str = "10.0.0.1:1000";
 const REMOTE: &str = "10.0.0.2:2000";
 
-/// A controlled agent whose pair is selected.
 fn selected() -> Bench {
-    let mut bench = Bench::connected_with(Role::Controlled, &[LOCAL], &[REMOTE]);
-    let check = bench.last_request();
-    let _ = bench.answer(&check);
-    let _ = bench.send_check(LOCAL, REMOTE, true);
-    assert!(bench.agent.selected_pair(bench.stream, 1).is_some());
-    bench
+    Bench::selected(LOCAL, REMOTE)
 }
 
 /// Feeds one datagram and polls what comes of it; the allocations that this took.

@@ -48,7 +48,6 @@ impl IceAgent {
             purpose,
             role,
             tie_breaker: self.tie_breaker,
-            nominates: purpose == Purpose::Nominate,
             cancelled: false,
             ends: if purpose == Purpose::Consent { schedule.next() } else { now + timeout },
             schedule,
@@ -77,7 +76,7 @@ impl IceAgent {
         let request = CheckRequest {
             username: None,
             priority: Some(Candidates::reflexive_priority(local)),
-            use_candidate: check.nominates,
+            use_candidate: check.nominates(),
             role: Some((check.role, check.tie_breaker)),
             nomination: None,
         };
@@ -196,24 +195,21 @@ impl IceAgent {
             return;
         }
         let Some(pair) = self.revive(check) else { return };
-        if let Some(rtt) = check.schedule.round_trip(self.now) {
-            self.round_trip = Some(rtt);
-        }
+        let round_trip = check.schedule.round_trip(self.now);
+        self.round_trip = round_trip.or(self.round_trip);
         self.lists.unqueue_plain(pair);
         self.checks.cancel_where(|other| other.pair == pair && other.purpose != Purpose::Nominate);
         self.lists.succeed(pair);
         if let Some(annotated) = self.lists.annotate(pair) {
             annotated.heard = true;
-            if let Some(rtt) = check.schedule.round_trip(self.now) {
-                annotated.attempts.rtt = Some(rtt);
-            }
+            annotated.attempts.rtt = round_trip.or(annotated.attempts.rtt);
         }
         let Some(valid) = self.note_valid(pair, check, mapped) else { return };
         if let Some(annotated) = self.lists.annotate(valid) {
             annotated.attempts.answered = self.now;
         }
         self.consent_given(valid);
-        self.validated(valid, check.nominates);
+        self.validated(valid, check.nominates());
     }
 
     /// The pair of a check, formed anew when it made room for another one in the meantime.
@@ -228,20 +224,31 @@ impl IceAgent {
         if self.component(stream, component)?.selected.is_some() {
             return None;
         }
-        let local = self.candidates.local_endpoint(check.local)?;
-        let remote = self.candidates.remote_endpoint(check.remote)?;
-        let id = self.lists.insert(stream, component, local, remote);
+        let id = self.insert_pair(check.local, check.remote);
         if id.is_none() {
             self.counters.refuse(Refused::Pair);
         }
         id
     }
 
+    /// Inserts a pair of two candidates into the checklist of the local one.
+    pub(super) fn insert_pair(
+        &mut self,
+        local: CandidateId,
+        remote: CandidateId,
+    ) -> Option<PairId> {
+        let candidate = self.candidates.locals.get(local)?;
+        let (stream, component) = (candidate.stream, candidate.component);
+        let local = self.candidates.local_endpoint(local)?;
+        let remote = self.candidates.remote_endpoint(remote)?;
+        self.lists.insert(stream, component, local, remote)
+    }
+
     /// RFC 8445 §7.2.5.3.2: adds to the valid list what the check has proved. The entry stands at
     /// the pair whose base and remote candidate it uses.
     fn note_valid(&mut self, checked: PairId, check: &Check, mapped: SocketAddr) -> Option<PairId> {
         let pair = self.lists.get(checked)?;
-        let (stream, component, remote) = (pair.stream, pair.component, pair.remote);
+        let remote = pair.remote;
         let seen = self.seen_as(check.local, mapped)?;
         let base = self.candidates.base_of(seen);
         let holder = if base == check.local {
@@ -249,11 +256,7 @@ impl IceAgent {
         } else {
             match self.lists.find(base, remote) {
                 Some(other) => other,
-                None => {
-                    let local = self.candidates.local_endpoint(base)?;
-                    let remote = self.candidates.remote_endpoint(remote)?;
-                    self.lists.insert(stream, component, local, remote)?
-                }
+                None => self.insert_pair(base, remote)?,
             }
         };
         if holder != checked {

@@ -56,7 +56,7 @@ impl IceAgent {
             .collect();
         for (stream, number) in components {
             if let Some((local, remote)) = self.best_lite_pair(stream, number) {
-                self.select_lite(stream, number, local, remote);
+                self.select_lite(local, remote);
             }
         }
     }
@@ -90,18 +90,8 @@ impl IceAgent {
             .map(|(_, local, remote)| (local, remote))
     }
 
-    fn select_lite(
-        &mut self,
-        stream: StreamId,
-        number: u16,
-        local: CandidateId,
-        remote: CandidateId,
-    ) {
-        let id = self.lists.find(local, remote).or_else(|| {
-            let local = self.candidates.local_endpoint(local)?;
-            let remote = self.candidates.remote_endpoint(remote)?;
-            self.lists.insert(stream, number, local, remote)
-        });
+    fn select_lite(&mut self, local: CandidateId, remote: CandidateId) {
+        let id = self.lists.find(local, remote).or_else(|| self.insert_pair(local, remote));
         let Some(id) = id else { return };
         if self.lists.get(id).is_some_and(|pair| pair.state != PairState::Succeeded) {
             self.nominated_lite(id);

@@ -10,15 +10,6 @@ use super::output::Notice;
 use super::transactions::Purpose;
 use super::{ConnectionState, IceAgent};
 
-/// When a component may be nominated.
-enum Readiness {
-    Now,
-    /// At this time, if nothing better turns up.
-    At(Timestamp),
-    /// Not before something else happens.
-    No,
-}
-
 impl IceAgent {
     /// A pair has become valid, or was found valid again; `nominates` says that the check carried
     /// USE-CANDIDATE.
@@ -64,9 +55,9 @@ impl IceAgent {
     /// §8.1.1): the one that produced the valid pair.
     fn next_nomination(&self) -> Option<(StreamId, u16, PairId)> {
         self.components().find_map(|(stream, number)| {
-            let ready = || match self.candidate_for_nomination(stream, number)? {
-                (id, Readiness::Now) => Some(id),
-                (_, Readiness::At(_) | Readiness::No) => None,
+            let ready = || {
+                let (id, at) = self.candidate_for_nomination(stream, number)?;
+                (at <= self.now).then_some(id)
             };
             let id = self.spare_for_dead_path(stream, number).or_else(ready)?;
             Some((stream, number, self.lists.get(id)?.valid?.generated_by))
@@ -79,10 +70,9 @@ impl IceAgent {
             return None;
         }
         self.components()
-            .filter_map(|(stream, number)| match self.candidate_for_nomination(stream, number)? {
-                (_, Readiness::At(at)) => Some(at),
-                (_, Readiness::Now | Readiness::No) => None,
-            })
+            .filter_map(|(stream, number)| self.candidate_for_nomination(stream, number))
+            .map(|(_, at)| at)
+            .filter(|&at| at > self.now)
             .min()
     }
 
@@ -93,7 +83,7 @@ impl IceAgent {
         &self,
         stream: StreamId,
         number: u16,
-    ) -> Option<(PairId, Readiness)> {
+    ) -> Option<(PairId, Timestamp)> {
         let components = &self.streams.iter().find(|other| other.id == stream)?.components;
         let component = components.iter().find(|component| component.number == number)?;
         if component.selected.is_some() || component.nominating.is_some() {
@@ -106,9 +96,6 @@ impl IceAgent {
         let valid = self.lists.get(id)?;
         let priority = valid.valid?.priority;
         let patience = component.valid_since? + self.config.timing.nomination_wait;
-        if patience <= self.now {
-            return Some((id, Readiness::Now));
-        }
         let rtt = valid.attempts.rtt.or(self.round_trip);
         let mut wait = self.now;
         for (other_id, other) in self.lists.listed(self.lists.index(stream)?) {
@@ -127,14 +114,7 @@ impl IceAgent {
             };
             wait = wait.max(until.unwrap_or(patience)).min(patience);
         }
-        let readiness = if wait <= self.now {
-            Readiness::Now
-        } else if wait == Timestamp::MAX {
-            Readiness::No
-        } else {
-            Readiness::At(wait)
-        };
-        Some((id, readiness))
+        Some((id, wait))
     }
 
     /// Whether the next check of a pair carries USE-CANDIDATE.

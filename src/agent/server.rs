@@ -395,14 +395,12 @@ impl IceAgent {
         if known.is_some() {
             return known;
         }
-        let concluded = self.component(stream, component)?.selected.is_some();
+        if self.component(stream, component)?.selected.is_none() {
+            return self.insert_pair(local, remote);
+        }
         let local = self.candidates.local_endpoint(local)?;
         let remote = self.candidates.remote_endpoint(remote)?;
-        if concluded {
-            self.lists.insert_aside(stream, component, local, remote)
-        } else {
-            self.lists.insert(stream, component, local, remote)
-        }
+        self.lists.insert_aside(stream, component, local, remote)
     }
 
     /// Whether the peer may turn to a pair although another one is selected: only to a better one

@@ -31,13 +31,18 @@ pub(super) struct Check {
     pub(super) role: Role,
     /// The tie breaker that it carries, so that a repetition has the same bytes.
     pub(super) tie_breaker: u64,
-    /// It carries USE-CANDIDATE.
-    pub(super) nominates: bool,
     /// Not repeated any more, and its silence is no failure (RFC 8445 §7.3.1.4).
     pub(super) cancelled: bool,
     /// When nobody can answer any more.
     pub(super) ends: Timestamp,
     pub(super) schedule: Schedule,
+}
+
+impl Check {
+    /// It carries USE-CANDIDATE.
+    pub(super) fn nominates(&self) -> bool {
+        self.purpose == Purpose::Nominate
+    }
 }
 
 /// The checks under way, in the order in which they were started.

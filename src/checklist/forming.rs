@@ -105,7 +105,7 @@ impl ChecklistSet {
     }
 
     /// Retires a pair for which `eligible` gives a rank, the highest rank first, in favour of the
-    /// best pair that was not formed yet. Both, when there are two such pairs.
+    /// best pair that was not formed yet. The retired pair as it was.
     pub(crate) fn retire(
         &mut self,
         list: usize,

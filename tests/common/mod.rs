@@ -257,6 +257,16 @@ impl Bench {
         bench
     }
 
+    /// A controlled agent without consent checks whose only pair is selected.
+    pub fn selected(local: &str, remote: &str) -> Self {
+        let mut bench = Self::connected_with(Role::Controlled, &[local], &[remote]);
+        let check = bench.last_request();
+        let _ = bench.answer(&check);
+        let _ = bench.send_check(local, remote, true);
+        assert!(bench.agent.selected_pair(bench.stream, 1).is_some());
+        bench
+    }
+
     pub fn add_local(&mut self, local: &str) -> CandidateId {
         let local = LocalAddress::udp(addr(local));
         let id = self.agent.add_local(self.now, self.stream, 1, local).unwrap();
