@@ -89,7 +89,7 @@ pub use agent::io::{
 };
 pub use agent::{
     AddLocalError, AddRemoteError, AddStreamError, ConnectionState, Counters, IceAgent, IcmpError,
-    PairView, Refused, SendError, SetRemoteError, TransmitError,
+    PairView, Refused, RestartError, SendError, SetRemoteError, TransmitError,
 };
 pub use candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateParseError, CandidateTransport,

@@ -61,12 +61,30 @@ pub enum AddLocalError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetRemoteError {
-    /// Other credentials than before: a restart, which is not supported yet.
-    #[error("credentials: a restart by the peer is not supported yet")]
-    Restart,
+    /// Only one of username fragment and password is new: a restart changes both (RFC 8445 §9).
+    #[error("credentials: a restart changes both username fragment and password")]
+    PartialRestart,
+    /// The credentials are those of an earlier generation.
+    #[error("credentials: of an earlier generation")]
+    PastGeneration,
+    /// The peer changes between lite and full without a restart (RFC 8445 §9).
+    #[error("lite: only a restart can change it")]
+    Lite,
     /// The proposed pacing is above ten seconds.
     #[error("pacing: must be at most 10 s")]
     Pacing,
+    /// The agent is closed.
+    #[error("the agent is closed")]
+    Closed,
+}
+
+/// Why a restart was not staged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestartError {
+    /// The peer's parameters are not known yet, so there is no session to restart.
+    #[error("not started: the remote parameters are not known yet")]
+    NotStarted,
     /// The agent is closed.
     #[error("the agent is closed")]
     Closed,
@@ -94,9 +112,9 @@ pub enum AddRemoteError {
     /// The address is a loopback one, and `config.loopback` is off.
     #[error("address: loopback addresses are not enabled")]
     Loopback,
-    /// Its `ufrag` extension names another generation than the current one.
-    #[error("ufrag: another generation")]
-    OtherGeneration,
+    /// Its `ufrag` extension names a generation that has ended.
+    #[error("ufrag: an earlier generation")]
+    PastGeneration,
     /// The peer has said that no more will come (RFC 8838 §14).
     #[error("after the end of candidates")]
     AfterEnd,

@@ -11,6 +11,7 @@ use crate::candidate::{
 use crate::checklist::{Endpoint, Reach};
 use crate::id::{CandidateId, StreamId, Table};
 
+use super::generation::Generation;
 use super::io::CandidateView;
 
 /// A candidate of this agent.
@@ -34,6 +35,8 @@ pub(super) struct Local {
     pub(super) mapped: bool,
     /// The peer has been told, or never will be (peer-reflexive).
     pub(super) conveyed: bool,
+    /// The peer has been told for the generation that a restart has staged.
+    pub(super) conveyed_anew: bool,
 }
 
 /// A candidate of the peer.
@@ -46,15 +49,31 @@ pub(super) struct Remote {
     pub(super) addr: SocketAddr,
     pub(super) foundation: u16,
     pub(super) priority: u32,
-    /// The generation that it named, while the peer's parameters are not known.
-    pub(super) generation: Option<Box<str>>,
+    pub(super) membership: Membership,
     /// It came by signalling, and not from a check alone.
     pub(super) signalled: bool,
+}
+
+impl Remote {
+    pub(super) fn is_of(&self, generation: Generation) -> bool {
+        self.membership == Membership::Of(generation)
+    }
+}
+
+/// The generation that a candidate of the peer belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Membership {
+    /// This one.
+    Of(Generation),
+    /// One whose parameters are not known yet, by its username fragment if that was named.
+    Awaits(Option<Box<str>>),
 }
 
 /// All candidates of both sides.
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Candidates {
+    /// The current generation.
+    pub(super) generation: Generation,
     pub(super) locals: Table<CandidateId, Local>,
     pub(super) remotes: Table<CandidateId, Remote>,
     pub(super) local_foundations: LocalFoundations,
@@ -111,8 +130,22 @@ impl Candidates {
         }
     }
 
+    /// The candidate of the current generation that has this address.
     pub(super) fn remote_at(
         &self,
+        stream: StreamId,
+        component: u16,
+        transport: Transport,
+        addr: SocketAddr,
+    ) -> Option<CandidateId> {
+        let current = Membership::Of(self.generation);
+        self.remote_in(&current, stream, component, transport, addr)
+    }
+
+    /// The candidate of a generation that has this address.
+    pub(super) fn remote_in(
+        &self,
+        membership: &Membership,
         stream: StreamId,
         component: u16,
         transport: Transport,
@@ -125,6 +158,7 @@ impl Candidates {
                     && remote.component == component
                     && remote.stream == stream
                     && remote.transport.transport() == transport
+                    && remote.membership == *membership
             })
             .map(|(id, _)| id)
     }

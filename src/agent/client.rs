@@ -9,8 +9,9 @@ use crate::id::{CandidateId, PairId};
 use crate::stun::{self, CheckRequest, Class, Scan, Schedule, TransactionId, Writer, method};
 
 use super::IceAgent;
-use super::candidates::{Candidates, Local};
+use super::candidates::{Candidates, Local, Membership, Remote};
 use super::counters::Refused;
+use super::generation::{LocalSide, RemoteSide};
 use super::io::{Ignored, Route, Transmit};
 use super::output::Notice;
 use super::tie_breaker;
@@ -64,15 +65,11 @@ impl IceAgent {
     /// Writes a check (RFC 8445 §7.1, §7.2.2). A repetition is written anew: same id, same bytes.
     pub(super) fn render_check(&self, id: TransactionId, buf: &mut Vec<u8>) -> Option<Transmit> {
         let check = self.checks.get(id)?;
-        let remote_side = self.remote.as_ref()?;
         let local = self.candidates.locals.get(check.local)?;
-        let to = self.candidates.remotes.get(check.remote)?.addr;
+        let remote = self.candidates.remotes.get(check.remote)?;
+        let (us, them) = self.sides_of(remote)?;
         let mut writer = Writer::new(buf, Class::Request, method::BINDING, id);
-        writer.username(&[
-            remote_side.parameters.credentials.ufrag().as_bytes(),
-            b":",
-            self.local.credentials.ufrag().as_bytes(),
-        ]);
+        writer.username(&[them.ufrag().as_bytes(), b":", us.credentials.ufrag().as_bytes()]);
         let request = CheckRequest {
             username: None,
             priority: Some(Candidates::reflexive_priority(local)),
@@ -81,9 +78,15 @@ impl IceAgent {
             nomination: None,
         };
         request.write(&mut writer);
-        let range = writer.integrity(&remote_side.key).fingerprint().finish();
-        let route = self.route_between(check.local, to)?;
+        let range = writer.integrity(&them.key).fingerprint().finish();
+        let route = self.route_between(check.local, remote.addr)?;
         Some(Transmit { route, range, dscp: self.config.dscp })
+    }
+
+    /// Both sides in the generation of a remote candidate.
+    fn sides_of(&self, remote: &Remote) -> Option<(&LocalSide, &RemoteSide)> {
+        let Membership::Of(generation) = remote.membership else { return None };
+        Some((self.local_side(generation)?, self.remote_side(generation)?))
     }
 
     /// The route from a local candidate, which leaves from its base.
@@ -101,14 +104,16 @@ impl IceAgent {
     ) -> Result<(), Ignored> {
         let id = scan.transaction_id();
         let check = self.checks.get(id).ok_or(Ignored::UnknownTransaction)?;
-        let remote_side = self.remote.as_ref().ok_or(Ignored::UnknownTransaction)?;
+        let remote =
+            self.candidates.remotes.get(check.remote).ok_or(Ignored::UnknownTransaction)?;
+        let (_, them) = self.sides_of(remote).ok_or(Ignored::UnknownTransaction)?;
         // RFC 8489 §9.1.4: a response that cannot be trusted is as if it had never come, an error
         // without integrity among them.
-        if !scan.verify(&remote_side.key) {
+        if !scan.verify(&them.key) {
             return Err(Ignored::BadIntegrity);
         }
-        let expected = self.candidates.remotes.get(check.remote).map(|remote| remote.addr);
-        let symmetric = check.local == at && expected == Some(from);
+        let symmetric = check.local == at && remote.addr == from;
+        let current = remote.is_of(self.local.generation);
         let Some(check) = self.checks.take(id) else { return Err(Ignored::UnknownTransaction) };
         let understood = scan.unknown_required(stun::attribute::is_known).next().is_none();
         let mapped = stun::xor_mapped_address(scan).map(crate::address::normal);
@@ -118,7 +123,8 @@ impl IceAgent {
             }
             (Class::Error, _) if symmetric && understood => {
                 match stun::message::read_error(scan).map(|error| error.code) {
-                    Some(487) => self.role_conflict_reported(&check),
+                    // The roles of an earlier generation are no matter any more.
+                    Some(487) if current => self.role_conflict_reported(&check),
                     // RFC 7675 §5.2: consent is revoked.
                     Some(403) if check.purpose == Purpose::Consent => {
                         self.consent_lost(check.pair);

@@ -60,6 +60,10 @@ impl IceAgent {
             rng,
             local,
             remote,
+            staged,
+            past,
+            forget,
+            newest_generation,
             tie_breaker,
             state,
             gathering,
@@ -83,6 +87,14 @@ impl IceAgent {
         let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
         (now, rng.get_word_pos(), &local.credentials, tie_breaker).hash(&mut hasher);
         remote.as_ref().map(|remote| &remote.parameters).hash(&mut hasher);
+        staged
+            .as_ref()
+            .map(|staged| (&staged.local.credentials, staged.gathering))
+            .hash(&mut hasher);
+        for past in past {
+            (&past.local.credentials, &past.remote.parameters).hash(&mut hasher);
+        }
+        (forget, newest_generation).hash(&mut hasher);
         (state, gathering, remote_complete, early_end, next_stream, streams).hash(&mut hasher);
         (candidates, lists, turn, pacer, checks, early).hash(&mut hasher);
         (patience, round_trip).hash(&mut hasher);

@@ -10,16 +10,17 @@ use crate::candidate::foundation::FoundationKey;
 use crate::candidate::{Candidate, CandidateAddress, CandidateKind, CandidateTransport, Transport};
 use crate::config::{ConfigError, Timing};
 use crate::id::{CandidateId, Id as _, StreamId};
-use crate::stun::IntegrityKey;
 use crate::time::Timestamp;
 
 use super::call_error::{AddLocalError, AddRemoteError, AddStreamError, SetRemoteError};
-use super::candidates::{Local, Remote};
+use super::candidates::{Local, Membership, Remote};
 use super::counters::Refused;
+use super::generation::RemoteSide;
 use super::io::{Description, GatheringState, LocalAddress, Parameters};
 use super::local_address::{check_host, check_remote, yields_to_temporary};
 use super::output::Notice;
-use super::{Component, IceAgent, RemoteSide, Stream};
+use super::restart::Signalled;
+use super::{Component, IceAgent, Stream};
 
 /// RFC 8445 §14.2: the Ta of an agent that proposes none.
 const DEFAULT_TA: Duration = Duration::from_millis(50);
@@ -52,15 +53,8 @@ impl IceAgent {
     pub(super) fn push_stream(&mut self, components: u16) -> StreamId {
         let id = StreamId::new(self.next_stream);
         self.next_stream = self.next_stream.saturating_add(1);
-        let components_of = (1..=components).map(|number| Component {
-            number,
-            selected: None,
-            nominating: None,
-            valid_since: None,
-            path: None,
-            upkeep: SmallVec::new(),
-        });
-        self.streams.push(Stream { id, components: components_of.collect::<SmallVec<_>>() });
+        let components_of = (1..=components).map(Component::new).collect();
+        self.streams.push(Stream { id, declared: components, components: components_of });
         self.lists.add_list(id, components);
         id
     }
@@ -128,6 +122,7 @@ impl IceAgent {
             temporary: local.temporary,
             mapped: address::is_mapped(local.addr),
             conveyed: false,
+            conveyed_anew: false,
         };
         let id = self.candidates.locals.insert(candidate).ok_or(AddLocalError::Limit)?;
         self.candidates.place_host(id);
@@ -201,11 +196,12 @@ impl IceAgent {
         self.run();
     }
 
-    /// What the peer needs to know of this side before checks can start.
+    /// What the peer needs to know of this side before checks can start; while a restart is staged,
+    /// that of the new generation.
     #[must_use]
     pub fn local_parameters(&self) -> Parameters {
         let ta = self.config.timing.ta;
-        let mut parameters = Parameters::new(self.local.credentials.clone());
+        let mut parameters = Parameters::new(self.newest().credentials.clone());
         parameters.lite = self.config.lite;
         // RFC 8839 §5.5: a lite agent proposes no pacing, since it sends no checks.
         parameters.pacing = (ta != DEFAULT_TA && !self.config.lite).then_some(ta);
@@ -227,7 +223,7 @@ impl IceAgent {
             .filter(|(_, local)| local.kind != CandidateKind::PeerReflexive)
             .map(|(id, _)| id)
             .collect();
-        let ufrag = self.local.credentials.ufrag();
+        let ufrag = self.newest().credentials.ufrag();
         let candidates = ids
             .iter()
             .filter_map(|&id| {
@@ -265,8 +261,13 @@ impl IceAgent {
         Ok(())
     }
 
-    /// Takes the peer's parameters; checks start with them. Legal once per generation; the same
-    /// parameters again change nothing.
+    /// Takes the peer's parameters; checks start with them. The same parameters again change
+    /// nothing.
+    ///
+    /// Other credentials are a restart (RFC 8445 §9): they commit the one that was staged with
+    /// [`prepare_restart`](Self::prepare_restart), or else are one by the peer, which
+    /// [`Event::RemoteRestart`](crate::Event::RemoteRestart) tells. That one is to be answered with
+    /// [`local_parameters`](Self::local_parameters), which are new, and gathering anew.
     ///
     /// # Errors
     /// The parameters cannot be used; those from before stay in force.
@@ -283,17 +284,23 @@ impl IceAgent {
         if pacing > Duration::from_secs(10) {
             return Err(SetRemoteError::Pacing);
         }
-        if let Some(remote) = &self.remote {
-            return if remote.parameters.credentials == parameters.credentials {
-                Ok(())
-            } else {
-                Err(SetRemoteError::Restart)
-            };
+        match self.judge(&parameters)? {
+            Signalled::Same => {}
+            Signalled::First => {
+                self.remote = Some(RemoteSide::new(parameters));
+                self.begin_checks();
+            }
+            Signalled::Restart => self.restart(parameters),
         }
+        Ok(())
+    }
+
+    /// The parameters of both sides are there: checks of this generation begin.
+    pub(super) fn begin_checks(&mut self) {
+        let Some(remote) = &self.remote else { return };
+        let pacing = remote.parameters.pacing.unwrap_or(DEFAULT_TA);
         self.pacer.set_ta(self.config.timing.ta.max(pacing));
-        let key = IntegrityKey::short_term(parameters.credentials.pwd().as_bytes());
-        let ufrag = parameters.credentials.ufrag().to_owned();
-        self.remote = Some(RemoteSide { parameters, key });
+        let ufrag = remote.ufrag().to_owned();
         self.adopt_early_candidates(&ufrag);
         self.patience = Some(self.now + self.config.timing.transaction_timeout());
         self.settle_implementations();
@@ -302,14 +309,14 @@ impl IceAgent {
         }
         self.process_early_checks();
         self.run();
-        Ok(())
     }
 
     /// Adds a candidate of the peer. Legal at any time until the end of candidates; one that is
     /// known already changes nothing, or turns a peer-reflexive one into what was signalled
     /// (RFC 8838 §11).
     ///
-    /// An extension `ufrag` names the generation that the candidate belongs to.
+    /// An extension `ufrag` names the generation that the candidate belongs to: without it that is
+    /// the current one. One of a generation to come is kept until its parameters are there.
     ///
     /// # Errors
     /// The candidate cannot be used; nothing has changed then.
@@ -323,18 +330,34 @@ impl IceAgent {
         if self.is_closed() {
             return Err(AddRemoteError::Closed);
         }
-        let addr = self.usable_remote(stream, candidate)?;
+        let membership = self.membership(candidate.extension("ufrag"))?;
+        let addr = self.usable_remote(stream, candidate, &membership)?;
         let transport = candidate.transport.transport();
-        let known = self.candidates.remote_at(stream, candidate.component, transport, addr);
+        let component = candidate.component;
+        let known = self.candidates.remote_in(&membership, stream, component, transport, addr);
         let id = match known {
             Some(id) => {
                 self.merge_remote(id, candidate);
                 id
             }
-            None => self.insert_remote(stream, candidate, addr)?,
+            None => self.insert_remote(stream, candidate, addr, membership)?,
         };
         self.run();
         Ok(id)
+    }
+
+    /// The generation of a candidate that names this username fragment, or none.
+    fn membership(&self, ufrag: Option<&str>) -> Result<Membership, AddRemoteError> {
+        let Some(remote) = &self.remote else {
+            return Ok(Membership::Awaits(ufrag.map(Into::into)));
+        };
+        let Some(ufrag) = ufrag.filter(|&ufrag| ufrag != remote.ufrag()) else {
+            return Ok(Membership::Of(self.local.generation));
+        };
+        if self.past.iter().any(|past| past.remote.ufrag() == ufrag) {
+            return Err(AddRemoteError::PastGeneration);
+        }
+        Ok(Membership::Awaits(Some(ufrag.into())))
     }
 
     /// The address of a candidate that can be checked.
@@ -342,16 +365,16 @@ impl IceAgent {
         &self,
         stream: StreamId,
         candidate: &Candidate,
+        membership: &Membership,
     ) -> Result<SocketAddr, AddRemoteError> {
         if self.component(stream, candidate.component).is_none() {
             return Err(AddRemoteError::UnknownComponent);
         }
-        if let (Some(ufrag), Some(remote)) = (candidate.extension("ufrag"), &self.remote) {
-            if ufrag != remote.parameters.credentials.ufrag() {
-                return Err(AddRemoteError::OtherGeneration);
-            }
-        }
-        if self.remote_complete {
+        let ended = match membership {
+            Membership::Of(_) => self.remote_complete,
+            Membership::Awaits(ufrag) => ufrag.is_some() && self.early_end == *ufrag,
+        };
+        if ended {
             return Err(AddRemoteError::AfterEnd);
         }
         let CandidateAddress::Socket(addr) = candidate.address else {
@@ -370,6 +393,7 @@ impl IceAgent {
         stream: StreamId,
         candidate: &Candidate,
         addr: SocketAddr,
+        membership: Membership,
     ) -> Result<CandidateId, AddRemoteError> {
         let remotes = &self.candidates.remotes;
         let signalled = remotes.iter().filter(|(_, remote)| remote.signalled).count();
@@ -378,6 +402,7 @@ impl IceAgent {
             return Err(AddRemoteError::Limit);
         }
         let foundation = self.candidates.remote_foundations.intern(&candidate.foundation);
+        let current = matches!(membership, Membership::Of(_));
         let remote = Remote {
             stream,
             component: candidate.component,
@@ -386,11 +411,11 @@ impl IceAgent {
             addr,
             foundation,
             priority: candidate.priority,
-            generation: candidate.extension("ufrag").map(Into::into),
+            membership,
             signalled: true,
         };
         let id = self.candidates.remotes.insert(remote).ok_or(AddRemoteError::Limit)?;
-        if self.remote.is_some() {
+        if current {
             self.pair_remote(id);
         }
         Ok(id)
@@ -404,18 +429,26 @@ impl IceAgent {
         }
     }
 
-    /// Of what came before the parameters, what names another generation is dropped (RFC 8838 §9).
+    /// What came before the parameters belongs to them, unless it names another generation: that is
+    /// dropped (RFC 8838 §9).
     fn adopt_early_candidates(&mut self, ufrag: &str) {
-        self.candidates.remotes.retain(|_, remote| {
-            remote.generation.as_deref().is_none_or(|generation| generation == ufrag)
+        let generation = self.local.generation;
+        let mut adopted: Vec<CandidateId> = Vec::new();
+        self.candidates.remotes.retain(|id, remote| {
+            let Membership::Awaits(named) = &remote.membership else { return true };
+            let awaited = named.as_deref().is_none_or(|named| named == ufrag);
+            if awaited {
+                remote.membership = Membership::Of(generation);
+                adopted.push(id);
+            }
+            awaited
         });
-        let ids: Vec<CandidateId> = self.candidates.remotes.iter().map(|(id, _)| id).collect();
-        for id in ids {
+        for id in adopted {
             self.pair_remote(id);
         }
         let early_end = self.early_end.take();
-        if early_end.is_some_and(|generation| &*generation == ufrag) {
-            self.remote_complete = true;
+        self.remote_complete |= early_end.is_some_and(|generation| &*generation == ufrag);
+        if self.remote_complete {
             self.drop_missing_components();
         }
     }
@@ -439,16 +472,20 @@ impl IceAgent {
     }
 
     /// The peer has no more candidates (RFC 8838 §14). `generation` is the username fragment that
-    /// it named; one of another generation is ignored.
+    /// it named; that of one to come is kept until its parameters are there, that of one before is
+    /// ignored.
     pub fn end_of_remote_candidates(&mut self, now: Timestamp, generation: Option<&str>) {
         self.advance(now);
-        let current = self.remote.as_ref().map(|remote| remote.parameters.credentials.ufrag());
-        let other = generation.is_some() && current.is_some() && generation != current;
-        if self.is_closed() || other || self.remote_complete {
+        let current = self.remote.as_ref().map(RemoteSide::ufrag);
+        let past = |ufrag| self.past.iter().any(|past| past.remote.ufrag() == ufrag);
+        if self.is_closed() || generation.is_some_and(past) {
             return;
         }
-        if let (Some(generation), None) = (generation, current) {
+        if let Some(generation) = generation.filter(|_| generation != current) {
             self.early_end = Some(generation.into());
+            return;
+        }
+        if self.remote_complete {
             return;
         }
         self.remote_complete = true;
@@ -462,7 +499,9 @@ impl IceAgent {
         for stream in &mut self.streams {
             let remotes = self.candidates.remotes.iter();
             let Some(highest) = remotes
-                .filter(|(_, remote)| remote.stream == stream.id)
+                .filter(|(_, remote)| {
+                    remote.stream == stream.id && remote.is_of(self.local.generation)
+                })
                 .map(|(_, remote)| remote.component)
                 .max()
             else {

@@ -220,6 +220,12 @@ pub enum Event {
     },
     /// A component has lost its last valid pair. Only a restart can connect it again.
     RestartNeeded,
+    /// The peer has restarted (RFC 8445 §9): tell it the new
+    /// [`local_parameters`](crate::IceAgent::local_parameters), and gather anew.
+    RemoteRestart {
+        /// Its new username fragment.
+        ufrag: String,
+    },
     /// The peer sent a check from an address that was not signalled.
     RemoteCandidateDiscovered {
         /// The stream.
@@ -321,4 +327,6 @@ pub enum TimeoutReason {
     Silence,
     /// A keepalive is due (RFC 8445 §11).
     Keepalive,
+    /// What is kept of the generation before a restart is forgotten.
+    Forget,
 }

@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 use super::io::GatheringState;
 use super::output::Notice;
 use super::transactions::Purpose;
-use super::{ConnectionState, IceAgent};
+use super::{Component, ConnectionState, IceAgent};
 
 impl IceAgent {
     /// A pair has become valid, or was found valid again; `nominates` says that the check carried
@@ -206,6 +206,7 @@ impl IceAgent {
         if let Some(component) = self.component_mut(stream, number) {
             component.selected = Some(id);
             component.nominating = None;
+            component.previous = None;
         }
         self.conclude(stream, number, id, generated_by, priority);
         self.keep_spares(stream, number, id);
@@ -279,8 +280,7 @@ impl IceAgent {
 
     fn has_failed(&self, index: usize) -> bool {
         let patient = self.patience.is_none_or(|until| until > self.now);
-        let own_complete = self.gathering == GatheringState::Complete
-            && self.candidates.locals.iter().all(|(_, local)| local.conveyed);
+        let own_complete = self.gathering == GatheringState::Complete && !self.has_unconveyed();
         if patient || !own_complete || !self.remote_complete {
             return false;
         }
@@ -295,26 +295,43 @@ impl IceAgent {
         !undecided && !list.has_prospects() && missing
     }
 
+    /// Whether a local candidate is still to be told to the peer.
+    fn has_unconveyed(&self) -> bool {
+        if self.trickles() {
+            let waits = |notice| matches!(notice, &Notice::LocalCandidate(_));
+            self.output.notices.iter().any(waits)
+        } else {
+            self.candidates.locals.iter().any(|(_, local)| !local.conveyed)
+        }
+    }
+
     /// Derives the state of the connection (RFC 8445 §6.1.3, W3C RTCIceTransportState).
     pub(super) fn update_state(&mut self) {
         let lists = self.lists.lists();
         let all = |state| !lists.is_empty() && lists.iter().all(|list| list.state == state);
-        let mut components = self.streams.iter().flat_map(|stream| &stream.components);
-        let valid =
-            !self.streams.is_empty() && components.all(|component| component.valid_since.is_some());
-        let state = if valid && self.is_disconnected() {
+        let components = || self.streams.iter().flat_map(|stream| &stream.components);
+        let connected = !self.streams.is_empty() && components().all(Component::is_connected);
+        let silent = connected && self.is_disconnected();
+        let completed = all(ChecklistState::Completed);
+        // A restart forgets that the path before it was lost, and looks for another one.
+        let restarting = components().any(|component| component.previous.is_some())
+            && !all(ChecklistState::Failed);
+        let state = if silent && !restarting {
             ConnectionState::Disconnected
-        } else if all(ChecklistState::Completed) {
+        } else if completed {
             ConnectionState::Completed
+        } else if connected && !silent {
+            ConnectionState::Connected
         } else if all(ChecklistState::Failed) {
             ConnectionState::Failed
-        } else if valid {
-            ConnectionState::Connected
         } else if self.remote.is_some() && !self.candidates.remotes.is_empty() {
             ConnectionState::Checking
         } else {
             ConnectionState::New
         };
+        if completed {
+            self.settle_generation();
+        }
         // Nomination may follow in the instant in which the last component became valid; a
         // listener still sees that data may flow.
         if state == ConnectionState::Completed && self.state == ConnectionState::Checking {

@@ -27,6 +27,7 @@ impl IceAgent {
             self.deadline = None;
             return;
         }
+        self.forget_past();
         self.pair_lite();
         loop {
             self.expire_checks();
@@ -198,6 +199,7 @@ impl IceAgent {
         }
         let patience = self.patience.filter(|&at| at > self.now);
         consider(patience, TimeoutReason::PatienceEnds);
+        consider(self.forget, TimeoutReason::Forget);
         next
     }
 

@@ -80,6 +80,11 @@ impl Checks {
         }
     }
 
+    /// Forgets all checks but those for which `which` holds.
+    pub(super) fn retain(&mut self, which: impl Fn(&Check) -> bool) {
+        self.checks.retain(which);
+    }
+
     /// Forgets the checks of a pair: no answer to them counts any more (RFC 7675 §5.1).
     pub(super) fn discard(&mut self, pair: PairId) {
         self.checks.retain(|check| check.pair != pair);

@@ -176,7 +176,7 @@ impl IceAgent {
             .lists
             .pairs()
             .filter(|(id, pair)| {
-                *id != selected && pair.stream == stream && pair.component == number
+                *id != selected && pair.stream == stream && pair.component == number && !pair.past
             })
             .filter_map(|(id, pair)| Some((pair.valid?.priority, id)))
             .collect();
@@ -405,10 +405,15 @@ impl IceAgent {
         }
         let spare = self.lists.best_valid(stream, number);
         let mut lost = false;
+        let mut previous = false;
         if let Some(component) = self.component_mut(stream, number) {
             if component.selected == Some(id) {
                 component.selected = None;
                 lost = true;
+            }
+            if component.previous == Some(id) {
+                component.previous = None;
+                previous = true;
             }
             if spare.is_none() {
                 component.valid_since = None;
@@ -421,7 +426,8 @@ impl IceAgent {
         }
         self.refresh_path(stream, number);
         self.notice(Notice::ConsentLost { stream, component: number, pair: id });
-        if spare.is_none() {
+        // The end of the path from before a restart is nothing that another one would mend.
+        if spare.is_none() && !previous {
             self.notice(Notice::RestartNeeded);
         }
     }

@@ -18,7 +18,7 @@ use super::signal::{Channel, Signal};
 use super::sockets::{Socket, Sockets};
 use super::stats::{WorldStats, increment};
 use crate::agent::io::{Event, GatheringState, LocalAddress, Received, Route};
-use crate::agent::{IceAgent, SendError};
+use crate::agent::{IceAgent, RestartError, SendError};
 use crate::config::{AgentConfig, ConfigError, Signalling};
 use crate::id::{CandidateId, StreamId};
 use crate::time::Timestamp;
@@ -192,6 +192,25 @@ impl World {
         }
         node.outbox.flush(now, &mut self.channel);
         self.call(agent, IceAgent::gather)
+    }
+
+    /// Lets an agent restart: stages new credentials, signals them, and gathers again. Its peer
+    /// answers by itself.
+    ///
+    /// # Errors
+    /// The agent is unknown or breaks its contract. Within the answer: it has nothing to restart.
+    pub fn restart(&mut self, agent: AgentIndex) -> Result<Result<(), RestartError>, WorldError> {
+        let now = self.now;
+        let node = self.input(agent)?;
+        if let Err(error) = node.agent.prepare_restart(now) {
+            return Ok(Err(error));
+        }
+        if node.signalling == Signalling::Trickle {
+            node.outbox.hold(Signal::Parameters(node.agent.local_parameters()));
+        }
+        let node = self.nodes.get_mut(agent.0).ok_or(WorldError::UnknownAgent(agent))?;
+        node.outbox.flush(now, &mut self.channel);
+        self.call(agent, IceAgent::gather).map(Ok)
     }
 
     /// Signals something to an agent, at `at` or now if that is past, whoever might have said it.
@@ -492,7 +511,11 @@ impl World {
         let _ = write!(self.hash, "{event:?}");
         let now = self.now;
         let node = self.nodes.get_mut(agent.0).ok_or(WorldError::UnknownAgent(agent))?;
+        let answers_restart = matches!(event, Event::RemoteRestart { .. });
         let signal = match (node.signalling, &event) {
+            (Signalling::Trickle, Event::RemoteRestart { .. }) => {
+                Some(Signal::Parameters(node.agent.local_parameters()))
+            }
             (Signalling::Trickle, Event::LocalCandidate { stream, candidate, .. }) => {
                 Some(Signal::candidate(&node.agent, *stream, candidate))
             }
@@ -511,6 +534,9 @@ impl World {
             node.outbox.flush(now, &mut self.channel);
         }
         node.log(now, |_| Logged::Event(Box::new(event)));
+        if answers_restart {
+            node.agent.gather(now);
+        }
         Ok(())
     }
 
