@@ -89,14 +89,15 @@ pub use agent::io::{
 };
 pub use agent::{
     AddLocalError, AddRemoteError, AddStreamError, ConnectionState, Counters, IceAgent, IcmpError,
-    PairView, Refused, RestartError, SendError, SetRemoteError, TransmitError,
+    PairView, Refused, RemoveLocalError, RenominateError, RestartError, SendError, SetRemoteError,
+    TransmitError,
 };
 pub use candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateParseError, CandidateTransport,
     Foundation, FoundationError, TcpType, Transport, Unsupported,
 };
 pub use checklist::PairState;
-pub use config::{AgentConfig, ConfigError, Limits, Role, Signalling, Timing};
+pub use config::{AgentConfig, ConfigError, Limits, NominationMode, Role, Signalling, Timing};
 pub use credentials::{Credentials, CredentialsError};
 pub use description::{
     AttributeError, IceAttributes, IgnoredLine, IgnoredReason, MediaIceAttributes, RemoteCandidate,

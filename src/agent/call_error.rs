@@ -49,9 +49,27 @@ pub enum AddLocalError {
     /// Gathering is complete: no more candidates in this generation (RFC 8838 §13).
     #[error("gathering is complete for this generation")]
     GatheringComplete,
+    /// Nomination has concluded for this component, and `config.continual` is off (RFC 8838 §13).
+    #[error("nomination has concluded for this generation")]
+    Concluded,
+    /// There is no such candidate, or it is one that the agent has learned of by itself.
+    #[error("no such candidate")]
+    UnknownCandidate,
     /// `limits.local_candidates` are there.
     #[error("the limit of local candidates is reached")]
     Limit,
+    /// The agent is closed.
+    #[error("the agent is closed")]
+    Closed,
+}
+
+/// Why a local candidate was not removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoveLocalError {
+    /// There is no such candidate, or it is one that the agent has learned of by itself.
+    #[error("no such candidate")]
+    UnknownCandidate,
     /// The agent is closed.
     #[error("the agent is closed")]
     Closed,
@@ -85,6 +103,36 @@ pub enum RestartError {
     /// The peer's parameters are not known yet, so there is no session to restart.
     #[error("not started: the remote parameters are not known yet")]
     NotStarted,
+    /// The agent is closed.
+    #[error("the agent is closed")]
+    Closed,
+}
+
+/// Why a pair was not nominated again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenominateError {
+    /// The peer nominates, not this side.
+    #[error("the role is controlled")]
+    NotControlling,
+    /// Not both sides offer the option `renomination`, or there is no peer yet.
+    #[error("renomination was not negotiated")]
+    NotNegotiated,
+    /// There is no such pair in this generation.
+    #[error("no such pair")]
+    UnknownPair,
+    /// No check of the pair has succeeded, or its consent has ended.
+    #[error("the pair is not valid")]
+    NotValid,
+    /// No pair is selected yet that could be left: the first nomination is the agent's.
+    #[error("no pair is selected yet")]
+    NotSelectedYet,
+    /// The pair is selected already.
+    #[error("the pair is selected already")]
+    Selected,
+    /// All values of 24 bits have been used; a restart begins anew.
+    #[error("all nomination values have been used")]
+    Exhausted,
     /// The agent is closed.
     #[error("the agent is closed")]
     Closed,

@@ -31,6 +31,9 @@ impl IceAgent {
         };
         let now = self.now;
         let role = self.role();
+        let nominates = purpose == Purpose::Nominate;
+        let nomination = if nominates { self.next_nomination_value(id) } else { None };
+        let aggressive = purpose != Purpose::Consent && self.nominates_aggressively();
         let Some(pair) = self.lists.annotate(id) else { return };
         if purpose != Purpose::Consent {
             let sent = &mut pair.attempts;
@@ -47,6 +50,8 @@ impl IceAgent {
             local: pair.local,
             remote: pair.remote,
             purpose,
+            use_candidate: nominates || aggressive,
+            nomination,
             role,
             tie_breaker: self.tie_breaker,
             cancelled: false,
@@ -73,9 +78,9 @@ impl IceAgent {
         let request = CheckRequest {
             username: None,
             priority: Some(Candidates::reflexive_priority(local)),
-            use_candidate: check.nominates(),
+            use_candidate: check.use_candidate,
             role: Some((check.role, check.tie_breaker)),
-            nomination: None,
+            nomination: check.nomination,
         };
         request.write(&mut writer);
         let range = writer.integrity(&them.key).fingerprint().finish();
@@ -196,12 +201,12 @@ impl IceAgent {
 
     /// RFC 8445 §7.2.5.3: the peer saw the check come from `mapped`.
     fn check_succeeded(&mut self, check: &Check, mapped: SocketAddr) {
+        let round_trip = check.schedule.round_trip(self.now);
         if check.purpose == Purpose::Consent {
-            self.consent_given(check.pair);
+            self.consent_given(check.pair, round_trip);
             return;
         }
         let Some(pair) = self.revive(check) else { return };
-        let round_trip = check.schedule.round_trip(self.now);
         self.round_trip = round_trip.or(self.round_trip);
         self.lists.unqueue_plain(pair);
         self.checks.cancel_where(|other| other.pair == pair && other.purpose != Purpose::Nominate);
@@ -214,8 +219,8 @@ impl IceAgent {
         if let Some(annotated) = self.lists.annotate(valid) {
             annotated.attempts.answered = self.now;
         }
-        self.consent_given(valid);
-        self.validated(valid, check.nominates());
+        self.consent_given(valid, round_trip);
+        self.validated(valid, check.proof());
     }
 
     /// The pair of a check, formed anew when it made room for another one in the meantime.

@@ -63,6 +63,7 @@ impl IceAgent {
             staged,
             past,
             forget,
+            release,
             newest_generation,
             tie_breaker,
             state,
@@ -94,7 +95,7 @@ impl IceAgent {
         for past in past {
             (&past.local.credentials, &past.remote.parameters).hash(&mut hasher);
         }
-        (forget, newest_generation).hash(&mut hasher);
+        (forget, release, newest_generation).hash(&mut hasher);
         (state, gathering, remote_complete, early_end, next_stream, streams).hash(&mut hasher);
         (candidates, lists, turn, pacer, checks, early).hash(&mut hasher);
         (patience, round_trip).hash(&mut hasher);

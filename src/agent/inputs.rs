@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use crate::address;
 use crate::candidate::foundation::FoundationKey;
 use crate::candidate::{Candidate, CandidateAddress, CandidateKind, CandidateTransport, Transport};
-use crate::config::{ConfigError, Timing};
+use crate::config::{ConfigError, NominationMode, Timing};
 use crate::id::{CandidateId, Id as _, StreamId};
 use crate::time::Timestamp;
 
@@ -19,6 +19,7 @@ use super::generation::RemoteSide;
 use super::io::{Description, GatheringState, LocalAddress, Parameters};
 use super::local_address::{check_host, check_remote, yields_to_temporary};
 use super::output::Notice;
+use super::renomination::RENOMINATION;
 use super::restart::Signalled;
 use super::{Component, IceAgent, Stream};
 
@@ -60,7 +61,9 @@ impl IceAgent {
     }
 
     /// Adds an address of this machine on which the caller has a socket, as a host candidate
-    /// (RFC 8445 §5.1.1.1). Legal until gathering is complete.
+    /// (RFC 8445 §5.1.1.1). Legal until gathering is complete or nomination has concluded for the
+    /// component; at any time with [`AgentConfig::continual`](crate::AgentConfig::continual), or
+    /// while a restart is staged.
     ///
     /// A temporary IPv6 address displaces permanent ones of its prefix that have not been
     /// conveyed yet: [`Event::LocalCandidateRemoved`](crate::Event::LocalCandidateRemoved).
@@ -83,6 +86,10 @@ impl IceAgent {
         }
         if self.gathering == GatheringState::Complete {
             return Err(AddLocalError::GatheringComplete);
+        }
+        let current = self.staged.is_none() && !self.config.continual;
+        if current && self.is_concluded(stream, component) {
+            return Err(AddLocalError::Concluded);
         }
         if local.transport != Transport::Udp {
             return Err(AddLocalError::Transport);
@@ -187,13 +194,19 @@ impl IceAgent {
     /// §8). Repeated calls do nothing.
     pub fn gather(&mut self, now: Timestamp) {
         self.advance(now);
-        if self.is_closed() || self.gathering == GatheringState::Complete {
+        if self.is_closed() || self.gathering != GatheringState::New {
             return;
         }
-        self.gathering = GatheringState::Complete;
-        self.notice(Notice::GatheringState(GatheringState::Gathering));
-        self.notice(Notice::GatheringState(GatheringState::Complete));
+        self.set_gathering(GatheringState::Gathering);
+        if !self.config.continual {
+            self.set_gathering(GatheringState::Complete);
+        }
         self.run();
+    }
+
+    fn set_gathering(&mut self, state: GatheringState) {
+        self.gathering = state;
+        self.notice(Notice::GatheringState(state));
     }
 
     /// What the peer needs to know of this side before checks can start; while a restart is staged,
@@ -205,7 +218,13 @@ impl IceAgent {
         parameters.lite = self.config.lite;
         // RFC 8839 §5.5: a lite agent proposes no pacing, since it sends no checks.
         parameters.pacing = (ta != DEFAULT_TA && !self.config.lite).then_some(ta);
-        parameters.options.push("ice2".to_owned());
+        // RFC 8445 §10: a peer that is told so does not expect aggressive nomination.
+        if self.config.nomination != NominationMode::Aggressive {
+            parameters.options.push("ice2".to_owned());
+        }
+        if self.config.nomination.renominates() {
+            parameters.options.push(RENOMINATION.to_owned());
+        }
         if self.trickles() {
             parameters.options.push("trickle".to_owned());
         }
@@ -427,6 +446,7 @@ impl IceAgent {
         if let Some(endpoint) = self.candidates.remote_endpoint(id) {
             self.lists.add_remote(stream, component, endpoint);
         }
+        self.pair_late_remote(id);
     }
 
     /// What came before the parameters belongs to them, unless it names another generation: that is

@@ -182,7 +182,7 @@ pub enum Event {
         /// What to signal.
         candidate: Candidate,
     },
-    /// A local candidate is gone.
+    /// A local candidate is gone: displaced by a temporary address, or freed since nothing uses it.
     LocalCandidateRemoved {
         /// Its id.
         id: CandidateId,
@@ -329,4 +329,6 @@ pub enum TimeoutReason {
     Keepalive,
     /// What is kept of the generation before a restart is forgotten.
     Forget,
+    /// Candidates that are not used are freed (RFC 8445 §8.3).
+    Release,
 }

@@ -19,7 +19,9 @@ mod nomination;
 mod output;
 mod pacing;
 mod path;
+mod renomination;
 mod restart;
+mod roaming;
 mod schedule;
 mod server;
 mod transactions;
@@ -39,7 +41,10 @@ use crate::credentials::Credentials;
 use crate::id::{CandidateId, PairId, StreamId};
 use crate::time::Timestamp;
 
-pub use call_error::{AddLocalError, AddRemoteError, AddStreamError, RestartError, SetRemoteError};
+pub use call_error::{
+    AddLocalError, AddRemoteError, AddStreamError, RemoveLocalError, RenominateError, RestartError,
+    SetRemoteError,
+};
 use candidates::Candidates;
 pub use counters::{Counters, Refused};
 pub use errors::{IcmpError, TransmitError};
@@ -49,6 +54,7 @@ use output::{Notice, Output};
 use pacing::Pacer;
 use path::Path;
 pub use path::SendError;
+use renomination::NominationValues;
 use server::{EarlyChecks, TokenBucket};
 use transactions::Checks;
 use upkeep::Upkeep;
@@ -99,6 +105,8 @@ pub struct IceAgent {
     past: Vec<Past>,
     /// When they are forgotten.
     forget: Option<Timestamp>,
+    /// When candidates that are not used are freed.
+    release: Option<Timestamp>,
     /// The newest generation that was ever staged.
     newest_generation: Generation,
     tie_breaker: u64,
@@ -146,6 +154,8 @@ struct Component {
     previous: Option<PairId>,
     /// The valid pair that is being nominated.
     nominating: Option<PairId>,
+    /// The values of NOMINATION that were sent and followed in this generation.
+    values: NominationValues,
     /// When its first valid pair was found.
     valid_since: Option<Timestamp>,
     /// The way of its data: the selected pair, or the best valid one.
@@ -161,6 +171,7 @@ impl Component {
             selected: None,
             previous: None,
             nominating: None,
+            values: NominationValues::default(),
             valid_since: None,
             path: None,
             upkeep: SmallVec::new(),
@@ -194,6 +205,7 @@ impl IceAgent {
             staged: None,
             past: Vec::new(),
             forget: None,
+            release: None,
             newest_generation: Generation::default(),
             tie_breaker,
             state: ConnectionState::New,
@@ -390,6 +402,7 @@ impl IceAgent {
             let base = self.candidates.base_of(id);
             self.lists.add_local(stream, component, endpoint, base);
         }
+        self.pair_late_local(id);
     }
 
     fn trickles(&self) -> bool {

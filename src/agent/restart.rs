@@ -27,6 +27,7 @@ use super::candidates::Membership;
 use super::generation::{LocalSide, Past, RemoteSide, Staged};
 use super::io::{GatheringState, Parameters};
 use super::output::Notice;
+use super::renomination::NominationValues;
 use super::transactions::Purpose;
 
 /// What the peer's parameters are to those from before.
@@ -111,6 +112,7 @@ impl IceAgent {
             self.past.push(Past { local, remote });
         }
         self.forget = None;
+        self.release = None;
         self.checks.retain(|check| check.purpose == Purpose::Consent && kept.contains(&check.pair));
         self.restart_streams(&kept);
         self.flush_candidates(&kept);
@@ -171,6 +173,7 @@ impl IceAgent {
             component.previous = path;
             component.selected = None;
             component.nominating = None;
+            component.values = NominationValues::default();
             component.valid_since = None;
             component.upkeep.retain(|upkeep| Some(upkeep.pair) == path);
             kept.extend(path);

@@ -28,9 +28,11 @@ impl IceAgent {
             return;
         }
         self.forget_past();
+        self.release_candidates();
         self.pair_lite();
         loop {
             self.expire_checks();
+            self.improve_paths();
             self.nominate();
             if self.upkeep() || self.start_check() || self.repeat_check() {
                 continue;
@@ -200,6 +202,7 @@ impl IceAgent {
         let patience = self.patience.filter(|&at| at > self.now);
         consider(patience, TimeoutReason::PatienceEnds);
         consider(self.forget, TimeoutReason::Forget);
+        consider(self.release, TimeoutReason::Release);
         next
     }
 

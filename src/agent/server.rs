@@ -35,6 +35,7 @@ pub(super) struct EarlyCheck {
     id: TransactionId,
     priority: u32,
     use_candidate: bool,
+    nomination: Option<u32>,
     /// Whom it was sent to.
     generation: Generation,
     /// The peer's username fragment: checks of another peer or generation are not for us.
@@ -58,6 +59,7 @@ impl EarlyChecks {
         };
         if let Some(known) = self.checks.iter_mut().find(same) {
             known.use_candidate |= check.use_candidate;
+            known.nomination = known.nomination.max(check.nomination);
             return true;
         }
         let room = self.checks.len() < limit;
@@ -222,7 +224,7 @@ impl IceAgent {
         }
         let staged = arrival.generation > self.local.generation;
         if !staged && self.is_from_peer(remote_ufrag) {
-            let changed = self.check_arrived(arrival, request.priority, request.use_candidate);
+            let changed = self.check_arrived(arrival, &request);
             if changed || role_before != self.role() {
                 self.run();
             }
@@ -332,6 +334,7 @@ impl IceAgent {
             id: arrival.id,
             priority: request.priority.unwrap_or(0),
             use_candidate: request.use_candidate,
+            nomination: request.nomination,
             generation: arrival.generation,
             ufrag: ufrag.into(),
         };
@@ -346,30 +349,34 @@ impl IceAgent {
             let EarlyCheck { local, from, id, generation, .. } = check;
             if generation == self.local.generation && self.is_from_peer(&check.ufrag) {
                 let arrival = Arrival { local, from, id, len: 0, generation };
-                let priority = (check.priority > 0).then_some(check.priority);
-                self.check_arrived(arrival, priority, check.use_candidate);
+                let request = CheckRequest {
+                    username: None,
+                    priority: (check.priority > 0).then_some(check.priority),
+                    use_candidate: check.use_candidate,
+                    role: None,
+                    nomination: check.nomination,
+                };
+                self.check_arrived(arrival, &request);
             }
         }
     }
 
     /// An authenticated check of the peer: RFC 8445 §7.3.1.3 to §7.3.1.5. Whether it changed
     /// anything.
-    fn check_arrived(
-        &mut self,
-        arrival: Arrival,
-        priority: Option<u32>,
-        use_candidate: bool,
-    ) -> bool {
+    fn check_arrived(&mut self, arrival: Arrival, request: &CheckRequest<'_>) -> bool {
         if let Some(pair) = self.path_of(arrival) {
             self.path_answered(pair);
-            if !use_candidate {
+            if !request.use_candidate && request.nomination.is_none() {
                 return self.state() == ConnectionState::Disconnected;
             }
         }
-        let Some(remote) = self.remote_of(arrival, priority) else { return false };
+        let Some((remote, discovered)) = self.remote_of(arrival, request.priority) else {
+            return false;
+        };
         let Some(local) = self.candidates.locals.get(arrival.local) else { return false };
         let (stream, component) = (local.stream, local.component);
-        let Some(id) = self.pair_for_check(stream, component, arrival.local, remote) else {
+        let pair = self.pair_for_check(stream, component, arrival.local, remote, discovered);
+        let Some(id) = pair else {
             self.counters.refuse(Refused::Pair);
             return false;
         };
@@ -380,39 +387,44 @@ impl IceAgent {
                 return false;
             }
         }
+        let nominates = self.is_newest_nomination(id, request.use_candidate, request.nomination);
         if self.config.lite {
-            if use_candidate {
+            if nominates {
                 self.nominated_lite(id);
             }
             return true;
         }
-        if use_candidate && self.is_better_than_selected(id) {
+        let pursued =
+            nominates && (self.is_better_than_selected(id) || self.is_nominated_by_value(id));
+        if pursued || self.is_way_out(id) {
             self.lists.relist(id);
         }
         match self.lists.trigger(id) {
             Triggered::CancelAndQueue => self.checks.cancel(id),
             Triggered::AlreadyValid | Triggered::Queued | Triggered::Unlisted => {}
         }
-        if use_candidate {
+        if nominates {
             self.nominated_by_peer(id);
         }
         true
     }
 
     /// The pair that a check belongs to. After the conclusion a new one stays out of its checklist:
-    /// it is there for data (RFC 8445 §12.2).
+    /// it is there for data (RFC 8445 §12.2). But when the address is new as well the peer has
+    /// moved, and the pair is checked.
     fn pair_for_check(
         &mut self,
         stream: StreamId,
         component: u16,
         local: CandidateId,
         remote: CandidateId,
+        discovered: bool,
     ) -> Option<PairId> {
         let known = self.lists.find(local, remote);
         if known.is_some() {
             return known;
         }
-        if self.component(stream, component)?.selected.is_none() {
+        if discovered || self.component(stream, component)?.selected.is_none() {
             return self.insert_pair(local, remote);
         }
         let local = self.candidates.local_endpoint(local)?;
@@ -430,6 +442,17 @@ impl IceAgent {
         self.role() == Role::Controlled && self.lists.get(id).and_then(better).unwrap_or(false)
     }
 
+    /// Whether a pair that nomination has left behind is worth a check: the peer uses it, and the
+    /// selected one has stopped receiving.
+    fn is_way_out(&self, id: PairId) -> bool {
+        let way_out = |pair: &CandidatePair| {
+            let selected = self.component(pair.stream, pair.component)?.selected?;
+            let kept = self.config.consent && !self.config.strict_nomination;
+            Some(kept && selected != id && !self.is_receiving(selected))
+        };
+        self.lists.get(id).and_then(way_out).unwrap_or(false)
+    }
+
     /// The pair of a selected path, on which a check has nothing to change.
     fn path_of(&self, arrival: Arrival) -> Option<PairId> {
         self.streams
@@ -441,15 +464,19 @@ impl IceAgent {
             .map(|path| path.pair)
     }
 
-    /// The candidate behind the source of a check; a new peer-reflexive one when there is none
-    /// (RFC 8445 §7.3.1.3).
-    fn remote_of(&mut self, arrival: Arrival, priority: Option<u32>) -> Option<CandidateId> {
+    /// The candidate behind the source of a check, and whether it is a new peer-reflexive one since
+    /// there was none (RFC 8445 §7.3.1.3).
+    fn remote_of(
+        &mut self,
+        arrival: Arrival,
+        priority: Option<u32>,
+    ) -> Option<(CandidateId, bool)> {
         let local = self.candidates.locals.get(arrival.local)?;
         let (stream, component) = (local.stream, local.component);
         let transport = local.transport.transport();
         let known = self.candidates.remote_at(stream, component, transport, arrival.from);
-        if known.is_some() {
-            return known;
+        if let Some(known) = known {
+            return Some((known, false));
         }
         let discovered = self
             .candidates
@@ -476,7 +503,7 @@ impl IceAgent {
             signalled: false,
         })?;
         self.notice(Notice::RemoteCandidateDiscovered(id));
-        Some(id)
+        Some((id, true))
     }
 
     /// Writes the success response to a check (RFC 8445 §7.3.1.2).

@@ -5,12 +5,13 @@
 //! our checks renew it, and it lasts for 30 s. Liveness is any authenticated sign of the peer: it
 //! tells a dead path much sooner.
 
+use core::cmp::Reverse;
 use core::time::Duration;
 
 use rand_chacha::rand_core::Rng;
 use smallvec::SmallVec;
 
-use crate::checklist::{CandidatePair, ChecklistState, Nomination};
+use crate::checklist::{CandidatePair, Nomination};
 use crate::config::{Role, Timing};
 use crate::id::{PairId, StreamId};
 use crate::stun::{Class, TransactionId, Writer, method};
@@ -18,6 +19,7 @@ use crate::time::Timestamp;
 
 use super::io::{TimeoutReason, Transmit};
 use super::output::Notice;
+use super::renomination::RoundTrips;
 use super::transactions::Purpose;
 use super::{ConnectionState, IceAgent};
 
@@ -33,6 +35,7 @@ const NOT_RECEIVING: Duration = Duration::from_millis(2500);
 /// What is known of a pair that carries data, or is kept to.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Upkeep {
+    pub(super) round_trips: RoundTrips,
     pub(super) pair: PairId,
     /// When the peer last answered a check of ours on it: from then on consent lasts (RFC 7675
     /// §5.1).
@@ -152,12 +155,13 @@ impl IceAgent {
         }
     }
 
-    /// The peer has answered a check of the pair (RFC 7675 §5.1).
-    pub(super) fn consent_given(&mut self, pair: PairId) {
+    /// The peer has answered a check of the pair (RFC 7675 §5.1), after this time if that is known.
+    pub(super) fn consent_given(&mut self, pair: PairId, round_trip: Option<Duration>) {
         let now = self.now;
         if let Some(upkeep) = self.upkeep_mut(pair) {
             upkeep.answered = now;
             upkeep.sign = now;
+            upkeep.round_trips.extend(round_trip);
         }
     }
 
@@ -169,31 +173,37 @@ impl IceAgent {
         }
     }
 
-    /// After a selection: the pairs that are kept are the selected one and the best other valid
-    /// ones. The rest is valid no longer, since nothing renews their consent.
+    /// After a selection, or when another pair has become valid: the pairs that are kept are the
+    /// selected one and the best other valid ones, those first that are not silent. The rest is valid no longer, since nothing renews their consent.
     pub(super) fn keep_spares(&mut self, stream: StreamId, number: u16, selected: PairId) {
-        let mut spares: Vec<(u64, PairId)> = self
+        let silent = |id| {
+            self.kept().any(|(_, upkeep, _)| {
+                upkeep.pair == id && upkeep.is_silent(self.now, self.silence())
+            })
+        };
+        let mut spares: Vec<(bool, Reverse<u64>, PairId)> = self
             .lists
             .pairs()
             .filter(|(id, pair)| {
                 *id != selected && pair.stream == stream && pair.component == number && !pair.past
             })
-            .filter_map(|(id, pair)| Some((pair.valid?.priority, id)))
+            .filter_map(|(id, pair)| Some((silent(id), Reverse(pair.valid?.priority), id)))
             .collect();
-        spares.sort_unstable_by_key(|&(priority, id)| (core::cmp::Reverse(priority), id));
-        for (_, id) in spares.iter().skip(SPARES) {
+        spares.sort_unstable();
+        let room = if self.config.strict_nomination { 0 } else { SPARES };
+        for (_, _, id) in spares.iter().skip(room) {
             if let Some(pair) = self.lists.annotate(*id) {
                 pair.valid = None;
             }
         }
-        spares.truncate(SPARES);
+        spares.truncate(room);
         if let Some(component) = self.component_mut(stream, number) {
             component.upkeep.retain(|upkeep| {
-                upkeep.pair == selected || spares.iter().any(|&(_, id)| id == upkeep.pair)
+                upkeep.pair == selected || spares.iter().any(|&(_, _, id)| id == upkeep.pair)
             });
         }
         self.keep(stream, number, selected);
-        for (_, id) in spares {
+        for (_, _, id) in spares {
             self.keep(stream, number, id);
         }
     }
@@ -211,6 +221,7 @@ impl IceAgent {
                 sign: answered,
                 probed: answered,
                 sent: now,
+                round_trips: RoundTrips::default(),
             });
         }
     }
@@ -363,7 +374,8 @@ impl IceAgent {
             .upkeep
             .iter()
             .any(|upkeep| upkeep.pair == selected && upkeep.is_silent(self.now, self.silence()));
-        if !self.config.consent || !dead || component.nominating.is_some() {
+        let kept = self.config.consent && !self.config.strict_nomination;
+        if !kept || !dead || component.nominating.is_some() {
             return None;
         }
         let alive = |upkeep: &&Upkeep| {
@@ -378,14 +390,23 @@ impl IceAgent {
         spare.map(|upkeep| upkeep.pair)
     }
 
+    /// Whether a pair has its consent and is not silent.
+    pub(super) fn is_alive(&self, upkeep: &Upkeep) -> bool {
+        self.asks_consent() && !upkeep.is_silent(self.now, self.silence())
+    }
+
     /// Whether a nomination away from the selected pair is to be followed though that one is
     /// better: it has stopped receiving.
     pub(super) fn may_leave(&self, selected: PairId) -> bool {
         self.role() == Role::Controlling
-            || self
-                .kept()
-                .find(|(_, upkeep, _)| upkeep.pair == selected)
-                .is_none_or(|(_, upkeep, _)| upkeep.sign + NOT_RECEIVING <= self.now)
+            || (!self.config.strict_nomination && !self.is_receiving(selected))
+    }
+
+    /// Whether the peer has lately given a sign of life on a pair.
+    pub(super) fn is_receiving(&self, pair: PairId) -> bool {
+        self.kept()
+            .find(|(_, upkeep, _)| upkeep.pair == pair)
+            .is_some_and(|(_, upkeep, _)| upkeep.sign + NOT_RECEIVING > self.now)
     }
 
     /// RFC 7675 §5.1, §5.2: nothing may be sent on this pair any more, until a restart.
@@ -397,37 +418,12 @@ impl IceAgent {
         pair.nomination = Nomination::None;
         self.lists.fail(id);
         self.checks.discard(id);
-        if let Some(component) = self.component_mut(stream, number) {
-            component.upkeep.retain(|upkeep| upkeep.pair != id);
-            if component.nominating == Some(id) {
-                component.nominating = None;
-            }
-        }
-        let spare = self.lists.best_valid(stream, number);
-        let mut lost = false;
-        let mut previous = false;
-        if let Some(component) = self.component_mut(stream, number) {
-            if component.selected == Some(id) {
-                component.selected = None;
-                lost = true;
-            }
-            if component.previous == Some(id) {
-                component.previous = None;
-                previous = true;
-            }
-            if spare.is_none() {
-                component.valid_since = None;
-            }
-        }
-        if lost {
-            if let Some(list) = self.lists.index(stream) {
-                self.lists.set_list_state(list, ChecklistState::Running);
-            }
-        }
-        self.refresh_path(stream, number);
-        self.notice(Notice::ConsentLost { stream, component: number, pair: id });
         // The end of the path from before a restart is nothing that another one would mend.
-        if spare.is_none() && !previous {
+        let previous =
+            self.component(stream, number).is_some_and(|component| component.previous == Some(id));
+        self.leave_pair(id, stream, number);
+        self.notice(Notice::ConsentLost { stream, component: number, pair: id });
+        if self.lists.best_valid(stream, number).is_none() && !previous {
             self.notice(Notice::RestartNeeded);
         }
     }

@@ -75,6 +75,14 @@ impl ChecklistSet {
         }
     }
 
+    /// A local candidate is gone: no more pairs of it are formed. Those that exist are the caller's
+    /// to discard.
+    pub(crate) fn remove_local(&mut self, base: CandidateId) {
+        for pool in self.lists.iter_mut().flat_map(|list| &mut list.pools) {
+            pool.remove_local(base);
+        }
+    }
+
     /// A peer-reflexive candidate turned out to be a signalled one (RFC 8838 §11): it may be
     /// paired with the other local candidates from now on, and its own pairs keep their state
     /// under the signalled priority.
