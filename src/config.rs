@@ -50,9 +50,10 @@ pub enum NominationMode {
     /// peer offers the option `renomination` as well; regular otherwise. With it in either role the
     /// agent follows the highest value of its peer.
     Renomination {
-        /// Moves to a better path by itself: from a relayed to a direct one, to a less costly
-        /// interface, or to one whose round trips are clearly shorter for a while. Otherwise only
-        /// [`IceAgent::renominate`](crate::IceAgent::renominate) does.
+        /// Goes on checking after the first nomination until two spare pairs are valid, and moves to
+        /// a better path by itself: from a relayed to a direct one, to a less costly interface, or
+        /// to one whose round trips are clearly shorter for a while. Otherwise only
+        /// [`IceAgent::renominate`](crate::IceAgent::renominate) moves.
         automatic: bool,
     },
 }

@@ -86,10 +86,11 @@ fn value(sent: &Sent) -> Option<u32> {
 fn renominating() -> Bench {
     let config = with_mode(Role::Controlling, ON_REQUEST);
     let mut bench = started(config, &["ice2", "renomination"], &[R, R2]);
-    // R2 is valid before R, so that it is a spare.
-    run_answering(&mut bench, ms(90), &[R2]);
-    let to_r = bench.requests().into_iter().find(|sent| sent.to == addr(R)).unwrap();
-    let _ = bench.answer(&to_r);
+    // Both are valid before the nomination, so that R2 is a spare.
+    bench.run_until(ms(60));
+    for request in bench.requests() {
+        let _ = bench.answer(&request);
+    }
     run_answering(&mut bench, ms(1_000), &[R, R2]);
     assert_eq!(selected(&bench).as_deref(), Some(R));
     bench
@@ -116,12 +117,13 @@ fn a_session_moves_to_another_valid_pair_on_request() {
 
     let (r, r2) = (pair_with(&bench, R), pair_with(&bench, R2));
     for (round, (pair, remote)) in [(r2, R2), (r, R), (r2, R2)].into_iter().enumerate() {
+        let before = bench.sent.len();
         bench.agent.renominate(bench.now, pair).unwrap();
         bench.drain();
         assert_ne!(selected(&bench).as_deref(), Some(remote), "not before it is acknowledged");
         let until = bench.now + Duration::from_millis(100);
-        let sent = run_answering(&mut bench, until, &[R, R2]);
-        let nomination = sent.iter().find(|sent| sent.nominates()).unwrap();
+        run_answering(&mut bench, until, &[R, R2]);
+        let nomination = bench.sent[before..].iter().find(|sent| sent.nominates()).unwrap();
         assert_eq!((nomination.to, value(nomination)), (addr(remote), Some(round as u32 + 2)));
         assert_eq!(selected(&bench).as_deref(), Some(remote));
         let stream = bench.stream;
@@ -135,10 +137,12 @@ fn a_session_moves_to_another_valid_pair_on_request() {
 #[test]
 fn a_nomination_is_repeated_with_its_value_until_it_is_answered() {
     let mut bench = renominating();
+    let before = bench.sent.len();
     bench.agent.renominate(bench.now, pair_with(&bench, R2)).unwrap();
     bench.drain();
-    let sent = run_answering(&mut bench, ms(5_000), &[R]);
-    let values: Vec<_> = sent.iter().filter(|sent| sent.to == addr(R2)).map(value).collect();
+    run_answering(&mut bench, ms(5_000), &[R]);
+    let sent = bench.sent[before..].iter();
+    let values: Vec<_> = sent.filter(|sent| sent.to == addr(R2)).map(value).collect();
     assert_eq!(values, [Some(2); 4]);
     assert_eq!(selected(&bench).as_deref(), Some(R));
     run_answering(&mut bench, ms(9_000), &[R, R2]);

@@ -57,7 +57,7 @@ pub use path::SendError;
 use renomination::NominationValues;
 use server::{EarlyChecks, TokenBucket};
 use transactions::Checks;
-use upkeep::Upkeep;
+use upkeep::{Contest, Upkeep};
 pub use view::PairView;
 
 /// The state of the connection (W3C RTCIceTransportState).
@@ -156,6 +156,8 @@ struct Component {
     nominating: Option<PairId>,
     /// The values of NOMINATION that were sent and followed in this generation.
     values: NominationValues,
+    /// A worse pair that the peer has nominated while another one is selected.
+    contest: Option<Contest>,
     /// When its first valid pair was found.
     valid_since: Option<Timestamp>,
     /// The way of its data: the selected pair, or the best valid one.
@@ -172,6 +174,7 @@ impl Component {
             previous: None,
             nominating: None,
             values: NominationValues::default(),
+            contest: None,
             valid_since: None,
             path: None,
             upkeep: SmallVec::new(),

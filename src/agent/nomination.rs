@@ -38,6 +38,7 @@ impl IceAgent {
             let component = self.component(stream, number);
             if let Some(selected) = component.and_then(|component| component.selected) {
                 self.keep_spares(stream, number, selected);
+                self.stop_exploring(stream, number);
             }
         }
     }
@@ -217,12 +218,14 @@ impl IceAgent {
         let stays =
             |before| self.is_worse_than_selected(id) && !by_value && !self.may_leave(before);
         if before.is_some_and(stays) {
+            self.contest(stream, number, id);
             return;
         }
         if let Some(component) = self.component_mut(stream, number) {
             component.selected = Some(id);
             component.nominating = None;
             component.previous = None;
+            component.contest = None;
         }
         self.conclude(stream, number, id, generated_by, priority);
         self.keep_spares(stream, number, id);
@@ -242,7 +245,7 @@ impl IceAgent {
     /// RFC 8445 §8.1.2: the other pairs of the component are removed and their checks cancelled,
     /// except better ones that the peer has nominated as well, or that checks under way nominate
     /// (RFC 5245 §8.1.2).
-    fn conclude(
+    pub(super) fn conclude(
         &mut self,
         stream: StreamId,
         number: u16,
@@ -251,11 +254,19 @@ impl IceAgent {
         priority: u64,
     ) {
         let aggressive = self.nominates_aggressively();
+        let explores = self.wants_spares(stream, number);
         self.lists.conclude(stream, number, |id, pair| {
             let nominated = pair.nomination != Nomination::None
                 || (aggressive && pair.state == PairState::InProgress);
-            id == selected || id == generated_by || (nominated && pair.priority > priority)
+            let undecided = !matches!(pair.state, PairState::Succeeded | PairState::Failed);
+            id == selected
+                || id == generated_by
+                || (nominated && pair.priority > priority)
+                || (explores && undecided)
         });
+        if explores {
+            self.queue_undecided(stream, number);
+        }
         let lists = &self.lists;
         self.checks.cancel_where(|check| {
             lists.get(check.pair).is_none_or(|pair| {

@@ -3,15 +3,17 @@
 
 use core::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::candidate::CandidateKind;
-use crate::checklist::{CandidatePair, Nomination};
+use crate::checklist::{CandidatePair, Nomination, PairState};
 use crate::config::{NominationMode, Role};
 use crate::id::{PairId, StreamId};
 use crate::time::Timestamp;
 
 use super::call_error::RenominateError;
 use super::transactions::Purpose;
-use super::upkeep::Upkeep;
+use super::upkeep::{SPARES, Upkeep};
 use super::{Component, IceAgent};
 
 /// The ICE option of the draft's §3.
@@ -181,13 +183,54 @@ impl IceAgent {
         self.lists.queue(generated_by);
     }
 
+    /// Whether this side looks for better paths by itself.
+    fn explores(&self) -> bool {
+        self.config.nomination == NominationMode::Renomination { automatic: true }
+            && self.role() == Role::Controlling
+            && self.may_renominate()
+    }
+
+    /// Whether further pairs of a component are checked after its first nomination, since they may
+    /// turn out to be better.
+    pub(super) fn wants_spares(&self, stream: StreamId, number: u16) -> bool {
+        let kept = self.component(stream, number).map_or(0, |component| component.upkeep.len());
+        self.explores() && kept <= SPARES
+    }
+
+    /// Checks what nomination would otherwise have ended, best first.
+    pub(super) fn queue_undecided(&mut self, stream: StreamId, number: u16) {
+        let Some(list) = self.lists.index(stream) else { return };
+        let undecided: SmallVec<[PairId; 8]> = self
+            .lists
+            .listed(list)
+            .filter(|(_, pair)| {
+                pair.component == number
+                    && matches!(pair.state, PairState::Frozen | PairState::Waiting)
+            })
+            .map(|(id, _)| id)
+            .collect();
+        for id in undecided {
+            self.lists.queue(id);
+        }
+    }
+
+    /// There are spare paths enough: the checks of others end as nomination would have ended them.
+    pub(super) fn stop_exploring(&mut self, stream: StreamId, number: u16) {
+        if !self.explores() || self.wants_spares(stream, number) {
+            return;
+        }
+        let selected = self.component(stream, number).and_then(|component| component.selected);
+        let pair = selected.and_then(|id| Some((id, self.lists.get(id)?)));
+        let Some((id, pair)) = pair else { return };
+        if let Some(valid) = pair.valid {
+            let priority = pair.priority;
+            self.conclude(stream, number, id, valid.generated_by, priority);
+        }
+    }
+
     /// Moves to a better path, if that is wanted and there is one.
     pub(super) fn improve_paths(&mut self) {
-        let automatic = NominationMode::Renomination { automatic: true };
-        if self.config.nomination != automatic
-            || self.role() != Role::Controlling
-            || !self.may_renominate()
-        {
+        if !self.explores() {
             return;
         }
         while let Some((stream, number, generated_by)) = self.next_improvement() {

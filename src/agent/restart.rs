@@ -174,6 +174,7 @@ impl IceAgent {
             component.selected = None;
             component.nominating = None;
             component.values = NominationValues::default();
+            component.contest = None;
             component.valid_since = None;
             component.upkeep.retain(|upkeep| Some(upkeep.pair) == path);
             kept.extend(path);

@@ -28,10 +28,10 @@ impl IceAgent {
             return;
         }
         self.forget_past();
-        self.release_candidates();
         self.pair_lite();
         loop {
             self.expire_checks();
+            self.settle_contests();
             self.improve_paths();
             self.nominate();
             if self.upkeep() || self.start_check() || self.repeat_check() {
@@ -41,6 +41,7 @@ impl IceAgent {
         }
         self.update_lists();
         self.update_state();
+        self.release_candidates();
         self.deadline = self.next_deadline().filter(|&(at, _)| at != Timestamp::MAX);
     }
 

@@ -24,13 +24,15 @@ use super::transactions::Purpose;
 use super::{ConnectionState, IceAgent};
 
 /// Valid pairs that are kept under consent beside the selected one, to fail over to.
-const SPARES: usize = 2;
+pub(super) const SPARES: usize = 2;
 /// A path that has become doubtful is probed so often in half of `disconnected_after` that lost
 /// packets alone do not make it count as dead.
 const PROBES: u32 = 8;
 /// A controlled agent follows a nomination away from a path on which it has heard nothing for
 /// this long (what browsers take for a path that does not receive).
 const NOT_RECEIVING: Duration = Duration::from_millis(2500);
+/// How long a selected pair may be silent after such a nomination before it is probed.
+const CONTEST_DOUBT: Duration = Duration::from_millis(500);
 
 /// What is known of a pair that carries data, or is kept to.
 #[derive(Clone, Debug, Hash)]
@@ -61,11 +63,16 @@ impl Upkeep {
     }
 
     /// When the next probe is due: because the path has fallen silent, until it counts as dead, or
-    /// because half of the time that consent lasts has gone by without an answer.
-    fn next_probe(&self, now: Timestamp, timing: &Timing) -> Timestamp {
+    /// because half of the time that consent lasts has gone by without an answer, or because the
+    /// peer has nominated another pair.
+    fn next_probe(&self, now: Timestamp, timing: &Timing, contest: Option<Contest>) -> Timestamp {
         let half = timing.consent_timeout.checked_div(2).unwrap_or_default();
         let step = half.checked_div(PROBES.saturating_mul(2)).unwrap_or_default();
-        let for_consent = (self.answered + half).max(self.probed + step);
+        let mut for_consent = (self.answered + half).max(self.probed + step);
+        if let Some(contest) = contest.filter(|contest| self.sign <= contest.since) {
+            let probe = (contest.since + CONTEST_DOUBT).max(self.probed + CONTEST_DOUBT);
+            for_consent = for_consent.min(probe);
+        }
         if self.is_silent(now, timing.disconnected_after) {
             return for_consent;
         }
@@ -85,6 +92,21 @@ fn doubt_after(timing: &Timing) -> Duration {
         consent
     } else {
         timing.disconnected_after.checked_div(2).unwrap_or_default()
+    }
+}
+
+/// A nomination that was not followed, since the selected pair is better and may be alive (RFC 8445
+/// §8.1.1): the peer may have nominated it because that one is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Contest {
+    pair: PairId,
+    since: Timestamp,
+}
+
+impl Contest {
+    /// When it is decided: the selected pair has had as long to give a sign of life.
+    fn ends(self) -> Timestamp {
+        self.since + NOT_RECEIVING
     }
 }
 
@@ -280,12 +302,13 @@ impl IceAgent {
 
     fn next_task(&self) -> Option<Task> {
         let timing = &self.config.timing;
-        self.kept().find_map(|(_, upkeep, in_use)| {
+        self.kept().find_map(|(component, upkeep, in_use)| {
             if self.asks_consent() {
                 if upkeep.consent_ends(timing) <= self.now {
                     return Some(Task::Expire(upkeep.pair));
                 }
-                let probe = in_use && upkeep.next_probe(self.now, timing) <= self.now;
+                let probe =
+                    in_use && upkeep.next_probe(self.now, timing, component.contest) <= self.now;
                 (probe || upkeep.check <= self.now).then_some(Task::Check(upkeep.pair))
             } else if self.config.lite
                 && upkeep.is_silent(self.now, self.silence().saturating_mul(2))
@@ -308,13 +331,17 @@ impl IceAgent {
                 next = Some((at, reason));
             }
         };
-        for (_, upkeep, in_use) in self.kept() {
+        for (component, upkeep, in_use) in self.kept() {
             if self.asks_consent() {
                 consider(upkeep.consent_ends(timing), TimeoutReason::ConsentExpiry);
                 consider(upkeep.check.max(clear), TimeoutReason::ConsentCheck);
                 if in_use {
-                    let probe = upkeep.next_probe(self.now, timing).max(clear);
+                    let contest = component.contest;
+                    let probe = upkeep.next_probe(self.now, timing, contest).max(clear);
                     consider(probe, TimeoutReason::Probe);
+                    if let Some(contest) = contest {
+                        consider(contest.ends(), TimeoutReason::Nomination);
+                    }
                     if !upkeep.is_silent(self.now, self.silence()) {
                         consider(upkeep.sign + self.silence(), TimeoutReason::Silence);
                     }
@@ -400,6 +427,47 @@ impl IceAgent {
     pub(super) fn may_leave(&self, selected: PairId) -> bool {
         self.role() == Role::Controlling
             || (!self.config.strict_nomination && !self.is_receiving(selected))
+    }
+
+    /// The peer has nominated a pair that is worse than the selected one, which may be alive: that
+    /// is found out.
+    pub(super) fn contest(&mut self, stream: StreamId, number: u16, pair: PairId) {
+        if self.role() != Role::Controlled || !self.asks_consent() || self.config.strict_nomination
+        {
+            return;
+        }
+        let since = self.now;
+        if let Some(component) = self.component_mut(stream, number) {
+            if component.contest.is_none_or(|contest| contest.pair != pair) {
+                component.contest = Some(Contest { pair, since });
+            }
+        }
+    }
+
+    /// Follows the nominations away from pairs that have given no sign of life since.
+    pub(super) fn settle_contests(&mut self) {
+        let due: SmallVec<[(StreamId, u16, Contest); 1]> = self
+            .streams
+            .iter()
+            .flat_map(|stream| {
+                let contests = stream.components.iter().filter_map(|component| {
+                    Some((stream.id, component.number, component.contest?))
+                });
+                contests.filter(|(_, _, contest)| contest.ends() <= self.now)
+            })
+            .collect();
+        for (stream, number, contest) in due {
+            let Some(component) = self.component_mut(stream, number) else { continue };
+            component.contest = None;
+            let selected = component.selected;
+            let alive = component
+                .upkeep
+                .iter()
+                .any(|upkeep| Some(upkeep.pair) == selected && upkeep.sign > contest.since);
+            if !alive {
+                self.select(contest.pair);
+            }
+        }
     }
 
     /// Whether the peer has lately given a sign of life on a pair.

@@ -148,6 +148,28 @@ impl World {
         host.is_some_and(|host| self.sockets.close(host, addr))
     }
 
+    /// Moves the first socket of an agent to another address of its host, which gets it if it does
+    /// not have it, and tells the agent. The old address stays with the host.
+    ///
+    /// # Errors
+    /// The host cannot have the address, or the agent refuses it.
+    pub fn rebind(
+        &mut self,
+        agent: AgentIndex,
+        addr: SocketAddr,
+    ) -> Result<CandidateId, AddSocketError> {
+        let now = self.now;
+        let node = self.nodes.get(agent.0).ok_or(AddSocketError::UnknownAgent)?;
+        let first = node.agent.local_candidates().find(|local| local.addr == local.base);
+        let (host, first) = (node.host, first.ok_or(AddSocketError::NoSocket)?);
+        self.network.add_address(host, addr.ip())?;
+        let lent = self.agent_mut(agent).ok_or(AddSocketError::UnknownAgent)?;
+        let id = lent.rebind_local(now, first.id, addr)?;
+        self.sockets.close(host, first.addr);
+        self.sockets.open(host, addr, agent);
+        Ok(id)
+    }
+
     /// Wires the signalling of two agents to each other. What each has to say goes to this peer
     /// from now on.
     ///
