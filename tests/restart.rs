@@ -12,9 +12,9 @@ use common::{
 };
 use frazil::sim::{AgentIndex, End, Link, Probability, World};
 use frazil::{
-    AddRemoteError, AgentConfig, CandidateKind, ConnectionState, Credentials, Event,
-    GatheringState, IceAgent, Ignored, Parameters, Received, RestartError, Role, SendError,
-    SetRemoteError, Signalling, Timestamp, Transport,
+    AddRemoteError, AgentConfig, Candidate, CandidateAddress, CandidateKind, ConnectionState,
+    Credentials, Event, GatheringState, IceAgent, IceAttributes, Ignored, Parameters, Received,
+    RestartError, Role, SendError, SetRemoteError, Signalling, Timestamp, Transport,
 };
 
 const L: &str = "10.0.0.1:1000";
@@ -515,6 +515,46 @@ fn complete_signalling_takes_the_description_of_the_new_generation() {
     peer_restarts(&mut bench);
     bench.add_remote(R2, 1000);
     assert_eq!(next_request(&mut bench).to, addr(R2));
+}
+
+/// R8: RFC 8839 §4.4.1.1.1. The same credentials at the other level of a session description are no
+/// restart.
+#[test]
+fn credentials_that_move_between_the_levels_of_a_description_are_no_restart() {
+    let lines = [format!("a=ice-ufrag:{PEER_UFRAG}"), format!("a=ice-pwd:{PEER_PWD}")];
+    let lines = || lines.iter().map(String::as_str);
+    let nothing = || std::iter::empty::<&str>();
+    let at_session = IceAttributes::parse(lines()).media(nothing());
+    let at_media = IceAttributes::parse(nothing()).media(lines());
+    let mut bench = selected_with_consent(Role::Controlling);
+    for media in [at_session, at_media] {
+        bench.agent.set_remote(bench.now, media.unwrap().parameters().unwrap()).unwrap();
+    }
+    assert!(restarted_events(&bench).is_empty());
+    assert_eq!(bench.agent.state(), ConnectionState::Completed);
+}
+
+/// D12: RFC 8839 §4.4.1.2.2. After nomination a further offer has the local candidate of the
+/// nominated pair and no other; that of a restart has all of them.
+#[test]
+fn a_further_offer_has_the_nominated_candidate_alone() {
+    let mut bench = Bench::connected_with(Role::Controlled, &["10.0.9.9:1", L], &[R]);
+    let described = |bench: &mut Bench| -> Vec<String> {
+        let description = bench.agent.take_description(bench.now);
+        let address = |candidate: &Candidate| match &candidate.address {
+            CandidateAddress::Socket(addr) => addr.to_string(),
+            CandidateAddress::Name { host, .. } => host.clone(),
+        };
+        description.candidates.iter().map(|(_, candidate)| address(candidate)).collect()
+    };
+    assert_eq!(described(&mut bench), ["10.0.9.9:1", L]);
+    bench.run_until(ms(60));
+    let check = bench.requests().into_iter().find(|sent| sent.from == addr(L)).unwrap();
+    let _ = bench.answer(&check);
+    let _ = bench.send_check(L, R, true);
+    assert_eq!(described(&mut bench), [L]);
+    bench.agent.prepare_restart(bench.now).unwrap();
+    assert_eq!(described(&mut bench), ["10.0.9.9:1", L]);
 }
 
 /// An answer to a check of the ended generation counts for nothing.

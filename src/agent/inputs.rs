@@ -231,15 +231,19 @@ impl IceAgent {
         parameters
     }
 
-    /// Takes the description of this side for complete signalling: all candidates that are known
-    /// count as conveyed from now on.
+    /// Takes the description of this side, for complete signalling or a further offer: all
+    /// candidates that are known, which count as conveyed from now on; of a component whose pair is
+    /// nominated that pair's local candidate alone (RFC 8839 §4.4.1.2.2).
     pub fn take_description(&mut self, now: Timestamp) -> Description {
         self.advance(now);
         let ids: Vec<CandidateId> = self
             .candidates
             .locals
             .iter()
-            .filter(|(_, local)| local.kind != CandidateKind::PeerReflexive)
+            .filter(|&(id, local)| match self.nominated_local(local.stream, local.component) {
+                Some(nominated) => nominated == id,
+                None => local.kind != CandidateKind::PeerReflexive,
+            })
             .map(|(id, _)| id)
             .collect();
         let ufrag = self.newest().credentials.ufrag();
@@ -261,6 +265,14 @@ impl IceAgent {
         self.output.notices.retain(|notice| !matches!(notice, Notice::LocalCandidate(_)));
         self.run();
         description
+    }
+
+    /// The local candidate of the nominated pair of a component, unless a restart is staged that
+    /// begins anew with all of them.
+    fn nominated_local(&self, stream: StreamId, component: u16) -> Option<CandidateId> {
+        let selected = self.component(stream, component)?.selected;
+        let pair = self.lists.get(selected.filter(|_| self.staged.is_none())?)?;
+        Some(pair.valid.map_or(pair.local, |valid| valid.local))
     }
 
     /// Changes intervals and timeouts from now on, such as to [`Timing::power_saving`] and back.
