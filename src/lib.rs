@@ -84,8 +84,8 @@ mod stun;
 mod time;
 
 pub use agent::io::{
-    CandidateView, Description, Event, GatheringState, Ignored, LocalAddress, Outgoing, Parameters,
-    Received, Route, TimeoutReason, Transmit,
+    CandidateView, Description, Event, GatheringState, Ignored, LocalAddress, Origin, Outgoing,
+    Parameters, Received, Route, TimeoutReason, Transmit,
 };
 pub use agent::{
     AddLocalError, AddRemoteError, AddStreamError, ConnectionState, Counters, IceAgent, IcmpError,

@@ -43,8 +43,11 @@ pub enum AddLocalError {
     /// A candidate with this address exists.
     #[error("addr: already added")]
     Duplicate,
-    /// A lite agent has one candidate for each IP address and component (RFC 8445 §5.2).
-    #[error("addr: a lite agent has one candidate for each address and component")]
+    /// The base of a reflexive address was not added to this component.
+    #[error("base: no such local address in this component")]
+    UnknownBase,
+    /// A lite agent has host candidates only, one for each IP address and component (RFC 8445 §5.2).
+    #[error("addr: a lite agent has one host candidate for each address and component")]
     LiteAddress,
     /// Gathering is complete: no more candidates in this generation (RFC 8838 §13).
     #[error("gathering is complete for this generation")]

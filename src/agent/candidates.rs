@@ -78,6 +78,8 @@ pub(super) struct Candidates {
     pub(super) remotes: Table<CandidateId, Remote>,
     pub(super) local_foundations: LocalFoundations,
     pub(super) remote_foundations: RemoteFoundations,
+    /// The related addresses of relayed candidates (RFC 8839 §5.1).
+    related: Vec<(CandidateId, SocketAddr)>,
     /// Peer-reflexive candidates get foundations of their own (RFC 8445 §7.3.1.3), counted down
     /// from the highest number.
     reflexive_foundations: u16,
@@ -106,6 +108,57 @@ impl Candidates {
                     && local.transport.transport() == transport
             })
             .map(|(id, _)| id)
+    }
+
+    /// RFC 8445 §5.1.3: whether a candidate with this address and base would be redundant.
+    pub(super) fn is_taken(
+        &self,
+        transport: Transport,
+        addr: SocketAddr,
+        base: Option<CandidateId>,
+    ) -> bool {
+        self.locals.iter().any(|(id, local)| {
+            local.addr == addr
+                && local.transport.transport() == transport
+                && (local.base == base || base == Some(id))
+        })
+    }
+
+    /// Notes the address that a relayed candidate is related to.
+    pub(super) fn relate(&mut self, id: CandidateId, addr: SocketAddr) {
+        self.related.push((id, addr));
+    }
+
+    /// Forgets local candidates.
+    pub(super) fn remove_locals(&mut self, ids: &[CandidateId]) {
+        self.locals.retain(|id, _| !ids.contains(&id));
+        self.related.retain(|(id, _)| !ids.contains(id));
+    }
+
+    /// Gives a reflexive or relayed candidate its place among those of its kind and component: that
+    /// of its base, or the next below it that is free.
+    pub(super) fn place_obtained(&mut self, id: CandidateId) {
+        let Some(new) = self.locals.get(id) else { return };
+        let (stream, component, kind) = (new.stream, new.component, new.kind);
+        let base = new.base.and_then(|base| self.locals.get(base));
+        let mut preference = base.map_or(u16::MAX, |base| base.preference);
+        let taken = |preference: u16| {
+            self.locals.iter().any(|(other, local)| {
+                other != id
+                    && local.stream == stream
+                    && local.component == component
+                    && local.kind == kind
+                    && local.preference == preference
+            })
+        };
+        while preference > 0 && taken(preference) {
+            preference = preference.saturating_sub(1);
+        }
+        if let Some(local) = self.locals.get_mut(id) {
+            let type_preference = priority::type_preference(kind, local.transport);
+            local.preference = preference;
+            local.priority = priority::candidate_priority(type_preference, preference, component);
+        }
     }
 
     /// The local candidate of a component that a peer sees at this address.
@@ -287,7 +340,13 @@ impl Candidates {
             priority: local.priority,
             address: CandidateAddress::Socket(local.addr),
             kind: local.kind,
-            related: (local.kind != CandidateKind::Host).then_some(base.addr),
+            related: match local.kind {
+                CandidateKind::Host => None,
+                CandidateKind::Relayed => {
+                    self.related.iter().find(|(other, _)| *other == id).map(|(_, addr)| *addr)
+                }
+                CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => Some(base.addr),
+            },
             extensions: vec![("ufrag".to_owned(), ufrag.to_owned())],
         })
     }

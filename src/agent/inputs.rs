@@ -16,7 +16,7 @@ use super::call_error::{AddLocalError, AddRemoteError, AddStreamError, SetRemote
 use super::candidates::{Local, Membership, Remote};
 use super::counters::Refused;
 use super::generation::RemoteSide;
-use super::io::{Description, GatheringState, LocalAddress, Parameters};
+use super::io::{Description, GatheringState, LocalAddress, Origin, Parameters};
 use super::local_address::{check_host, check_remote, yields_to_temporary};
 use super::output::Notice;
 use super::renomination::RENOMINATION;
@@ -99,28 +99,31 @@ impl IceAgent {
         if local.deprecated {
             return Err(AddLocalError::Deprecated);
         }
-        if self.candidates.local_at(local.transport, addr).is_some() {
+        let (kind, base) = self.origin_of(stream, component, &local)?;
+        if self.candidates.is_taken(local.transport, addr, base) {
             return Err(AddLocalError::Duplicate);
         }
-        if self.config.lite && self.has_host(stream, component, addr.ip()) {
+        if self.config.lite
+            && (kind != CandidateKind::Host || self.has_host(stream, component, addr.ip()))
+        {
             return Err(AddLocalError::LiteAddress);
         }
-        self.apply_temporary_rule(stream, component, addr, &local)?;
+        if kind == CandidateKind::Host {
+            self.apply_temporary_rule(stream, component, addr, &local)?;
+        }
         if self.candidates.locals.len() >= usize::from(self.config.limits.local_candidates) {
             self.counters.refuse(Refused::LocalCandidate);
             return Err(AddLocalError::Limit);
         }
-        let foundation = self
-            .candidates
-            .local_foundations
-            .intern(FoundationKey::host(addr.ip(), local.transport));
+        let key = self.foundation_key(addr, &local);
+        let foundation = self.candidates.local_foundations.intern(key);
         let candidate = Local {
             stream,
             component,
-            kind: CandidateKind::Host,
+            kind,
             transport: CandidateTransport::Udp,
             addr,
-            base: None,
+            base,
             foundation,
             priority: 0,
             preference: 0,
@@ -132,11 +135,59 @@ impl IceAgent {
             conveyed_anew: false,
         };
         let id = self.candidates.locals.insert(candidate).ok_or(AddLocalError::Limit)?;
-        self.candidates.place_host(id);
+        match local.origin {
+            Origin::Socket => self.candidates.place_host(id),
+            Origin::Reflexive { .. } => self.candidates.place_obtained(id),
+            Origin::Relayed { mapped, .. } => {
+                self.candidates.place_obtained(id);
+                self.candidates.relate(id, address::normal(mapped));
+            }
+        }
         if self.trickles() {
             self.notice(Notice::LocalCandidate(id));
         }
         Ok(id)
+    }
+
+    /// The kind of a candidate, and its base if that is another one.
+    fn origin_of(
+        &self,
+        stream: StreamId,
+        component: u16,
+        local: &LocalAddress,
+    ) -> Result<(CandidateKind, Option<CandidateId>), AddLocalError> {
+        match local.origin {
+            Origin::Socket => Ok((CandidateKind::Host, None)),
+            Origin::Relayed { .. } => Ok((CandidateKind::Relayed, None)),
+            Origin::Reflexive { base, .. } => {
+                let id = self.candidates.local_at(local.transport, address::normal(base));
+                let of_component = |id: &CandidateId| {
+                    self.candidates
+                        .locals
+                        .get(*id)
+                        .is_some_and(|base| base.stream == stream && base.component == component)
+                };
+                let id = id.filter(of_component).ok_or(AddLocalError::UnknownBase)?;
+                Ok((CandidateKind::ServerReflexive, Some(id)))
+            }
+        }
+    }
+
+    fn foundation_key(&self, addr: SocketAddr, local: &LocalAddress) -> FoundationKey {
+        match local.origin {
+            Origin::Socket => FoundationKey::host(addr.ip(), local.transport),
+            Origin::Reflexive { base, server } => {
+                let base = address::normal(base).ip();
+                FoundationKey::server_reflexive(base, server.to_canonical(), local.transport)
+            }
+            // How the caller reaches its server is not known here.
+            Origin::Relayed { server, .. } => FoundationKey::relayed(
+                addr.ip(),
+                server.to_canonical(),
+                local.transport,
+                local.transport,
+            ),
+        }
     }
 
     fn has_host(&self, stream: StreamId, component: u16, ip: IpAddr) -> bool {
@@ -181,8 +232,7 @@ impl IceAgent {
             .map(|(id, _)| id)
             .collect();
         for id in displaced {
-            self.candidates.locals.remove(id);
-            self.output.notices.retain(|notice| *notice != Notice::LocalCandidate(id));
+            self.forget_local(id);
             self.notice(Notice::LocalCandidateRemoved(id, stream));
         }
         Ok(())

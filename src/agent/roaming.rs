@@ -56,7 +56,7 @@ impl IceAgent {
     /// 7675 §5.1).
     ///
     /// # Errors
-    /// There is no such candidate, or the address cannot be one; nothing has changed then.
+    /// There is no such host candidate, or the address cannot be one; nothing has changed then.
     pub fn rebind_local(
         &mut self,
         now: Timestamp,
@@ -67,7 +67,8 @@ impl IceAgent {
         if self.is_closed() {
             return Err(AddLocalError::Closed);
         }
-        let old = self.own_candidate(id).ok_or(AddLocalError::UnknownCandidate)?.clone();
+        let old = self.own_candidate(id).filter(|local| local.kind == CandidateKind::Host);
+        let old = old.ok_or(AddLocalError::UnknownCandidate)?.clone();
         let mapped = address::is_mapped(addr);
         let addr = address::normal(addr);
         check_host(addr, self.config.loopback)?;
@@ -91,7 +92,7 @@ impl IceAgent {
 
     /// A candidate that the caller has added.
     fn own_candidate(&self, id: CandidateId) -> Option<&Local> {
-        self.candidates.locals.get(id).filter(|local| local.base.is_none())
+        self.candidates.locals.get(id).filter(|local| local.kind != CandidateKind::PeerReflexive)
     }
 
     /// The remote candidates of a component, those first to which a local one has a valid pair.
@@ -175,7 +176,8 @@ impl IceAgent {
     pub(super) fn pair_late_local(&mut self, local: CandidateId) {
         let Some(candidate) = self.candidates.locals.get(local) else { return };
         let (stream, number) = (candidate.stream, candidate.component);
-        if self.is_concluded(stream, number) {
+        // A reflexive candidate is checked from its base, whose pairs are there already.
+        if self.is_concluded(stream, number) && candidate.base.is_none() {
             for remote in self.remotes_by_use(stream, number, local) {
                 self.pair_late(local, remote);
             }
@@ -189,7 +191,7 @@ impl IceAgent {
 
     /// Forgets a local candidate, what the peer saw of it, and all pairs of them. The components
     /// that have lost their selected pair.
-    fn forget_local(&mut self, id: CandidateId) -> SmallVec<[(StreamId, u16); 2]> {
+    pub(super) fn forget_local(&mut self, id: CandidateId) -> SmallVec<[(StreamId, u16); 2]> {
         let gone = |other: CandidateId, local: &Local| other == id || local.base == Some(id);
         let ids: SmallVec<[CandidateId; 2]> = self
             .candidates
@@ -211,22 +213,9 @@ impl IceAgent {
         for &pair in &pairs {
             affected.extend(self.forget_pair(pair));
         }
-        // What another base has proved in the name of one that is gone.
-        let orphans: SmallVec<[PairId; 2]> = self
-            .lists
-            .pairs()
-            .filter(|(_, pair)| {
-                pair.valid.is_some_and(|valid| {
-                    ids.contains(&valid.local) || pairs.contains(&valid.generated_by)
-                })
-            })
-            .map(|(id, _)| id)
-            .collect();
-        for pair in orphans {
-            affected.extend(self.forget_pair(pair));
-        }
+        self.lists.forget_proofs(&ids, &pairs);
         self.lists.remove_local(id);
-        self.candidates.locals.retain(|other, _| !ids.contains(&other));
+        self.candidates.remove_locals(&ids);
         affected
     }
 
