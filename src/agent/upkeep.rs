@@ -302,11 +302,14 @@ impl IceAgent {
 
     fn next_task(&self) -> Option<Task> {
         let timing = &self.config.timing;
+        // First what does not wait for the spacing of packets.
+        let expired = |upkeep: &Upkeep| upkeep.consent_ends(timing) <= self.now;
+        let expired = self.kept().find(|(_, upkeep, _)| self.asks_consent() && expired(upkeep));
+        if let Some((_, upkeep, _)) = expired {
+            return Some(Task::Expire(upkeep.pair));
+        }
         self.kept().find_map(|(component, upkeep, in_use)| {
             if self.asks_consent() {
-                if upkeep.consent_ends(timing) <= self.now {
-                    return Some(Task::Expire(upkeep.pair));
-                }
                 let probe =
                     in_use && upkeep.next_probe(self.now, timing, component.contest) <= self.now;
                 (probe || upkeep.check <= self.now).then_some(Task::Check(upkeep.pair))
