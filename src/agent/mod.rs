@@ -155,9 +155,9 @@ struct Component {
     /// The valid pair that is being nominated.
     nominating: Option<PairId>,
     /// The values of NOMINATION that were sent and followed in this generation.
-    values: NominationValues,
+    values: Option<Box<NominationValues>>,
     /// A worse pair that the peer has nominated while another one is selected.
-    contest: Option<Contest>,
+    contest: Option<Box<Contest>>,
     /// When its first valid pair was found.
     valid_since: Option<Timestamp>,
     /// The way of its data: the selected pair, or the best valid one.
@@ -173,7 +173,7 @@ impl Component {
             selected: None,
             previous: None,
             nominating: None,
-            values: NominationValues::default(),
+            values: None,
             contest: None,
             valid_since: None,
             path: None,

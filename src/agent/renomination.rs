@@ -41,25 +41,38 @@ pub(super) struct NominationValues {
 /// The smoothed round-trip time of a pair (RFC 6298 §2, the smoothing alone).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct RoundTrips {
-    smoothed: Duration,
+    smoothed_micros: u32,
     samples: u8,
 }
 
 impl RoundTrips {
     pub(super) fn extend(&mut self, sample: Option<Duration>) {
         let Some(sample) = sample else { return };
-        self.smoothed = if self.samples == 0 {
-            sample
+        let sample = sample.as_micros().min(u128::from(u32::MAX));
+        let kept = u128::from(self.smoothed_micros).saturating_mul(7);
+        let smoothed = if self.samples == 0 {
+            Some(sample)
         } else {
-            let kept = self.smoothed.saturating_mul(7);
-            kept.saturating_add(sample).checked_div(8).unwrap_or(sample)
+            kept.saturating_add(sample).checked_div(8)
         };
+        self.smoothed_micros = smoothed.and_then(|rtt| rtt.try_into().ok()).unwrap_or(u32::MAX);
         self.samples = self.samples.saturating_add(1);
     }
 
     /// The smoothed value, once there are enough samples for it.
-    fn settled(&self) -> Option<Duration> {
-        (self.samples >= SAMPLES).then_some(self.smoothed)
+    fn settled(self) -> Option<Duration> {
+        let smoothed = Duration::from_micros(u64::from(self.smoothed_micros));
+        (self.samples >= SAMPLES).then_some(smoothed)
+    }
+}
+
+impl Component {
+    fn values(&self) -> NominationValues {
+        self.values.as_deref().copied().unwrap_or_default()
+    }
+
+    fn values_mut(&mut self) -> &mut NominationValues {
+        self.values.get_or_insert_default()
     }
 }
 
@@ -92,7 +105,7 @@ impl IceAgent {
         if component.selected == Some(pair) {
             return Err(RenominateError::Selected);
         }
-        if component.values.sent >= MAX_VALUE {
+        if component.values().sent >= MAX_VALUE {
             return Err(RenominateError::Exhausted);
         }
         self.begin_renomination(stream, number, generated_by);
@@ -115,7 +128,7 @@ impl IceAgent {
         }
         let pair = self.lists.get(id)?;
         let (stream, number) = (pair.stream, pair.component);
-        let values = &mut self.component_mut(stream, number)?.values;
+        let values = self.component_mut(stream, number)?.values_mut();
         values.sent = values.sent.saturating_add(1).min(MAX_VALUE);
         Some(values.sent)
     }
@@ -134,7 +147,7 @@ impl IceAgent {
         let Some(pair) = self.lists.get(id) else { return false };
         let (stream, number) = (pair.stream, pair.component);
         let Some(component) = self.component_mut(stream, number) else { return false };
-        let received = &mut component.values.received;
+        let received = &mut component.values_mut().received;
         match (value.map(|value| value & MAX_VALUE), *received) {
             (None, known) => use_candidate && known.is_none_or(|(_, pair)| pair == id),
             (Some(value), Some((highest, pair))) if value <= highest => {
@@ -151,16 +164,19 @@ impl IceAgent {
     pub(super) fn is_nominated_by_value(&self, id: PairId) -> bool {
         let by_value = |pair: &CandidatePair| {
             let component = self.component(pair.stream, pair.component)?;
-            Some(component.values.received?.1 == id)
+            Some(component.values().received?.1 == id)
         };
         self.role() == Role::Controlled && self.lists.get(id).and_then(by_value).unwrap_or(false)
     }
 
     /// A pair was selected: the next change is not at once.
     pub(super) fn note_selection(&mut self, stream: StreamId, number: u16) {
+        if !self.config.nomination.renominates() {
+            return;
+        }
         let now = self.now;
         if let Some(component) = self.component_mut(stream, number) {
-            component.values.since = now;
+            component.values_mut().since = now;
             for upkeep in &mut component.upkeep {
                 upkeep.round_trips = RoundTrips::default();
             }
@@ -249,7 +265,7 @@ impl IceAgent {
 
     /// The best pair under upkeep that is worth leaving the selected one for.
     fn better_path(&self, component: &Component) -> Option<PairId> {
-        let values = &component.values;
+        let values = component.values();
         let settled = values.since + HOLD <= self.now;
         if component.nominating.is_some() || !settled || values.sent >= MAX_VALUE {
             return None;
@@ -261,7 +277,7 @@ impl IceAgent {
             .iter()
             .filter(|upkeep| upkeep.pair != selected && self.is_alive(upkeep))
             .filter(|upkeep| self.is_worth_it(current, upkeep))
-            .min_by_key(|upkeep| (self.burden(upkeep.pair), upkeep.round_trips.smoothed))
+            .min_by_key(|upkeep| (self.burden(upkeep.pair), upkeep.round_trips.smoothed_micros))
             .map(|upkeep| upkeep.pair)
     }
 

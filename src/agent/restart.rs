@@ -27,7 +27,6 @@ use super::candidates::Membership;
 use super::generation::{LocalSide, Past, RemoteSide, Staged};
 use super::io::{GatheringState, Parameters};
 use super::output::Notice;
-use super::renomination::NominationValues;
 use super::transactions::Purpose;
 
 /// What the peer's parameters are to those from before.
@@ -173,7 +172,7 @@ impl IceAgent {
             component.previous = path;
             component.selected = None;
             component.nominating = None;
-            component.values = NominationValues::default();
+            component.values = None;
             component.contest = None;
             component.valid_since = None;
             component.upkeep.retain(|upkeep| Some(upkeep.pair) == path);

@@ -65,7 +65,7 @@ impl Upkeep {
     /// When the next probe is due: because the path has fallen silent, until it counts as dead, or
     /// because half of the time that consent lasts has gone by without an answer, or because the
     /// peer has nominated another pair.
-    fn next_probe(&self, now: Timestamp, timing: &Timing, contest: Option<Contest>) -> Timestamp {
+    fn next_probe(&self, now: Timestamp, timing: &Timing, contest: Option<&Contest>) -> Timestamp {
         let half = timing.consent_timeout.checked_div(2).unwrap_or_default();
         let step = half.checked_div(PROBES.saturating_mul(2)).unwrap_or_default();
         let mut for_consent = (self.answered + half).max(self.probed + step);
@@ -105,7 +105,7 @@ pub(super) struct Contest {
 
 impl Contest {
     /// When it is decided: the selected pair has had as long to give a sign of life.
-    fn ends(self) -> Timestamp {
+    fn ends(&self) -> Timestamp {
         self.since + NOT_RECEIVING
     }
 }
@@ -310,8 +310,9 @@ impl IceAgent {
         }
         self.kept().find_map(|(component, upkeep, in_use)| {
             if self.asks_consent() {
-                let probe =
-                    in_use && upkeep.next_probe(self.now, timing, component.contest) <= self.now;
+                let probe = in_use
+                    && upkeep.next_probe(self.now, timing, component.contest.as_deref())
+                        <= self.now;
                 (probe || upkeep.check <= self.now).then_some(Task::Check(upkeep.pair))
             } else if self.config.lite
                 && upkeep.is_silent(self.now, self.silence().saturating_mul(2))
@@ -339,7 +340,7 @@ impl IceAgent {
                 consider(upkeep.consent_ends(timing), TimeoutReason::ConsentExpiry);
                 consider(upkeep.check.max(clear), TimeoutReason::ConsentCheck);
                 if in_use {
-                    let contest = component.contest;
+                    let contest = component.contest.as_deref();
                     let probe = upkeep.next_probe(self.now, timing, contest).max(clear);
                     consider(probe, TimeoutReason::Probe);
                     if let Some(contest) = contest {
@@ -441,8 +442,8 @@ impl IceAgent {
         }
         let since = self.now;
         if let Some(component) = self.component_mut(stream, number) {
-            if component.contest.is_none_or(|contest| contest.pair != pair) {
-                component.contest = Some(Contest { pair, since });
+            if component.contest.as_ref().is_none_or(|contest| contest.pair != pair) {
+                component.contest = Some(Box::new(Contest { pair, since }));
             }
         }
     }
@@ -454,7 +455,7 @@ impl IceAgent {
             .iter()
             .flat_map(|stream| {
                 let contests = stream.components.iter().filter_map(|component| {
-                    Some((stream.id, component.number, component.contest?))
+                    Some((stream.id, component.number, *component.contest.as_deref()?))
                 });
                 contests.filter(|(_, _, contest)| contest.ends() <= self.now)
             })

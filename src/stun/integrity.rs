@@ -6,7 +6,7 @@
 
 use core::fmt;
 
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, HmacCore, Mac};
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
@@ -15,14 +15,15 @@ use super::header::HEADER_LEN;
 /// The block of SHA-1 and of SHA-256, which is what HMAC stretches a key to (RFC 2104 §2).
 const BLOCK: usize = 64;
 
-/// A key of MESSAGE-INTEGRITY.
+/// A key of MESSAGE-INTEGRITY: the two states of the hash alone, without the buffer that comes to
+/// them when a message is hashed, since every session holds two keys.
 #[derive(Clone)]
-pub(crate) struct IntegrityKey(Hmac<Sha1>);
+pub(crate) struct IntegrityKey(HmacCore<Sha1>);
 
 impl IntegrityKey {
     /// RFC 8489 §9.1.1
     pub(crate) fn short_term(password: &[u8]) -> Self {
-        Self(Hmac::new(&block::<Sha1>(password).into()))
+        Self(hmac::digest::KeyInit::new(&block::<Sha1>(password).into()))
     }
 
     /// RFC 8489 §9.2.2
@@ -39,11 +40,15 @@ impl IntegrityKey {
 
     /// The tag over `covered`, the message up to the integrity attribute.
     pub(super) fn tag(&self, covered: &[u8]) -> [u8; 20] {
-        absorb(self.0.clone(), covered, 20).finalize().into_bytes().into()
+        absorb(self.hmac(), covered, 20).finalize().into_bytes().into()
     }
 
     pub(super) fn verify(&self, covered: &[u8], tag: &[u8]) -> bool {
-        absorb(self.0.clone(), covered, tag.len()).verify_slice(tag).is_ok()
+        absorb(self.hmac(), covered, tag.len()).verify_slice(tag).is_ok()
+    }
+
+    fn hmac(&self) -> Hmac<Sha1> {
+        Hmac::from_core(self.0.clone())
     }
 }
 
