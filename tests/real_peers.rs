@@ -8,6 +8,10 @@
 mod common;
 #[path = "real_peers/hand.rs"]
 mod hand;
+#[path = "real_peers/libwebrtc.rs"]
+mod libwebrtc;
+#[path = "real_peers/libwebrtc_scenarios.rs"]
+mod libwebrtc_scenarios;
 #[path = "real_peers/odd.rs"]
 mod odd;
 #[path = "real_peers/odd_scenarios.rs"]
