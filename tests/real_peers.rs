@@ -16,5 +16,9 @@ mod libwebrtc_scenarios;
 mod odd;
 #[path = "real_peers/odd_scenarios.rs"]
 mod odd_scenarios;
+#[path = "real_peers/pion.rs"]
+mod pion;
+#[path = "real_peers/pion_scenarios.rs"]
+mod pion_scenarios;
 #[path = "real_peers/stage.rs"]
 mod stage;

@@ -363,4 +363,16 @@ impl<P: Peer> Stage<P> {
         let restart = |(_, event): &_| *event == Event::RestartNeeded;
         assert!(!self.bench.events.iter().any(restart));
     }
+
+    /// The same for a path on which the peer says nothing of its own accord, so that only answers
+    /// to the agent's own probes tell that it lives. With a loss of 20 % in each direction all
+    /// probes of ten seconds may be lost; then the path has to come back.
+    pub(crate) fn assert_alive(&self, loss: u32) {
+        if loss < 20 {
+            self.assert_never_disconnected();
+        }
+        assert_eq!(self.bench.agent.state(), ConnectionState::Completed);
+        assert!(!self.states().contains(&ConnectionState::Failed));
+        assert!(!self.bench.events.iter().any(|(_, event)| *event == Event::RestartNeeded));
+    }
 }
