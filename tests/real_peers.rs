@@ -12,6 +12,10 @@ mod hand;
 mod libwebrtc;
 #[path = "real_peers/libwebrtc_scenarios.rs"]
 mod libwebrtc_scenarios;
+#[path = "real_peers/nicer.rs"]
+mod nicer;
+#[path = "real_peers/nicer_scenarios.rs"]
+mod nicer_scenarios;
 #[path = "real_peers/odd.rs"]
 mod odd;
 #[path = "real_peers/odd_scenarios.rs"]
