@@ -6,6 +6,8 @@
 //! on.
 
 mod common;
+#[path = "real_peers/flood_scenarios.rs"]
+mod flood_scenarios;
 #[path = "real_peers/hand.rs"]
 mod hand;
 #[path = "real_peers/libwebrtc.rs"]

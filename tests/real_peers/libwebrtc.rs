@@ -300,7 +300,8 @@ impl Libwebrtc {
         for index in order {
             let connection = &self.connections[index];
             let path = (connection.local, connection.remote);
-            let first = best.entry(connection.local).or_insert((connection.strong(now), path));
+            let first =
+                best.entry(connection.local).or_insert_with(|| (connection.strong(now), path));
             let pruned = first.0 && first.1 != path;
             self.connections[index].pruned = pruned;
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use frazil::{AgentConfig, ConnectionState, Event, Parameters, Role};
 
-use super::hand::{Packet, host_priority};
+use super::hand::Packet;
 use super::libwebrtc::{Libwebrtc, Write};
 use super::stage::{AGENT, DATA, PEER, PEER_2, Peer, Stage, Topology, weathers};
 use crate::common::{addr, ms};

@@ -1,6 +1,7 @@
 //! A peer as simple as can be, with the habits of the odd ones: it answers never, late, twice or
 //! from elsewhere, or lies about its role.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,7 +9,10 @@ use frazil::{Role, Timestamp};
 
 use super::hand::{Hand, Packet, host_priority};
 use super::stage::{Peer, Topology};
-use crate::common::{Bench, ICE_CONTROLLING, PEER_PWD, Sent, USE_CANDIDATE, addr};
+use crate::common::{
+    Bench, ICE_CONTROLLED, ICE_CONTROLLING, PEER_PWD, PEER_UFRAG, Sent, USE_CANDIDATE, USERNAME,
+    addr,
+};
 
 /// How it answers requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,11 @@ pub(crate) enum Answers {
     FromPort(u16),
     /// With 487, whatever the role.
     RoleConflict,
+    /// With its own USERNAME in the success response, as ice4j does.
+    WithUsername,
+    /// As libjuice resolves conflicts: where both are controlled it compares with an attribute that
+    /// is not there, and always changes; and a request that made it change gets no answer.
+    Libjuice,
 }
 
 /// Which role its checks claim.
@@ -31,6 +40,8 @@ pub(crate) enum Claim {
     Alternating,
     /// The one that the agent claims, so that there is a conflict for ever.
     TheAgents,
+    /// The one that it has, in honesty.
+    Own(Role),
 }
 
 /// The simple peer. It checks from its first address, and answers on all.
@@ -54,6 +65,10 @@ pub(crate) struct Odd {
     pub(crate) successes: usize,
     pub(crate) conflicts: usize,
     pub(crate) requests: usize,
+    /// How often it has changed its role.
+    pub(crate) switches: usize,
+    /// Its checks, and whether they claimed to be controlling.
+    sent_as: BTreeMap<[u8; 12], bool>,
 }
 
 impl Odd {
@@ -73,6 +88,8 @@ impl Odd {
             successes: 0,
             conflicts: 0,
             requests: 0,
+            switches: 0,
+            sent_as: BTreeMap::new(),
         }
     }
 
@@ -80,7 +97,10 @@ impl Odd {
         Self { answers, ..self }
     }
 
-    pub(crate) fn claiming(self, claim: Claim) -> Self {
+    pub(crate) fn claiming(mut self, claim: Claim) -> Self {
+        if let Claim::Always(role) | Claim::Own(role) = claim {
+            self.hand.controlling = role == Role::Controlling;
+        }
         Self { claim, ..self }
     }
 
@@ -106,6 +126,24 @@ impl Odd {
             Answers::FromPort(port) => {
                 vec![packet(SocketAddr::new(request.to.ip(), port), success)]
             }
+            Answers::WithUsername => {
+                let username = format!("{PEER_UFRAG}:{}", self.hand.agent_ufrag);
+                let answer = Hand::success(request).attr(USERNAME, username.as_bytes());
+                vec![packet(request.to, answer.integrity(PEER_PWD).fingerprint())]
+            }
+            Answers::Libjuice => {
+                let ours = if self.hand.controlling { ICE_CONTROLLING } else { ICE_CONTROLLED };
+                let Some(theirs) = request.get(ours) else {
+                    return vec![packet(request.to, success)];
+                };
+                let theirs = u64::from_be_bytes(theirs.try_into().unwrap());
+                if self.hand.controlling && self.hand.tie_breaker >= theirs {
+                    return vec![packet(request.to, Hand::error(request, 487))];
+                }
+                self.hand.controlling = !self.hand.controlling;
+                self.switches += 1;
+                Vec::new()
+            }
             Answers::RoleConflict => vec![packet(request.to, Hand::error(request, 487))],
         }
     }
@@ -115,6 +153,8 @@ impl Odd {
             self.hand.controlling = !self.hand.controlling;
         }
         let mut check = self.hand.check(host_priority(0));
+        let id = check.bytes[8..20].try_into().unwrap();
+        self.sent_as.insert(id, self.hand.controlling);
         if self.hand.controlling && self.valid {
             check = check.attr(USE_CANDIDATE, &[]);
         }
@@ -144,7 +184,16 @@ impl Peer for Odd {
                     self.valid = true;
                     assert_eq!(datagram.mapped(), Some(datagram.to));
                 }
-                Some(487) => self.conflicts += 1,
+                Some(487) => {
+                    self.conflicts += 1;
+                    // One for a check of the role that it no longer has is stale.
+                    let stale = self.sent_as.get(&datagram.id()) != Some(&self.hand.controlling);
+                    if matches!(self.claim, Claim::Own(_)) && !stale {
+                        self.hand.controlling = !self.hand.controlling;
+                        self.hand.tie_breaker = self.hand.tie_breaker.rotate_left(8) ^ 0x55;
+                        self.switches += 1;
+                    }
+                }
                 code => panic!("the agent answers {code:?} to a good check"),
             }
         }

@@ -7,7 +7,7 @@ use frazil::{
 };
 
 use super::odd::{Answers, Claim, Odd};
-use super::stage::{Stage, Topology, weathers};
+use super::stage::{Peer, Stage, Topology, weathers};
 use crate::common::{Sent, ms};
 
 const ROLES: [Role; 2] = [Role::Controlling, Role::Controlled];
@@ -192,4 +192,44 @@ fn a_peer_that_answers_487_to_everything_gets_no_more_than_a_check_a_slot() {
             stage.assert_orderly();
         }
     }
+}
+
+/// ice4j puts USERNAME into its success responses, where it does not belong (RFC 8445 §7.2.2).
+#[test]
+fn ice4j_puts_its_username_into_answers() {
+    for (loss, seed) in weathers() {
+        for role in ROLES {
+            let topology = Topology::simple().with_loss(loss, seed);
+            let mut stage = stage(role, &topology, |peer| peer.answering(Answers::WithUsername));
+            stage.run_until_selected(bound(role, loss));
+            stage.run_for(Duration::from_secs(60));
+            stage.assert_data_flows();
+            stage.assert_never_disconnected();
+            stage.assert_orderly();
+        }
+    }
+}
+
+/// libjuice changes its role in every conflict of two controlled sides, and does not answer the
+/// check that made it change. Both sides still end in opposite roles, after few changes.
+#[test]
+fn libjuice_switches_its_role_without_an_answer() {
+    let mut switches = 0;
+    for role in ROLES {
+        for (loss, seed) in weathers() {
+            let topology = Topology::simple().with_loss(loss, seed);
+            let juice = |peer: Odd| peer.answering(Answers::Libjuice).claiming(Claim::Own(role));
+            let mut stage = stage(role, &topology, juice);
+            stage.run_until_selected(bound(Role::Controlling, loss) + Duration::from_secs(1));
+            stage.run_for(Duration::from_secs(60));
+            let controlling = stage.bench.agent.role() == Role::Controlling;
+            assert_ne!(controlling, stage.peer.hand().controlling);
+            assert!(role_changes(&stage) + stage.peer.switches <= 3);
+            switches += stage.peer.switches;
+            stage.assert_data_flows();
+            stage.assert_alive(loss);
+            stage.assert_orderly();
+        }
+    }
+    assert!(switches > 0);
 }
