@@ -31,6 +31,9 @@ const STABLE_PING: Duration = Duration::from_millis(2_500);
 const BACKUP_PING: Duration = Duration::from_secs(25);
 const PINGS_AT_WEAK: usize = 3;
 const RECEIVING: Duration = Duration::from_millis(2_500);
+/// In a call without media stable pings come as rarely as that: the time to their answer does not
+/// make a path deaf.
+const SLACK: Duration = Duration::from_millis(250);
 const UNRELIABLE: Duration = Duration::from_secs(5);
 const UNRELIABLE_PINGS: usize = 5;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -83,7 +86,7 @@ impl Connection {
     /// A pair whose newest ping was answered counts as receiving, however rarely it is pinged.
     fn receiving(&self, now: Timestamp) -> bool {
         let answered = self.last_response.is_some() && self.last_response > self.last_ping;
-        answered || self.last_received.is_some_and(|at| now - at <= RECEIVING)
+        answered || self.last_received.is_some_and(|at| now - at <= RECEIVING + SLACK)
     }
 
     fn strong(&self, now: Timestamp) -> bool {

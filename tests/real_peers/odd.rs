@@ -48,7 +48,7 @@ pub(crate) enum Claim {
 #[derive(Clone, Debug)]
 pub(crate) struct Odd {
     hand: Hand,
-    from: SocketAddr,
+    pub(crate) from: SocketAddr,
     to: SocketAddr,
     pub(crate) answers: Answers,
     pub(crate) claim: Claim,

@@ -7,8 +7,8 @@ use frazil::{
 };
 
 use super::odd::{Answers, Claim, Odd};
-use super::stage::{Peer, Stage, Topology, weathers};
-use crate::common::{Sent, ms};
+use super::stage::{AGENT, PEER, PEER_2, Peer, Stage, Topology, weathers};
+use crate::common::{Sent, addr, ms};
 
 const ROLES: [Role; 2] = [Role::Controlling, Role::Controlled];
 
@@ -232,4 +232,23 @@ fn libjuice_switches_its_role_without_an_answer() {
         }
     }
     assert!(switches > 0);
+}
+
+/// V12, decision 19: consent on the one pair has expired, but the other was never valid. When the
+/// peer checks and nominates that one, the session is connected again.
+#[test]
+fn a_check_on_another_pair_revives_a_session_that_has_lost_consent() {
+    let mut stage = stage(Role::Controlled, &Topology::two_paths(), |peer| peer);
+    let agent = addr(AGENT).ip();
+    stage.network.block_between(agent, addr(PEER_2).ip());
+    stage.run_until_selected(Duration::from_secs(1));
+    stage.run_until(ms(5_000));
+    stage.network.block_between(agent, addr(PEER).ip());
+    stage.run_until(ms(45_000));
+    assert_eq!(stage.send(), Err(SendError::NotConnected));
+    stage.network.unblock_between(agent, addr(PEER_2).ip());
+    stage.peer.from = addr(PEER_2);
+    stage.run_for(Duration::from_secs(5));
+    let selected = stage.selected();
+    assert_eq!(selected, Some((addr(AGENT), addr(PEER_2))), "{:?}", stage.states());
 }
