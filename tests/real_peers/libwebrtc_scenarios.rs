@@ -43,15 +43,16 @@ fn run_until_moved(stage: &mut Stage<Libwebrtc>, to: &str, within: Duration) {
     assert!(stage.run_while(|stage| stage.peer.selected != path, until));
 }
 
-/// Runs until libwebrtc does not count on the path from this address of its own any more. Until
-/// then, under loss, it may go back to it.
-fn run_until_given_up(stage: &mut Stage<Libwebrtc>, dead: &str) {
+/// Runs until libwebrtc has left the dead path for the other one, and does not count on the dead
+/// one any more. Until then, under loss, it may go back to it.
+fn run_until_given_up(stage: &mut Stage<Libwebrtc>, dead: &str, to: &str) {
     let dead = addr(dead);
     let until = stage.now() + Duration::from_secs(10);
     let trusts = |stage: &Stage<Libwebrtc>| {
         stage.peer.connection(dead).is_some_and(|one| one.write == Write::Writable)
     };
     assert!(stage.run_while(trusts, until));
+    run_until_moved(stage, to, Duration::from_secs(5));
 }
 
 /// Sessions of ten seconds in which both paths were valid when the agent settled on the first and
@@ -187,7 +188,7 @@ fn libwebrtc_moves_to_a_better_pair_without_a_restart() {
 fn libwebrtc_moves_to_a_spare_pair_when_its_path_dies() {
     for mut stage in with_a_spare(Role::Controlled) {
         block(&mut stage, PEER);
-        run_until_given_up(&mut stage, PEER);
+        run_until_given_up(&mut stage, PEER, PEER_2);
         stage.run_until_agreed(Duration::from_secs(5));
         assert_eq!(stage.selected(), Some((addr(AGENT), addr(PEER_2))));
         stage.run_for(Duration::from_secs(60));
