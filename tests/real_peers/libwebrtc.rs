@@ -73,7 +73,6 @@ pub(crate) struct Connection {
     last_check_id: Option<[u8; 12]>,
     last_received: Option<Timestamp>,
     last_data: Option<Timestamp>,
-    pub(crate) rtt: Duration,
     samples: usize,
     /// The nomination of a controlling agent that this one has seen on it.
     remote_nomination: u32,
@@ -123,7 +122,6 @@ pub(crate) struct Libwebrtc {
     pub(crate) selected: Option<(SocketAddr, SocketAddr)>,
     /// How often the selected connection changed.
     pub(crate) switches: usize,
-    switched: Option<Timestamp>,
     /// Its addresses with their priorities and costs.
     locals: Vec<(SocketAddr, u32, u16)>,
     remotes: Vec<(SocketAddr, u32)>,
@@ -135,7 +133,6 @@ pub(crate) struct Libwebrtc {
     /// Pairs that it has destroyed because of an error response, with the code.
     pub(crate) destroyed: Vec<u16>,
     pub(crate) responses: usize,
-    pub(crate) pings: usize,
     pub(crate) pings_with_use_candidate: usize,
 }
 
@@ -148,7 +145,6 @@ impl Libwebrtc {
             connections: Vec::new(),
             selected: None,
             switches: 0,
-            switched: None,
             locals: Vec::new(),
             remotes,
             renomination: false,
@@ -157,7 +153,6 @@ impl Libwebrtc {
             last_ping: None,
             destroyed: Vec::new(),
             responses: 0,
-            pings: 0,
             pings_with_use_candidate: 0,
         };
         for (index, local) in topology.peer.iter().take(topology.signalled).enumerate() {
@@ -216,7 +211,6 @@ impl Libwebrtc {
             last_check_id: None,
             last_received: None,
             last_data: None,
-            rtt: Duration::from_secs(3),
             samples: 0,
             remote_nomination: 0,
             acknowledged: 0,
@@ -243,7 +237,7 @@ impl Libwebrtc {
         self.chosen().is_none_or(|chosen| !chosen.strong(now)) || self.connections.iter().any(fresh)
     }
 
-    /// The better connection comes out greater. Ties are broken by the round trip time elsewhere.
+    /// The better connection comes out greater.
     fn rank(&self, connection: &Connection, now: Timestamp) -> impl Ord + use<> {
         let writable = connection.write == Write::Writable;
         let nomination = if self.hand.controlling { 0 } else { connection.remote_nomination };
@@ -279,7 +273,6 @@ impl Libwebrtc {
                 self.switches += 1;
             }
             self.selected = Some(path);
-            self.switched = Some(now);
             self.nomination += 1;
         }
         self.prune(now);
@@ -402,7 +395,6 @@ impl Libwebrtc {
         }
         let nomination = if renominate { self.nomination } else { 0 };
         check = check.attr(PRIORITY, &reflexive.to_be_bytes());
-        self.pings += 1;
         self.last_ping = Some(now);
         let bytes = self.hand.seal(check);
         let connection = &mut self.connections[index];
@@ -461,7 +453,7 @@ impl Libwebrtc {
         let path = (datagram.to, datagram.from);
         let Some(index) = self.index(path) else { return };
         let connection = &mut self.connections[index];
-        let Some((sent, nomination)) = connection.outstanding.remove(&datagram.id()) else {
+        let Some((_, nomination)) = connection.outstanding.remove(&datagram.id()) else {
             return;
         };
         connection.last_received = Some(now);
@@ -472,9 +464,6 @@ impl Libwebrtc {
                 connection.unanswered.clear();
                 connection.write = Write::Writable;
                 connection.last_response = Some(now);
-                let rtt = now - sent;
-                connection.rtt =
-                    if connection.samples == 0 { rtt } else { (connection.rtt * 3 + rtt) / 4 };
                 connection.samples += 1;
                 connection.acknowledged = connection.acknowledged.max(nomination);
                 self.decide(now);

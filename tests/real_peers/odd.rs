@@ -44,16 +44,16 @@ pub(crate) enum Claim {
     Own(Role),
 }
 
-/// The simple peer. It checks from its first address, and answers on all.
+/// The simple peer. It checks from one address, the first, and answers on all.
 #[derive(Clone, Debug)]
 pub(crate) struct Odd {
     hand: Hand,
     pub(crate) from: SocketAddr,
     to: SocketAddr,
-    pub(crate) answers: Answers,
-    pub(crate) claim: Claim,
+    answers: Answers,
+    claim: Claim,
     /// How often it checks; never, for a lite one.
-    pub(crate) interval: Option<Duration>,
+    interval: Option<Duration>,
     next: Option<Timestamp>,
     /// Answers that are late.
     held: Vec<(Timestamp, Packet)>,
@@ -61,9 +61,9 @@ pub(crate) struct Odd {
     valid: bool,
     /// Where the agent has nominated it, or else spoken to it first.
     path: Option<(SocketAddr, SocketAddr)>,
-    /// Answers to its own checks, by kind.
+    /// Success responses to its own checks.
     pub(crate) successes: usize,
-    pub(crate) conflicts: usize,
+    /// Requests of the agent.
     pub(crate) requests: usize,
     /// How often it has changed its role.
     pub(crate) switches: usize,
@@ -86,7 +86,6 @@ impl Odd {
             valid: false,
             path: None,
             successes: 0,
-            conflicts: 0,
             requests: 0,
             switches: 0,
             sent_as: BTreeMap::new(),
@@ -185,7 +184,6 @@ impl Peer for Odd {
                     assert_eq!(datagram.mapped(), Some(datagram.to));
                 }
                 Some(487) => {
-                    self.conflicts += 1;
                     // One for a check of the role that it no longer has is stale.
                     let stale = self.sent_as.get(&datagram.id()) != Some(&self.hand.controlling);
                     if matches!(self.claim, Claim::Own(_)) && !stale {
