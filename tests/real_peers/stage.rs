@@ -65,8 +65,15 @@ impl Topology {
         Self { detour: Duration::from_millis(45), ..Self::two_paths() }
     }
 
+    /// What loses datagrams also delays, reorders and doubles some.
     pub(crate) fn with_loss(mut self, percent: u32, seed: u8) -> Self {
-        self.link = self.link.with_loss(Probability::percent(percent));
+        if percent > 0 {
+            self.link = self
+                .link
+                .with_loss(Probability::percent(percent))
+                .with_jitter(Duration::from_millis(30))
+                .with_duplication(Probability::percent(2));
+        }
         self.seed = seed;
         self
     }
