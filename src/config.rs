@@ -47,8 +47,8 @@ pub enum NominationMode {
     /// that succeeds stands. The option `ice2` is not offered.
     Aggressive,
     /// Again and again, each time with a higher value (draft-thatcher-ice-renomination-01), if the
-    /// peer offers the option `renomination` as well; regular otherwise. With it in either role the
-    /// agent follows the highest value of its peer.
+    /// peer offers the option `renomination` as well; regular otherwise. A controlled agent offers
+    /// the option, and follows the highest value of its peer with or without it.
     Renomination {
         /// Goes on checking after the first nomination until two spare pairs are valid, and moves to
         /// a better path by itself: from a relayed to a direct one, to a less costly interface, or
@@ -180,7 +180,7 @@ pub struct Timing {
     /// How long consent lasts after an answer, 5 to 30 s (RFC 7675 §5.1: 30 s).
     pub consent_timeout: Duration,
     /// How long a path in use may be silent before it counts as dead, 500 ms to a minute. Before
-    /// that it is probed, every sixteenth of this time: from when a consent check is overdue, or
+    /// that it is probed, every thirty-second part of this time: from when a consent check is overdue, or
     /// from half of this time on if that is earlier.
     pub disconnected_after: Duration,
     /// How long the path of a lite agent may be silent before it counts as dead, 5 s to ten minutes;

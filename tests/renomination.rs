@@ -235,15 +235,22 @@ fn a_value_for_a_pair_that_is_not_valid_yet_counts_when_it_is() {
     assert_eq!(selected(&bench).as_deref(), Some(R2));
 }
 
-/// Without the option the attribute is one of those that are ignored (RFC 8489 §14).
+/// Decision 4: peers that send values unasked are followed as well; by the letter of RFC 8445 they are
+/// not.
 #[test]
-fn values_mean_nothing_where_they_were_not_offered() {
+fn values_that_were_not_offered_are_followed_but_not_by_the_letter() {
     let mut bench = controlled(NominationMode::Regular);
+    nominate(&mut bench, R, true, Some(9));
+    nominate(&mut bench, R2, true, Some(10));
+    assert_eq!(selected(&bench).as_deref(), Some(R2));
+
+    let mut bench = started(strict(Role::Controlled), &["renomination"], &[R, R2]);
+    run_answering(&mut bench, ms(1_000), &[R, R2]);
     nominate(&mut bench, R, false, Some(9));
     assert_eq!(selected(&bench), None);
     nominate(&mut bench, R, true, Some(9));
     nominate(&mut bench, R2, true, Some(10));
-    assert_eq!(selected(&bench).as_deref(), Some(R), "RFC 8445: the better one stands");
+    assert_eq!(selected(&bench).as_deref(), Some(R), "the better one stands");
 }
 
 /// Two agents that renominate, over a direct and a slower direct path.

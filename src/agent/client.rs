@@ -17,6 +17,9 @@ use super::output::Notice;
 use super::tie_breaker;
 use super::transactions::{Check, Purpose};
 
+/// Changes of the role in one generation.
+const ROLE_CHANGES: u8 = 16;
+
 impl IceAgent {
     /// Starts a check of a pair (RFC 8445 §7.2.4), which takes a Ta slot.
     pub(super) fn send_check(&mut self, id: PairId, purpose: Purpose) {
@@ -129,7 +132,9 @@ impl IceAgent {
             (Class::Error, _) if symmetric && understood => {
                 match stun::message::read_error(scan).map(|error| error.code) {
                     // The roles of an earlier generation are no matter any more.
-                    Some(487) if current => self.role_conflict_reported(&check),
+                    Some(487) if current && self.may_switch_role() => {
+                        self.role_conflict_reported(&check);
+                    }
                     // RFC 7675 §5.2: consent is revoked.
                     Some(403) if check.purpose == Purpose::Consent => {
                         self.consent_lost(check.pair);
@@ -192,8 +197,15 @@ impl IceAgent {
         self.lists.queue(pair);
     }
 
+    /// Two agents settle a conflict with one change. A peer that asks for many is wrong or means
+    /// ill, and its answers are errors like any other from then on.
+    pub(super) fn may_switch_role(&self) -> bool {
+        self.role_changes < ROLE_CHANGES
+    }
+
     /// Takes the other role (RFC 8445 §7.2.5.1, §7.3.1.1).
     pub(super) fn switch_role(&mut self, role: Role) {
+        self.role_changes = self.role_changes.saturating_add(1);
         self.lists.set_role(role);
         self.abandon_nominations();
         self.notice(Notice::RoleChanged(role));

@@ -66,6 +66,7 @@ impl IceAgent {
             release,
             newest_generation,
             tie_breaker,
+            role_changes,
             state,
             gathering,
             remote_complete,
@@ -86,7 +87,7 @@ impl IceAgent {
             deadline: _,
         } = self;
         let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
-        (now, rng.get_word_pos(), &local.credentials, tie_breaker).hash(&mut hasher);
+        (now, rng.get_word_pos(), &local.credentials, tie_breaker, role_changes).hash(&mut hasher);
         remote.as_ref().map(|remote| &remote.parameters).hash(&mut hasher);
         staged
             .as_ref()

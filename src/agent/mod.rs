@@ -110,6 +110,8 @@ pub struct IceAgent {
     /// The newest generation that was ever staged.
     newest_generation: Generation,
     tie_breaker: u64,
+    /// Changes of the role in this generation.
+    role_changes: u8,
     state: ConnectionState,
     gathering: GatheringState,
     /// The peer has no more candidates (RFC 8838 §14).
@@ -211,6 +213,7 @@ impl IceAgent {
             release: None,
             newest_generation: Generation::default(),
             tie_breaker,
+            role_changes: 0,
             state: ConnectionState::New,
             gathering: GatheringState::New,
             remote_complete: false,

@@ -190,6 +190,7 @@ impl IceAgent {
             .find(|(_, pair)| pair.valid.is_some_and(|valid| valid.generated_by == id))
             .map(|(id, _)| id);
         if let Some(holder) = holder {
+            self.note_nomination(holder);
             self.select(holder);
         }
     }
@@ -198,8 +199,8 @@ impl IceAgent {
     /// nominated the best one stands (RFC 8445 §8.1.1).
     pub(super) fn select(&mut self, id: PairId) {
         let Some(pair) = self.lists.get(id) else { return };
-        let (stream, number, priority) = (pair.stream, pair.component, pair.priority);
-        let Some(ValidPair { local, generated_by, .. }) = pair.valid else { return };
+        let (stream, number) = (pair.stream, pair.component);
+        let Some(ValidPair { generated_by, .. }) = pair.valid else { return };
         let by_value = self.is_nominated_by_value(generated_by);
         let Some(component) = self.component(stream, number) else { return };
         let before = component.selected;
@@ -217,10 +218,17 @@ impl IceAgent {
         }
         let stays =
             |before| self.is_worse_than_selected(id) && !by_value && !self.may_leave(before);
-        if before.is_some_and(stays) {
-            self.contest(stream, number, id);
+        if before.is_some_and(stays) && !self.wins_contest(stream, number, id) {
             return;
         }
+        self.settle_on(id);
+    }
+
+    /// A component's data takes this valid pair from now on.
+    pub(super) fn settle_on(&mut self, id: PairId) {
+        let Some(pair) = self.lists.get(id) else { return };
+        let (stream, number, priority) = (pair.stream, pair.component, pair.priority);
+        let Some(ValidPair { local, generated_by, .. }) = pair.valid else { return };
         if let Some(component) = self.component_mut(stream, number) {
             component.selected = Some(id);
             component.nominating = None;

@@ -133,28 +133,28 @@ impl IceAgent {
         Some(values.sent)
     }
 
-    /// A check of the peer carried NOMINATION: whether it nominates. "The controlled side MUST
-    /// select the nomination with the largest value" (§4); any value counts for more than none.
+    /// Whether a check of the peer nominates. "The controlled side MUST select the nomination with the
+    /// largest value" (§4); any value counts for more than none. Values are followed whether this
+    /// side has offered to or not: some peers send them unasked.
     pub(super) fn is_newest_nomination(
         &mut self,
         id: PairId,
         use_candidate: bool,
         value: Option<u32>,
     ) -> bool {
-        if !self.config.nomination.renominates() || self.role() != Role::Controlled {
+        if self.config.strict_nomination || self.role() != Role::Controlled {
             return use_candidate;
         }
         let Some(pair) = self.lists.get(id) else { return false };
         let (stream, number) = (pair.stream, pair.component);
         let Some(component) = self.component_mut(stream, number) else { return false };
-        let received = &mut component.values_mut().received;
-        match (value.map(|value| value & MAX_VALUE), *received) {
+        match (value.map(|value| value & MAX_VALUE), component.values().received) {
             (None, known) => use_candidate && known.is_none_or(|(_, pair)| pair == id),
             (Some(value), Some((highest, pair))) if value <= highest => {
                 value == highest && pair == id
             }
             (Some(value), _) => {
-                *received = Some((value, id));
+                component.values_mut().received = Some((value, id));
                 true
             }
         }

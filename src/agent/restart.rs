@@ -112,6 +112,7 @@ impl IceAgent {
         }
         self.forget = None;
         self.release = None;
+        self.role_changes = 0;
         self.checks.retain(|check| check.purpose == Purpose::Consent && kept.contains(&check.pair));
         self.restart_streams(&kept);
         self.flush_candidates(&kept);

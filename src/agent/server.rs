@@ -267,10 +267,11 @@ impl IceAgent {
             }
             return ours == Role::Controlling;
         }
-        let switch = match ours {
+        let wanted = match ours {
             Role::Controlling => !we_win,
             Role::Controlled => we_win,
         };
+        let switch = wanted && self.may_switch_role();
         if switch {
             self.switch_role(ours.opposite());
         }
@@ -443,10 +444,11 @@ impl IceAgent {
     }
 
     /// Whether a pair that nomination has left behind is worth a check: the peer uses it, and the
-    /// selected one has stopped receiving.
+    /// selected one is lost or has stopped receiving.
     fn is_way_out(&self, id: PairId) -> bool {
         let way_out = |pair: &CandidatePair| {
-            let selected = self.component(pair.stream, pair.component)?.selected?;
+            let component = self.component(pair.stream, pair.component)?;
+            let Some(selected) = component.selected else { return Some(true) };
             let kept = self.config.consent && !self.config.strict_nomination;
             Some(kept && selected != id && !self.is_receiving(selected))
         };

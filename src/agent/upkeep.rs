@@ -27,7 +27,7 @@ use super::{ConnectionState, IceAgent};
 pub(super) const SPARES: usize = 2;
 /// A path that has become doubtful is probed so often in half of `disconnected_after` that lost
 /// packets alone do not make it count as dead.
-const PROBES: u32 = 8;
+const PROBES: u32 = 16;
 /// A controlled agent follows a nomination away from a path on which it has heard nothing for
 /// this long (what browsers take for a path that does not receive).
 const NOT_RECEIVING: Duration = Duration::from_millis(2500);
@@ -46,6 +46,8 @@ pub(super) struct Upkeep {
     check: Timestamp,
     /// When the peer last gave a sign of life on it.
     sign: Timestamp,
+    /// When it last nominated it.
+    nominated: Timestamp,
     /// When it was probed last.
     probed: Timestamp,
     /// When something was sent on it last.
@@ -104,7 +106,8 @@ pub(super) struct Contest {
 }
 
 impl Contest {
-    /// When it is decided: the selected pair has had as long to give a sign of life.
+    /// When it is decided: the selected pair has had as long to give a sign of life, and the peer to
+    /// nominate it again.
     fn ends(&self) -> Timestamp {
         self.since + NOT_RECEIVING
     }
@@ -158,6 +161,14 @@ impl IceAgent {
         if let Some(upkeep) = self.upkeep_mut(pair) {
             upkeep.sign = now;
             upkeep.sent = now;
+        }
+    }
+
+    /// The peer's check nominated the pair.
+    pub(super) fn note_nomination(&mut self, pair: PairId) {
+        let now = self.now;
+        if let Some(upkeep) = self.upkeep_mut(pair) {
+            upkeep.nominated = now;
         }
     }
 
@@ -241,6 +252,7 @@ impl IceAgent {
                 answered,
                 check,
                 sign: answered,
+                nominated: answered,
                 probed: answered,
                 sent: now,
                 round_trips: RoundTrips::default(),
@@ -343,7 +355,7 @@ impl IceAgent {
                     let contest = component.contest.as_deref();
                     let probe = upkeep.next_probe(self.now, timing, contest).max(clear);
                     consider(probe, TimeoutReason::Probe);
-                    if let Some(contest) = contest {
+                    if let Some(contest) = contest.filter(|contest| contest.ends() > self.now) {
                         consider(contest.ends(), TimeoutReason::Nomination);
                     }
                     if !upkeep.is_silent(self.now, self.silence()) {
@@ -434,43 +446,42 @@ impl IceAgent {
     }
 
     /// The peer has nominated a pair that is worse than the selected one, which may be alive: that
-    /// is found out.
-    pub(super) fn contest(&mut self, stream: StreamId, number: u16, pair: PairId) {
+    /// is found out. Whether the peer has gone on to nominate it for so long, and not the selected
+    /// one, that it means it.
+    pub(super) fn wins_contest(&mut self, stream: StreamId, number: u16, pair: PairId) -> bool {
         if self.role() != Role::Controlled || !self.asks_consent() || self.config.strict_nomination
         {
-            return;
+            return false;
         }
         let since = self.now;
-        if let Some(component) = self.component_mut(stream, number) {
-            if component.contest.as_ref().is_none_or(|contest| contest.pair != pair) {
-                component.contest = Some(Box::new(Contest { pair, since }));
+        let Some(component) = self.component_mut(stream, number) else { return false };
+        let selected = component.selected;
+        let upkeep = component.upkeep.iter().find(|upkeep| Some(upkeep.pair) == selected);
+        let nominated = upkeep.map(|upkeep| upkeep.nominated);
+        match &mut component.contest {
+            Some(contest) if contest.pair == pair && nominated <= Some(contest.since) => {
+                contest.ends() <= since
+            }
+            contest => {
+                *contest = Some(Box::new(Contest { pair, since }));
+                false
             }
         }
     }
 
     /// Follows the nominations away from pairs that have given no sign of life since.
     pub(super) fn settle_contests(&mut self) {
-        let due: SmallVec<[(StreamId, u16, Contest); 1]> = self
-            .streams
-            .iter()
-            .flat_map(|stream| {
-                let contests = stream.components.iter().filter_map(|component| {
-                    Some((stream.id, component.number, *component.contest.as_deref()?))
-                });
-                contests.filter(|(_, _, contest)| contest.ends() <= self.now)
+        let lost: SmallVec<[PairId; 1]> = self
+            .kept()
+            .filter_map(|(component, upkeep, _)| {
+                let contest = component.contest.as_deref()?;
+                let selected = component.selected == Some(upkeep.pair);
+                let lost = contest.ends() <= self.now && upkeep.sign <= contest.since;
+                (selected && lost).then_some(contest.pair)
             })
             .collect();
-        for (stream, number, contest) in due {
-            let Some(component) = self.component_mut(stream, number) else { continue };
-            component.contest = None;
-            let selected = component.selected;
-            let alive = component
-                .upkeep
-                .iter()
-                .any(|upkeep| Some(upkeep.pair) == selected && upkeep.sign > contest.since);
-            if !alive {
-                self.select(contest.pair);
-            }
+        for pair in lost {
+            self.settle_on(pair);
         }
     }
 

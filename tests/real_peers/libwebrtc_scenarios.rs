@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use frazil::{AgentConfig, ConnectionState, Event, Parameters, Role};
 
-use super::hand::Packet;
+use super::hand::{Packet, host_priority};
 use super::libwebrtc::{Libwebrtc, Write};
 use super::stage::{AGENT, DATA, PEER, PEER_2, Peer, Stage, Topology, weathers};
 use crate::common::{addr, ms};
@@ -296,6 +296,59 @@ fn the_only_path_to_libwebrtc_dies_and_comes_back() {
         let lost = |(_, event): &(_, Event)| matches!(event, Event::RestartNeeded);
         assert_eq!(stage.bench.events.iter().filter(|event| lost(event)).count(), 1);
         assert!(stage.send().is_err());
+        assert_content(&stage);
+    }
+}
+
+/// mediasoup #1585, str0m #496: the selected path dies, and libwebrtc nominates a worse one.
+#[test]
+fn libwebrtc_moves_to_a_worse_pair_when_its_path_dies() {
+    for (loss, seed) in weathers() {
+        let mut stage = stage(Role::Controlled, &Topology::two_paths().with_loss(loss, seed));
+        stage.run_until(ms(10_000));
+        assert_eq!(stage.selected(), Some((addr(AGENT), addr(PEER))));
+        block(&mut stage, PEER);
+        run_until_given_up(&mut stage, PEER, PEER_2);
+        stage.run_until_agreed(Duration::from_secs(5));
+        assert_eq!(stage.selected(), Some((addr(AGENT), addr(PEER_2))));
+        stage.run_for(Duration::from_secs(60));
+        stage.assert_data_flows();
+        stage.assert_alive(loss);
+        assert_content(&stage);
+    }
+}
+
+/// The selected path still lives, but its network has become expensive.
+#[test]
+fn libwebrtc_moves_to_a_worse_pair_that_costs_less() {
+    for (loss, seed) in weathers() {
+        let mut stage = stage(Role::Controlled, &Topology::two_paths().with_loss(loss, seed));
+        stage.run_until(ms(10_000));
+        stage.peer.set_cost(addr(PEER), 900);
+        run_until_moved(&mut stage, PEER_2, Duration::from_secs(7));
+        stage.run_until_agreed(Duration::from_secs(15));
+        stage.run_for(Duration::from_secs(60));
+        stage.assert_data_flows();
+        stage.assert_alive(loss);
+        assert_content(&stage);
+    }
+}
+
+/// From one network to another that was never signalled, and that the first does not outlive.
+#[test]
+fn libwebrtc_roams_to_a_network_that_was_not_signalled() {
+    for (loss, seed) in weathers() {
+        let topology = Topology { signalled: 1, ..Topology::two_paths() }.with_loss(loss, seed);
+        let mut stage = stage(Role::Controlled, &topology);
+        stage.run_until(ms(10_000));
+        block(&mut stage, PEER);
+        stage.peer.add_network(ms(10_000), addr(PEER_2), host_priority(1), 900);
+        run_until_given_up(&mut stage, PEER, PEER_2);
+        stage.run_until_agreed(Duration::from_secs(5));
+        assert_eq!(stage.selected(), Some((addr(AGENT), addr(PEER_2))));
+        stage.run_for(Duration::from_secs(60));
+        stage.assert_data_flows();
+        stage.assert_alive(loss);
         assert_content(&stage);
     }
 }

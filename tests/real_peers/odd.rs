@@ -47,7 +47,7 @@ pub(crate) enum Claim {
 /// The simple peer. It checks from one address, the first, and answers on all.
 #[derive(Clone, Debug)]
 pub(crate) struct Odd {
-    hand: Hand,
+    pub(crate) hand: Hand,
     pub(crate) from: SocketAddr,
     to: SocketAddr,
     answers: Answers,

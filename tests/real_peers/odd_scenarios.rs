@@ -6,6 +6,7 @@ use frazil::{
     AgentConfig, ConnectionState, Event, Ignored, Parameters, Role, SendError, Timestamp,
 };
 
+use super::hand::Packet;
 use super::odd::{Answers, Claim, Odd};
 use super::stage::{AGENT, PEER, PEER_2, Peer, Stage, Topology, weathers};
 use crate::common::{Sent, addr, ms};
@@ -238,17 +239,48 @@ fn libjuice_switches_its_role_without_an_answer() {
 /// peer checks and nominates that one, the session is connected again.
 #[test]
 fn a_check_on_another_pair_revives_a_session_that_has_lost_consent() {
-    let mut stage = stage(Role::Controlled, &Topology::two_paths(), |peer| peer);
-    let agent = addr(AGENT).ip();
-    stage.network.block_between(agent, addr(PEER_2).ip());
-    stage.run_until_selected(Duration::from_secs(1));
-    stage.run_until(ms(5_000));
-    stage.network.block_between(agent, addr(PEER).ip());
-    stage.run_until(ms(45_000));
-    assert_eq!(stage.send(), Err(SendError::NotConnected));
-    stage.network.unblock_between(agent, addr(PEER_2).ip());
-    stage.peer.from = addr(PEER_2);
-    stage.run_for(Duration::from_secs(5));
-    let selected = stage.selected();
-    assert_eq!(selected, Some((addr(AGENT), addr(PEER_2))), "{:?}", stage.states());
+    for heard in [false, true] {
+        let mut stage = stage(Role::Controlled, &Topology::two_paths(), |peer| peer);
+        let agent = addr(AGENT).ip();
+        stage.network.block_between(agent, addr(PEER_2).ip());
+        stage.run_until_selected(Duration::from_secs(1));
+        stage.run_until(ms(5_000));
+        if heard {
+            // One check of the peer, without nomination, after the conclusion.
+            stage.network.unblock_between(agent, addr(PEER_2).ip());
+            let check = stage.peer.hand.check(1);
+            let bytes = stage.peer.hand.seal(check);
+            stage.send_all([Packet { from: addr(PEER_2), to: addr(AGENT), bytes }]);
+            stage.run_until(ms(6_000));
+            stage.network.block_between(agent, addr(PEER_2).ip());
+        }
+        stage.network.block_between(agent, addr(PEER).ip());
+        stage.run_until(ms(45_000));
+        assert_eq!(stage.send(), Err(SendError::NotConnected));
+        stage.network.unblock_between(agent, addr(PEER_2).ip());
+        stage.peer.from = addr(PEER_2);
+        stage.run_for(Duration::from_secs(5));
+        let selected = stage.selected();
+        assert_eq!(selected, Some((addr(AGENT), addr(PEER_2))), "{heard} {:?}", stage.states());
+    }
+}
+
+/// Whoever answers 487 to everything is not connected to, and is given up in the end.
+#[test]
+fn a_peer_that_answers_487_to_everything_is_given_up() {
+    for role in ROLES {
+        for lite_peer in [true, false] {
+            let topology = Topology::simple();
+            let conflict = |peer: Odd| peer.answering(Answers::RoleConflict);
+            let mut stage = if lite_peer {
+                lite(role, &topology, conflict)
+            } else {
+                stage(role, &topology, conflict)
+            };
+            stage.run_for(Duration::from_secs(60));
+            assert_eq!(stage.send(), Err(SendError::NotConnected));
+            stage.assert_orderly();
+            assert_eq!(stage.bench.agent.state(), ConnectionState::Failed);
+        }
+    }
 }

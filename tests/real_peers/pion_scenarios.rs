@@ -224,3 +224,17 @@ fn pion_renominates_a_better_and_faster_pair() {
         stage.assert_orderly();
     }
 }
+
+/// Decision 4: among nominations with a value the highest counts, whatever the priorities.
+#[test]
+fn pion_renominates_a_worse_but_faster_pair() {
+    for (loss, seed) in weathers().filter(|(loss, _)| *loss < 20) {
+        let topology = Topology::spare_path().with_loss(loss, seed);
+        let mut stage = stage(Role::Controlled, &topology, |pion| pion.renomination = true);
+        stage.run_until(ms(60_000));
+        let fast = Some((addr(PEER_2), addr(AGENT)));
+        assert_eq!(stage.peer.path(), fast);
+        stage.run_until_agreed(Duration::from_secs(5));
+        stage.assert_data_flows();
+    }
+}
