@@ -55,7 +55,7 @@ impl<C: TurnClientApi> Pair<C> {
         Timestamp::from_millis(self.millis)
     }
 
-    fn to_server(&mut self, bytes: &[u8]) {
+    fn tell_server(&mut self, bytes: &[u8]) {
         match self.client.transport() {
             TransportType::Udp => {
                 self.server.handle_datagram(self.now(), addr(LISTEN), addr(CLIENT), bytes);
@@ -72,21 +72,21 @@ impl<C: TurnClientApi> Pair<C> {
             assert!(!matches!(poll, TurnPollRet::Closed), "the client gave up");
             while let Some(transmit) = self.client.poll_transmit(self.instant()) {
                 let bytes = transmit.data.as_ref().to_vec();
-                self.to_server(&bytes);
+                self.tell_server(&bytes);
             }
             while let Some((route, bytes)) = self.server.poll_transmit() {
                 match route {
                     TurnRoute::Datagram { local, remote, .. } if remote != addr(CLIENT) => {
                         self.to_peer.push((local, remote, bytes));
                     }
-                    _ => self.to_client(bytes),
+                    _ => self.tell_client(bytes),
                 }
             }
             self.events.extend(core::iter::from_fn(|| self.client.poll_event()));
         }
     }
 
-    fn to_client(&mut self, bytes: Vec<u8>) {
+    fn tell_client(&mut self, bytes: Vec<u8>) {
         let transport = self.client.transport();
         let transmit = Transmit::new(bytes, transport, addr(LISTEN), addr(CLIENT));
         match self.client.recv(transmit, self.instant()) {
@@ -103,7 +103,7 @@ impl<C: TurnClientApi> Pair<C> {
         let now = self.instant();
         let transmit = self.client.send_to(TransportType::Udp, peer, payload, now).unwrap();
         let bytes = transmit.expect("there is something to send").build().data;
-        self.to_server(&bytes);
+        self.tell_server(&bytes);
         self.settle();
     }
 
@@ -160,7 +160,7 @@ impl<C: TurnClientApi> Pair<C> {
         self.client.delete(now).unwrap();
         while let Some(transmit) = self.client.poll_transmit(self.instant()) {
             let bytes = transmit.data.as_ref().to_vec();
-            self.to_server(&bytes);
+            self.tell_server(&bytes);
         }
         assert_eq!(self.server.allocations().count(), 0);
     }
