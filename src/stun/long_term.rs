@@ -111,17 +111,13 @@ impl LongTerm {
     pub(crate) fn new(username: &str, realm: &str, password: &str) -> Result<Self, NotOpaque> {
         Ok(Self {
             username: opaque(unquoted(username))?,
-            realm: opaque(unquoted(realm))?,
+            realm: prepare_realm(realm)?,
             password: opaque(password.trim_end_matches('\0'))?,
         })
     }
 
     pub(crate) fn username(&self) -> &str {
         &self.username
-    }
-
-    pub(crate) fn realm(&self) -> &str {
-        &self.realm
     }
 
     /// RFC 8489 §14.4
@@ -160,6 +156,11 @@ impl fmt::Debug for LongTerm {
 pub(crate) struct LongTermKey {
     pub(crate) sha1: IntegrityKey,
     pub(crate) sha256: IntegrityKeySha256,
+}
+
+/// A realm in the form in which servers send it and keys contain it.
+pub(crate) fn prepare_realm(realm: &str) -> Result<String, NotOpaque> {
+    opaque(unquoted(realm))
 }
 
 /// RFC 8489 §9.2.2: the form in which usernames, realms and passwords are compared and hashed.

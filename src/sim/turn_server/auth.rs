@@ -14,15 +14,15 @@ use crate::stun::attribute::{
     NONCE, PASSWORD_ALGORITHM, PASSWORD_ALGORITHMS, REALM, USERHASH, USERNAME,
 };
 use crate::stun::long_term::{
-    LongTerm, LongTermKey, NONCE_COOKIE_LEN, SecurityFeatures, password_algorithms,
+    LongTerm, LongTermKey, NONCE_COOKIE_LEN, SecurityFeatures, password_algorithms, prepare_realm,
 };
 use crate::stun::{Scan, Writer};
 use crate::time::Timestamp;
 
-/// RFC 8489 §14.3: USERNAME is shorter than 509 bytes; §14.9, §14.10: REALM and NONCE shorter than
-/// 763.
+/// RFC 8489 §14.3
 const MAX_USERNAME: usize = 508;
-const MAX_TEXT: usize = 762;
+/// RFC 8489 §14.9
+const MAX_REALM: usize = 762;
 
 #[derive(Clone, Debug)]
 struct User {
@@ -69,19 +69,21 @@ impl Auth {
         config: &TurnServerConfig,
         rng: &mut ChaCha8Rng,
     ) -> Result<Self, TurnConfigError> {
+        let realm = prepare_realm(&config.realm).map_err(|_| TurnConfigError::Realm)?;
+        if realm.len() > MAX_REALM {
+            return Err(TurnConfigError::Realm);
+        }
         let mut users = Vec::<User>::new();
-        let mut realm = config.realm.clone();
         for user in &config.users {
             let unusable = || TurnConfigError::User(user.username.clone());
             let credentials = LongTerm::new(&user.username, &config.realm, &user.password)
                 .map_err(|_| unusable())?;
-            if credentials.username().len() > MAX_USERNAME || credentials.realm().len() > MAX_TEXT {
+            if credentials.username().len() > MAX_USERNAME {
                 return Err(unusable());
             }
             if users.iter().any(|other| other.credentials.username() == credentials.username()) {
                 return Err(TurnConfigError::DuplicateUser(user.username.clone()));
             }
-            credentials.realm().clone_into(&mut realm);
             users.push(User {
                 userhash: credentials.userhash(),
                 md5: credentials.key(PasswordAlgorithm::Md5),

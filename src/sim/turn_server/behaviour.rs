@@ -90,8 +90,8 @@ impl TurnRefusal {
         self
     }
 
-    /// ALTERNATE-DOMAIN: the name in the certificate of the other server, of which the first 255
-    /// bytes are taken.
+    /// ALTERNATE-DOMAIN: the name in the certificate of the other server. At most 255 characters
+    /// of ASCII are taken of it (RFC 8489 §14.16).
     #[must_use]
     pub fn with_domain(mut self, domain: &str) -> Self {
         self.domain = Some(domain.chars().filter(char::is_ascii).take(Self::MAX_DOMAIN).collect());

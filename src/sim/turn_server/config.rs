@@ -78,9 +78,9 @@ impl Default for TurnServerLimits {
 pub struct TurnServerConfig {
     /// Where it listens for datagrams and connections.
     pub listen: Vec<SocketAddr>,
-    /// Where it relays IPv4. By default the first IPv4 address of `listen`.
+    /// Where it relays IPv4, if it does. [`Self::new`] takes the address where it listens.
     pub relay_ipv4: Option<Ipv4Addr>,
-    /// Where it relays IPv6. By default the first IPv6 address of `listen`.
+    /// Where it relays IPv6, if it does. [`Self::new`] takes the address where it listens.
     pub relay_ipv6: Option<Ipv6Addr>,
     /// The ports of relayed addresses (RFC 8656 §7.2: 49152 to 65535).
     pub relay_ports: RangeInclusive<u16>,
@@ -148,9 +148,13 @@ pub enum TurnConfigError {
     /// There is no port to relay from.
     #[error("relay_ports is empty")]
     NoPorts,
-    /// Username, realm or password have no form as OpaqueString (RFC 8265), or are longer than an
-    /// attribute may be.
-    #[error("user {0:?}: username, realm or password cannot be used")]
+    /// The realm has no form as OpaqueString (RFC 8265), or is longer than 762 bytes (RFC 8489
+    /// §14.9).
+    #[error("realm cannot be used")]
+    Realm,
+    /// Username or password have no form as OpaqueString (RFC 8265), or the username is longer than
+    /// 508 bytes (RFC 8489 §14.3).
+    #[error("user {0:?}: username or password cannot be used")]
     User(String),
     /// A user is there twice.
     #[error("user {0:?} is there twice")]

@@ -132,7 +132,12 @@ impl TurnServer {
         for ip in &mut config.denied_peers {
             *ip = ip.to_canonical();
         }
-        config.password_algorithms.dedup();
+        let mut algorithms = Vec::new();
+        config.password_algorithms.retain(|algorithm| {
+            let first = !algorithms.contains(algorithm);
+            algorithms.push(*algorithm);
+            first
+        });
         let mut rng = ChaCha8Rng::from_seed(seed);
         Ok(Self {
             auth: Auth::new(&config, &mut rng)?,

@@ -20,6 +20,12 @@ fn what_cannot_be_is_refused() {
     assert_eq!(no_ports, TurnConfigError::NoPorts);
     let long = refused(|config| config.software = Some("x".repeat(763)));
     assert_eq!(long, TurnConfigError::Software);
+    for realm in [String::new(), "x".repeat(763), "\0".to_owned()] {
+        let mut config = config();
+        config.realm = realm;
+        config.users.clear();
+        assert_eq!(TurnServer::new(config, [0; 32]).unwrap_err(), TurnConfigError::Realm);
+    }
     for (username, password) in [("", "x"), ("x", ""), ("x", "a\nb"), (&"x".repeat(509), "x")] {
         let unusable = TurnServer::new(config().with_user(username, password), [0; 32]);
         assert_eq!(unusable.unwrap_err(), TurnConfigError::User(username.to_owned()));
@@ -43,6 +49,51 @@ fn addresses_are_those_where_it_listens_and_relays() {
     assert!(server.is_open(addr(super::LISTEN)));
     assert!(server.is_open(addr("[::ffff:198.51.100.1]:3478")));
     assert!(!server.is_open(addr("198.51.100.1:50000")));
+}
+
+#[test]
+fn an_algorithm_is_offered_once() {
+    use super::PasswordAlgorithm::{Md5, Sha256};
+    let mut config = config();
+    config.password_algorithms = vec![Md5, Sha256, Md5, Sha256];
+    let server = TurnServer::new(config, [0; 32]).unwrap();
+    assert_eq!(server.config().password_algorithms, [Md5, Sha256]);
+}
+
+#[test]
+fn what_no_client_sends_is_counted_by_reason_and_not_answered() {
+    let (mut client, _) = Scripted::allocated(config());
+    let mut wrong_fingerprint = client.bare(Class::Request, method::BINDING, |w| {
+        w.fingerprint();
+    });
+    *wrong_fingerprint.last_mut().unwrap() ^= 1;
+    let mut overrun = client.bare(Class::Request, method::BINDING, |w| {
+        w.flag(0x8030);
+    });
+    overrun[23] = 4;
+    let messages = [
+        (client.bare(Class::Success, method::BINDING, |_| {}), TurnRejected::Unexpected),
+        (client.bare(Class::Error, method::ALLOCATE, |_| {}), TurnRejected::Unexpected),
+        // Connect, of RFC 6062.
+        (client.bare(Class::Request, 0x00a, |_| {}), TurnRejected::Unexpected),
+        (client.bare(Class::Indication, method::DATA, |_| {}), TurnRejected::Unexpected),
+        (client.bare(Class::Indication, method::ALLOCATE, |_| {}), TurnRejected::Malformed),
+        (wrong_fingerprint, TurnRejected::Fingerprint),
+        (overrun, TurnRejected::Malformed),
+        (Vec::new(), TurnRejected::NotTurn),
+        (b"hello".to_vec(), TurnRejected::NotTurn),
+    ];
+    for (message, reason) in messages {
+        let before = client.server.stats().rejected(reason);
+        assert!(client.send(&message).is_none(), "{message:02x?}");
+        assert_eq!(client.server.stats().rejected(reason), before + 1, "{message:02x?}");
+    }
+    let before = client.server.stats().clone();
+    let keepalive = client.bare(Class::Indication, method::BINDING, |_| {});
+    assert!(client.send(&keepalive).is_none());
+    assert_eq!(*client.server.stats(), before);
+    let all: u64 = before.all_rejected().map(|(_, count)| count).sum();
+    assert_eq!(all, 9 + 1, "and the challenge");
 }
 
 #[test]
