@@ -19,10 +19,10 @@ use crate::stun::long_term::{
 use crate::stun::{Scan, Writer};
 use crate::time::Timestamp;
 
-/// RFC 8489 §14.3
+/// RFC 8489 §14.3: in bytes.
 const MAX_USERNAME: usize = 508;
-/// RFC 8489 §14.9
-const MAX_REALM: usize = 762;
+/// RFC 8489 §14.9: in characters.
+const MAX_REALM: usize = 127;
 
 #[derive(Clone, Debug)]
 struct User {
@@ -70,7 +70,7 @@ impl Auth {
         rng: &mut ChaCha8Rng,
     ) -> Result<Self, TurnConfigError> {
         let realm = prepare_realm(&config.realm).map_err(|_| TurnConfigError::Realm)?;
-        if realm.len() > MAX_REALM {
+        if realm.chars().count() > MAX_REALM {
             return Err(TurnConfigError::Realm);
         }
         let mut users = Vec::<User>::new();

@@ -148,7 +148,7 @@ pub enum TurnConfigError {
     /// There is no port to relay from.
     #[error("relay_ports is empty")]
     NoPorts,
-    /// The realm has no form as OpaqueString (RFC 8265), or is longer than 762 bytes (RFC 8489
+    /// The realm has no form as OpaqueString (RFC 8265), or has more than 127 characters (RFC 8489
     /// §14.9).
     #[error("realm cannot be used")]
     Realm,
@@ -159,7 +159,7 @@ pub enum TurnConfigError {
     /// A user is there twice.
     #[error("user {0:?} is there twice")]
     DuplicateUser(String),
-    /// SOFTWARE is longer than 763 bytes (RFC 8489 §14.14).
+    /// SOFTWARE has more than 127 characters (RFC 8489 §14.14).
     #[error("software is too long")]
     Software,
 }

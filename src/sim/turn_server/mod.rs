@@ -52,8 +52,8 @@ pub use self::relay::TurnIcmp;
 pub use self::stats::{TurnRejected, TurnStats};
 pub use self::streams::TurnConnectionError;
 
-/// RFC 8489 §14.14: SOFTWARE is shorter than 763 bytes.
-const MAX_SOFTWARE: usize = 762;
+/// RFC 8489 §14.14: in characters.
+const MAX_SOFTWARE: usize = 127;
 
 /// A STUN and TURN server.
 ///
@@ -123,7 +123,8 @@ impl TurnServer {
         if config.relay_ports.is_empty() {
             return Err(TurnConfigError::NoPorts);
         }
-        if config.software.as_ref().is_some_and(|software| software.len() > MAX_SOFTWARE) {
+        let software = config.software.as_ref();
+        if software.is_some_and(|software| software.chars().count() > MAX_SOFTWARE) {
             return Err(TurnConfigError::Software);
         }
         for addr in &mut config.listen {
