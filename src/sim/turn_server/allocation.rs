@@ -7,6 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use super::output::TurnRoute;
 use crate::stun::TransactionId;
 use crate::stun::turn::Family;
 use crate::time::Timestamp;
@@ -28,6 +29,16 @@ impl Client {
     pub(super) const fn mapped(&self) -> SocketAddr {
         match *self {
             Self::Datagram { remote, .. } | Self::Stream { remote, .. } => remote,
+        }
+    }
+
+    /// The way to it.
+    pub(super) const fn route(&self) -> TurnRoute {
+        match *self {
+            Self::Datagram { local, remote } => {
+                TurnRoute::Datagram { local, remote, dont_fragment: false }
+            }
+            Self::Stream { connection, .. } => TurnRoute::Stream(connection),
         }
     }
 }

@@ -167,8 +167,7 @@ impl TurnBehaviour {
     /// RFC 8656 §7.2, §8.2: the lifetime of an allocation, in whole seconds, as LIFETIME has them.
     pub(super) fn lifetime(&self, wanted: Option<u32>) -> Duration {
         let wanted = wanted.map_or(Duration::ZERO, |secs| Duration::from_secs(u64::from(secs)));
-        let most = self.max_lifetime;
-        Duration::from_secs(wanted.min(most).max(self.default_lifetime.min(most)).as_secs())
+        Duration::from_secs(wanted.max(self.default_lifetime).min(self.max_lifetime).as_secs())
     }
 }
 

@@ -1,16 +1,8 @@
 //! A STUN and TURN server in virtual time (RFC 8489, RFC 8656).
 //!
-//! [`TurnServer`] is a sans-IO value as [`IceAgent`](crate::IceAgent) is one: datagrams, stream
-//! bytes and time go in, transmits come out. It is the whole of what RFC 8656 asks of a server over
-//! UDP and TCP, except what is optional and rare: EVEN-PORT and RESERVATION-TOKEN are refused with
-//! 420, TCP allocations (RFC 6062) with 442, and MOBILITY-TICKET (RFC 8016) is ignored.
-//!
-//! It is honest unless told otherwise: [`TurnBehaviour`] makes it slow, deaf or wrong while it
-//! runs, [`TurnServer::refuse`] makes it answer with an error, [`TurnServer::crash`] makes it
-//! forget. Each thing that it refuses or drops is counted by reason in [`TurnStats`].
-//!
-//! Nothing here knows of a network. Whoever carries its transmits gives it the addresses of
-//! [`TurnServer::ips`] and calls [`TurnServer::handle_datagram`] with all that arrives there.
+//! The way of a message is one direction: `handle_client` scans it, `request` checks and does what
+//! it asks for, `response` writes what became of it; `relay` moves data between clients and peers.
+//! Nothing here knows of a network, or of the rest of the simulator.
 
 mod allocation;
 mod allocations;
@@ -55,7 +47,20 @@ pub use self::streams::TurnConnectionError;
 /// RFC 8489 §14.14: in characters.
 const MAX_SOFTWARE: usize = 127;
 
-/// A STUN and TURN server.
+/// A STUN and TURN server (RFC 8489, RFC 8656) as a sans-IO value: datagrams, stream bytes and time
+/// go in, transmits come out.
+///
+/// Clients reach it over UDP and TCP; it relays UDP over IPv4 and IPv6. EVEN-PORT and
+/// RESERVATION-TOKEN are attributes that it does not know (420), TCP allocations (RFC 6062) are of
+/// a transport that it does not support (442), and MOBILITY-TICKET (RFC 8016) means nothing to it.
+///
+/// It is honest unless told otherwise: [`TurnBehaviour`] makes it slow, deaf or wrong while it
+/// runs, [`Self::refuse`] makes it answer with an error, [`Self::crash`] makes it forget. What it
+/// refuses and drops is counted by reason in [`TurnStats`].
+///
+/// Whoever carries its transmits gives it the addresses of [`Self::ips`] and calls
+/// [`Self::handle_datagram`] with all that arrives there; [`Self::is_open`] says to which of its
+/// ports anybody answers.
 ///
 /// ```
 /// use frazil::Timestamp;

@@ -1,6 +1,7 @@
 //! What a server sends, in the order of its time.
 
 use core::net::SocketAddr;
+use core::ops::Bound;
 use std::collections::BTreeMap;
 
 use crate::time::Timestamp;
@@ -47,7 +48,8 @@ impl Output {
 
     /// When the next thing that is not yet due will be. What is due already waits for no time.
     pub(super) fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
-        self.queue.range((now, u64::MAX)..).map(|((due, _), _)| *due).find(|due| *due > now)
+        let later = (Bound::Excluded((now, u64::MAX)), Bound::Unbounded);
+        self.queue.range(later).next().map(|((due, _), _)| *due)
     }
 
     /// Forgets what would go to a connection that is closed, but for what was due by `kept`.

@@ -153,13 +153,7 @@ impl TurnServer {
         if bytes.is_empty() {
             return self.stats.reject(TurnRejected::TooLarge);
         }
-        let route = match *client {
-            Client::Datagram { local, remote } => {
-                TurnRoute::Datagram { local, remote, dont_fragment: false }
-            }
-            Client::Stream { connection, .. } => TurnRoute::Stream(connection),
-        };
-        if self.push(self.now, route, bytes) {
+        if self.push(self.now, client.route(), bytes) {
             self.stats.relay_to_client();
         }
     }

@@ -34,14 +34,12 @@ impl TurnServer {
             Ok(_) => self.stats.succeed(method),
             Err(failure) => self.stats.reject(TurnRejected::Error(failure.code())),
         }
-        let route = match *client {
-            Client::Datagram { local, remote } => TurnRoute::Datagram {
-                local: self.behaviour.answer_from.unwrap_or(local),
-                remote,
-                dont_fragment: false,
-            },
-            Client::Stream { connection, .. } => TurnRoute::Stream(connection),
-        };
+        let mut route = client.route();
+        if let (TurnRoute::Datagram { local, .. }, Some(addr)) =
+            (&mut route, self.behaviour.answer_from)
+        {
+            *local = addr;
+        }
         let due = self.now + self.behaviour.response_delay;
         self.push(due, route, bytes);
     }
