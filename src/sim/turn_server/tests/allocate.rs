@@ -89,6 +89,18 @@ fn a_second_allocation_on_the_same_5_tuple_is_a_mismatch() {
 }
 
 #[test]
+fn a_transaction_id_of_somebody_else_is_no_repetition() {
+    let (mut client, _) = Scripted::allocated(config());
+    client.requests -= 1;
+    client.login("bob", "another secret");
+    let answer = client.ask(method::ALLOCATE, |w| {
+        w.first_of_four(REQUESTED_TRANSPORT, UDP);
+    });
+    assert_eq!(answer.code(), 437);
+    assert_eq!(client.server.stats().retransmissions(), 0);
+}
+
+#[test]
 fn requested_transport_is_needed_and_is_udp() {
     let mut client = Scripted::new(config());
     client.call(method::ALLOCATE, |_| {});

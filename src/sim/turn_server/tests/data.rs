@@ -236,7 +236,7 @@ fn each_family_is_relayed_from_its_own_address() {
             w.first_of_four(ADDITIONAL_ADDRESS_FAMILY, 2);
         })
         .all(XOR_RELAYED_ADDRESS);
-    for (peer, relayed) in [super::PEER, super::PEER_V6].into_iter().zip(relayed) {
+    for (peer, relayed) in [super::PEER, super::PEER_V6].into_iter().zip(relayed.clone()) {
         client.permit(peer);
         send(&mut client, peer, b"hello", false);
         let (route, _) = client.elsewhere.pop().unwrap();
@@ -245,6 +245,8 @@ fn each_family_is_relayed_from_its_own_address() {
         let data = from_peer(&mut client, relayed, peer, b"back").unwrap();
         assert_eq!(data.all(XOR_PEER_ADDRESS), [remote]);
     }
+    assert!(from_peer(&mut client, relayed[0], super::PEER_V6, b"no such datagram").is_none());
+    assert!(from_peer(&mut client, relayed[1], super::PEER, b"no such datagram").is_none());
 }
 
 #[test]
