@@ -82,6 +82,8 @@ mod id;
 pub mod sim;
 mod stun;
 mod time;
+#[cfg(feature = "sim")]
+mod turn;
 
 pub use agent::io::{
     CandidateView, Description, Event, GatheringState, Ignored, LocalAddress, Origin, Outgoing,

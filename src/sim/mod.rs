@@ -64,6 +64,7 @@ mod run;
 mod signal;
 mod sockets;
 mod stats;
+mod turn_server;
 mod world;
 
 #[cfg(test)]
@@ -77,4 +78,9 @@ pub use node::AgentIndex;
 pub use run::{End, Step, Verdict};
 pub use signal::{Signal, SignalError};
 pub use stats::{NetworkStats, Unreachable, WorldStats};
+pub use turn_server::{
+    PasswordAlgorithm, TurnAllocation, TurnBehaviour, TurnConfigError, TurnConnectionError,
+    TurnIcmp, TurnMethod, TurnRefusal, TurnRejected, TurnRoute, TurnServer, TurnServerConfig,
+    TurnServerLimits, TurnStats, TurnTamper, TurnUser,
+};
 pub use world::World;
