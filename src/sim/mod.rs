@@ -52,29 +52,53 @@
 //! datagram, and [`World::inject`] lets one arrive from anywhere. World and network are plain
 //! values: a clone goes its own way.
 
+mod datagram;
 mod dice;
 mod error;
+mod expiring;
+mod firewall;
+mod gateway;
 mod hash;
+mod host;
+mod line;
 mod link;
 mod log;
+mod nat;
 mod network;
 mod node;
+mod realm;
+mod report;
 mod rules;
 mod run;
+mod scope;
 mod signal;
 mod sockets;
 mod stats;
+mod topology;
+mod walk;
 mod world;
 
 #[cfg(test)]
 mod tests;
 
+pub use datagram::{Arrival, Datagram, DatagramId, Fate};
 pub use error::{AddSocketError, WorldError};
-pub use link::{Link, Probability};
+pub use firewall::{Action, Direction, FirewallConfig, FirewallRule};
+pub use gateway::GatewayConfig;
+pub use host::{HostId, InterfaceId};
+pub use link::{Bandwidth, Bursts, Link, Probability};
 pub use log::{LogDetail, LogEntry, Logged};
-pub use network::{AddAddressError, Arrival, Datagram, DatagramId, Fate, HostId, Network};
+pub use nat::{
+    Hairpinning, Nat64Prefix, NatConfig, NatConfigError, NatMapping, Pooling, PortAllocation,
+    Refresh,
+};
+pub use network::Network;
 pub use node::AgentIndex;
+pub use realm::{RealmId, Subnet};
+pub use report::{Problem, Report, Reporting};
 pub use run::{End, Step, Verdict};
+pub use scope::{Filtering, Mapping, Scope};
 pub use signal::{Signal, SignalError};
-pub use stats::{NetworkStats, Unreachable, WorldStats};
+pub use stats::{DropReason, NetworkStats, Unreachable, WorldStats};
+pub use topology::{AddAddressError, AddInterfaceError, AddRealmError};
 pub use world::World;

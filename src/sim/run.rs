@@ -1,7 +1,7 @@
 //! How time moves in a world: from one thing that is due to the next.
 
+use super::datagram::{Datagram, DatagramId};
 use super::error::WorldError;
-use super::network::{Datagram, DatagramId};
 use super::node::AgentIndex;
 use super::stats::increment;
 use super::world::World;
@@ -17,7 +17,7 @@ pub enum Step {
         /// The agent that gets it.
         to: AgentIndex,
     },
-    /// A datagram arrives, or turns out to have no way.
+    /// A datagram arrives, goes on from the line of a gateway, or turns out to have no way.
     Datagram(DatagramId),
     /// A deadline comes.
     Timeout {
@@ -120,7 +120,7 @@ impl World {
     }
 
     /// Runs until `limit`, and is there then. Asks `filter` about every datagram as it is about to
-    /// arrive; it may drop or alter it.
+    /// arrive at a host or, from outside, at a gateway; it may drop or alter it.
     ///
     /// # Errors
     /// An agent breaks its contract.
@@ -151,7 +151,8 @@ impl World {
                 return Ok(End::Limit);
             }
             if let Step::Datagram(id) = step {
-                let datagram = self.network.underway_mut(id);
+                let crossed = self.network.has_crossed(id);
+                let datagram = self.network.underway_mut(id).filter(|_| crossed);
                 if datagram.is_some_and(|datagram| filter(id.arrival(), datagram) == Verdict::Drop)
                 {
                     self.network.remove(id);

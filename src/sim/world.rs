@@ -9,10 +9,12 @@ use std::collections::BTreeSet;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use super::datagram::{Arrival, Datagram, DatagramId};
 use super::error::{AddSocketError, WorldError};
 use super::hash::Fnv;
+use super::host::HostId;
 use super::log::{LogDetail, LogEntry, Logged};
-use super::network::{Arrival, Datagram, DatagramId, HostId, Network};
+use super::network::Network;
 use super::node::{AgentIndex, Node};
 use super::signal::{Channel, Signal};
 use super::sockets::{Socket, Sockets};
@@ -78,7 +80,7 @@ impl World {
         }
     }
 
-    /// Adds an agent on a host of its own, with a seed from the world's.
+    /// Adds an agent on a host of its own in the internet, with a seed from the world's.
     ///
     /// # Errors
     /// The configuration makes no agent.
@@ -87,7 +89,7 @@ impl World {
         self.add_agent_seeded(config, seed)
     }
 
-    /// Adds an agent on a host of its own, with this seed.
+    /// Adds an agent on a host of its own in the internet, with this seed.
     ///
     /// # Errors
     /// The configuration makes no agent.
@@ -98,10 +100,23 @@ impl World {
     ) -> Result<AgentIndex, ConfigError> {
         let signalling = config.signalling;
         let agent = IceAgent::new(config, seed)?;
-        let index = AgentIndex(self.nodes.len());
         let host = self.network.add_host();
-        self.nodes.push(Node::new(agent, host, signalling, self.detail));
-        Ok(index)
+        Ok(self.place(agent, host, signalling))
+    }
+
+    /// Adds an agent on this host, behind whatever gateway, with a seed from the world's. Several
+    /// agents may share a host. On a host of another network an agent gets no socket.
+    ///
+    /// # Errors
+    /// The configuration makes no agent.
+    pub fn add_agent_on(
+        &mut self,
+        host: HostId,
+        config: AgentConfig,
+    ) -> Result<AgentIndex, ConfigError> {
+        let signalling = config.signalling;
+        let agent = IceAgent::new(config, draw(&mut self.seeds))?;
+        Ok(self.place(agent, host, signalling))
     }
 
     /// Opens a UDP socket for the first component of the agent's first stream, and tells the
@@ -413,6 +428,12 @@ impl World {
         })
     }
 
+    fn place(&mut self, agent: IceAgent, host: HostId, signalling: Signalling) -> AgentIndex {
+        let index = AgentIndex(self.nodes.len());
+        self.nodes.push(Node::new(agent, host, signalling, self.detail));
+        index
+    }
+
     fn node(&self, agent: AgentIndex) -> Result<&Node, WorldError> {
         self.nodes.get(agent.0).ok_or(WorldError::UnknownAgent(agent))
     }
@@ -534,7 +555,11 @@ impl World {
                 if self.sockets.is_open(node.host, local) =>
             {
                 let (from, to, payload) = (local, remote, bytes.to_vec());
-                self.network.send(now, Datagram { transport, from, to, dscp, payload });
+                self.network.send_from(
+                    now,
+                    node.host,
+                    Datagram { transport, from, to, dscp, payload },
+                );
             }
             Route::Datagram { .. } | Route::Stream(_) => increment(&mut self.stats.unsent),
         }
