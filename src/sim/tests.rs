@@ -1,5 +1,6 @@
 //! The network by itself: time, chance, rules and counters.
 
+mod realm;
 mod world;
 
 use core::net::{IpAddr, SocketAddr};
@@ -72,6 +73,7 @@ fn assert_accounted(network: &Network) {
             + stats.blocked
             + stats.removed
             + stats.unreachable()
+            + stats.dropped()
             + underway
     );
 }
