@@ -52,6 +52,7 @@
 //! datagram, and [`World::inject`] lets one arrive from anywhere. World and network are plain
 //! values: a clone goes its own way.
 
+mod change;
 mod datagram;
 mod dice;
 mod error;
@@ -81,6 +82,7 @@ mod world;
 #[cfg(test)]
 mod tests;
 
+pub use change::SetNatError;
 pub use datagram::{Arrival, Datagram, DatagramId, Fate};
 pub use error::{AddSocketError, WorldError};
 pub use firewall::{Action, Direction, FirewallConfig, FirewallRule};

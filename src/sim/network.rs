@@ -134,6 +134,9 @@ impl Network {
 
     /// Says of a datagram that has arrived that nobody listens at its port.
     pub fn refuse(&mut self, arrival: &Arrival) {
+        if !self.reports.reporting.unreachable {
+            return;
+        }
         let packet = Packet { datagram: arrival.datagram.clone(), origin: arrival.origin };
         self.reports.add(arrival.at, &packet, Problem::PortUnreachable);
     }

@@ -19,6 +19,11 @@ pub enum Step {
     },
     /// A datagram arrives, goes on from the line of a gateway, or turns out to have no way.
     Datagram(DatagramId),
+    /// The network reports that a datagram did not get through.
+    Report {
+        /// When.
+        at: Timestamp,
+    },
     /// A deadline comes.
     Timeout {
         /// When it is handled.
@@ -33,7 +38,7 @@ impl Step {
     #[must_use]
     pub const fn at(self) -> Timestamp {
         match self {
-            Self::Signal { at, .. } | Self::Timeout { at, .. } => at,
+            Self::Signal { at, .. } | Self::Report { at } | Self::Timeout { at, .. } => at,
             Self::Datagram(id) => id.arrival(),
         }
     }
@@ -68,12 +73,13 @@ impl World {
         self.settle()?;
         let signal = self.channel.next().map(|(at, to)| Step::Signal { at, to });
         let datagram = self.network.next_underway().map(Step::Datagram);
+        let report = self.network.next_report().map(|at| Step::Report { at });
         let timeout = self.deadlines.first().map(|&(deadline, agent)| {
             // A deadline may have passed while nobody ran the world.
             Step::Timeout { at: deadline.max(self.now), agent }
         });
         // The first of equal ones: inputs come before timeouts.
-        Ok([signal, datagram, timeout].into_iter().flatten().min_by_key(|step| step.at()))
+        Ok([signal, datagram, report, timeout].into_iter().flatten().min_by_key(|step| step.at()))
     }
 
     /// Lets the next thing happen, and says what it was; nothing when nothing is left.
@@ -172,6 +178,7 @@ impl World {
                 Some(arrival) => self.receive_datagram(arrival),
                 None => Ok(()),
             },
+            Step::Report { .. } => self.receive_report(),
             Step::Timeout { agent, .. } => self.time_out(agent),
         }
     }

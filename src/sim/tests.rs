@@ -1,5 +1,8 @@
 //! The network by itself: time, chance, rules and counters.
 
+mod behind_nat;
+mod change;
+mod links;
 mod realm;
 mod world;
 

@@ -52,6 +52,9 @@ pub enum AddAddressError {
     /// The interface is of another network.
     #[error("no such interface")]
     UnknownInterface,
+    /// The host does not have the address that was to change.
+    #[error("the host has no such address")]
+    UnknownAddress,
     /// Another host has the address, or a gateway has.
     #[error("another host has the address")]
     Taken,

@@ -9,18 +9,19 @@ use std::collections::BTreeSet;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::datagram::{Arrival, Datagram, DatagramId};
+use super::datagram::{Arrival, Datagram, DatagramId, Fate};
 use super::error::{AddSocketError, WorldError};
 use super::hash::Fnv;
 use super::host::HostId;
 use super::log::{LogDetail, LogEntry, Logged};
 use super::network::Network;
 use super::node::{AgentIndex, Node};
+use super::report::{Problem, Report};
 use super::signal::{Channel, Signal};
 use super::sockets::{Socket, Sockets};
 use super::stats::{WorldStats, increment};
 use crate::agent::io::{Event, GatheringState, LocalAddress, Received, Route};
-use crate::agent::{IceAgent, SendError};
+use crate::agent::{IceAgent, IcmpError, SendError, TransmitError};
 use crate::config::{AgentConfig, ConfigError, Signalling};
 use crate::id::{CandidateId, StreamId};
 use crate::time::Timestamp;
@@ -383,11 +384,12 @@ impl World {
     /// A datagram arrives at a host.
     pub(super) fn receive_datagram(&mut self, arrival: Arrival) -> Result<(), WorldError> {
         let now = self.now;
-        let Datagram { transport, from, to, payload, .. } = arrival.datagram;
-        let Some(socket) = self.sockets.at(arrival.host, to) else {
+        let Some(socket) = self.sockets.at(arrival.host, arrival.datagram.to) else {
             increment(&mut self.stats.unclaimed);
+            self.network.refuse(&arrival);
             return Ok(());
         };
+        let Datagram { transport, from, payload, .. } = arrival.datagram;
         let Socket { agent, addr: local } = socket;
         let remote = socket.sees(from);
         let node = self.input(agent)?;
@@ -407,6 +409,27 @@ impl World {
             }
             Received::Ignored(reason) => {
                 node.log(now, |_| Logged::Ignored { local, remote, len, reason });
+            }
+        }
+        self.drain(agent)
+    }
+
+    /// A report arrives at the host that has sent the datagram.
+    pub(super) fn receive_report(&mut self) -> Result<(), WorldError> {
+        let now = self.now;
+        let Some(report) = self.network.receive_report(now) else { return Ok(()) };
+        let Report { host, transport, from: local, to: remote, problem, quoted, .. } = report;
+        let Some(Socket { agent, .. }) = self.sockets.at(host, local) else { return Ok(()) };
+        let node = self.input(agent)?;
+        node.log(now, |_| Logged::Undelivered { local, remote, problem });
+        match problem {
+            Problem::HostUnreachable | Problem::PortUnreachable => {
+                node.agent.handle_icmp(now, transport, local, remote, IcmpError::Hard, &quoted);
+            }
+            // A system tells the sender so at its next datagram of that size.
+            Problem::TooLarge { .. } => {
+                let route = Route::Datagram { transport, local, remote };
+                node.agent.transmit_failed(now, route, TransmitError::TooLarge);
             }
         }
         self.drain(agent)
@@ -555,11 +578,11 @@ impl World {
                 if self.sockets.is_open(node.host, local) =>
             {
                 let (from, to, payload) = (local, remote, bytes.to_vec());
-                self.network.send_from(
-                    now,
-                    node.host,
-                    Datagram { transport, from, to, dscp, payload },
-                );
+                let datagram = Datagram { transport, from, to, dscp, payload };
+                let fate = self.network.send_from(now, node.host, datagram);
+                if matches!(fate, Fate::Unreachable(_)) && self.network.reporting().unreachable {
+                    node.agent.transmit_failed(now, route, TransmitError::Unreachable);
+                }
             }
             Route::Datagram { .. } | Route::Stream(_) => increment(&mut self.stats.unsent),
         }
