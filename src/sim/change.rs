@@ -85,6 +85,7 @@ impl Network {
         for interface in interfaces {
             self.release_all(interface);
         }
+        self.tcp.forget(host);
         let host = self.hosts.get_mut(to_index(host.0));
         host.map(|host| host.up = false).is_some()
     }

@@ -5,13 +5,15 @@ use core::net::SocketAddr;
 use super::host::HostId;
 use super::realm::RealmId;
 use super::stats::{DropReason, Unreachable};
+use super::tcp::Segment;
 use crate::candidate::Transport;
 use crate::time::Timestamp;
 
-/// The headers of IPv4 and IPv6 without options, and that of UDP.
+/// The headers of IPv4, IPv6, UDP and TCP without options.
 const IPV4_HEADER: usize = 20;
 const IPV6_HEADER: usize = 40;
 const UDP_HEADER: usize = 8;
+const TCP_HEADER: usize = 20;
 
 /// A datagram.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +41,11 @@ impl Datagram {
     #[must_use]
     pub fn packet_len(&self) -> usize {
         let ip = if self.to.ip().to_canonical().is_ipv4() { IPV4_HEADER } else { IPV6_HEADER };
-        self.payload.len().saturating_add(ip).saturating_add(UDP_HEADER)
+        let transport = match self.transport {
+            Transport::Udp => UDP_HEADER,
+            Transport::Tcp => TCP_HEADER,
+        };
+        self.payload.len().saturating_add(ip).saturating_add(transport)
     }
 }
 
@@ -105,6 +111,8 @@ pub(super) struct Packet {
     pub(super) datagram: Datagram,
     /// Nobody's, if a test has injected it.
     pub(super) origin: Option<Origin>,
+    /// What makes it a segment of a TCP connection.
+    pub(super) segment: Option<Segment>,
 }
 
 /// Where a datagram is when it stops.

@@ -12,6 +12,8 @@ use super::link::{Bursts, Link, Probability};
 
 /// The stream of the bursts; the links have the first.
 const BURSTS: u64 = 1;
+/// The stream of TCP.
+const TCP: u64 = 2;
 /// The stream of the first gateway.
 const GATEWAYS: u64 = 1 << 32;
 
@@ -32,6 +34,11 @@ pub(super) enum Throw {
 impl Dice {
     pub(super) fn new(seed: [u8; 32]) -> Self {
         Self { links: stream(seed, 0), bursts: stream(seed, BURSTS) }
+    }
+
+    /// The generator of TCP.
+    pub(super) fn of_tcp(&self) -> ChaCha8Rng {
+        stream(self.links.get_seed(), TCP)
     }
 
     /// The generator of a gateway.

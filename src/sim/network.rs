@@ -11,6 +11,7 @@ use super::host::{Host, HostId, Interface};
 use super::realm::{Realm, RealmId};
 use super::report::{Problem, Report, Reporting, Reports};
 use super::stats::{NetworkStats, increment};
+use super::tcp::Tcp;
 use crate::address::normal;
 use crate::time::Timestamp;
 
@@ -54,6 +55,7 @@ pub struct Network {
     sequence: u64,
     queue: BTreeMap<DatagramId, (Stop, Packet)>,
     pub(super) reports: Reports,
+    pub(super) tcp: Tcp,
     pub(super) stats: NetworkStats,
 }
 
@@ -61,10 +63,12 @@ impl Network {
     /// A network without hosts, whose links are ideal.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
+        let dice = Dice::new(seed);
         Self {
+            tcp: Tcp::new(dice.of_tcp()),
             now: Timestamp::ZERO,
             clock: Timestamp::ZERO,
-            dice: Dice::new(seed),
+            dice,
             hosts: Vec::new(),
             interfaces: Vec::new(),
             realms: vec![Realm::default()],
@@ -100,18 +104,29 @@ impl Network {
     pub fn inject_in(&mut self, realm: RealmId, at: Timestamp, datagram: Datagram) -> DatagramId {
         increment(&mut self.stats.injected);
         let at = at.max(self.now);
-        self.enqueue(at, Stop::Crossed(realm), Packet { datagram, origin: None })
+        self.enqueue(at, Stop::Crossed(realm), Packet { datagram, origin: None, segment: None })
     }
 
-    /// The next datagram that has arrived by `now`. Call it until it returns `None`.
+    /// The next datagram that has arrived by `now`. Call it until it returns `None`: everything
+    /// else that is due by then has happened as well.
     pub fn receive(&mut self, now: Timestamp) -> Option<Arrival> {
         self.advance(now);
-        while let Some(id) = self.next_underway().filter(|id| id.arrival <= self.now) {
-            if let Some(arrival) = self.arrive(id) {
-                return Some(arrival);
+        let arrival = loop {
+            let (packet, timer) = (self.next_underway(), self.next_tcp());
+            let packet = packet.filter(|id| timer.is_none_or(|timer| id.arrival <= timer));
+            match (packet, timer) {
+                (Some(id), _) if id.arrival <= self.now => {
+                    let arrival = self.arrive(id);
+                    if arrival.is_some() {
+                        break arrival;
+                    }
+                }
+                (None, Some(timer)) if timer <= self.now => self.tcp_time_out(),
+                _ => break None,
             }
-        }
-        None
+        };
+        self.clock = self.now;
+        arrival
     }
 
     /// Sets which reports the network makes from now on.
@@ -137,7 +152,8 @@ impl Network {
         if !self.reports.reporting.unreachable {
             return;
         }
-        let packet = Packet { datagram: arrival.datagram.clone(), origin: arrival.origin };
+        let (datagram, origin) = (arrival.datagram.clone(), arrival.origin);
+        let packet = Packet { datagram, origin, segment: None };
         self.reports.add(arrival.at, &packet, Problem::PortUnreachable);
     }
 
@@ -164,10 +180,17 @@ impl Network {
         self.queue.first_key_value().map(|(id, _)| *id)
     }
 
-    /// When the next datagram arrives. May change with every call that takes `&mut self`.
+    /// When the next datagram arrives, or TCP has something to do. May change with every call that
+    /// takes `&mut self`.
     #[must_use]
     pub fn next_arrival(&self) -> Option<Timestamp> {
-        self.next_underway().map(DatagramId::arrival)
+        let packet = self.next_underway().map(DatagramId::arrival);
+        packet.into_iter().chain(self.next_tcp()).min()
+    }
+
+    /// When a timer of TCP is due.
+    pub(super) fn next_tcp(&self) -> Option<Timestamp> {
+        self.tcp.next_timer()
     }
 
     /// When the next report arrives.

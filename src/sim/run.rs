@@ -19,6 +19,11 @@ pub enum Step {
     },
     /// A datagram arrives, goes on from the line of a gateway, or turns out to have no way.
     Datagram(DatagramId),
+    /// A timer of TCP is due.
+    Tcp {
+        /// When.
+        at: Timestamp,
+    },
     /// The network reports that a datagram did not get through.
     Report {
         /// When.
@@ -38,7 +43,10 @@ impl Step {
     #[must_use]
     pub const fn at(self) -> Timestamp {
         match self {
-            Self::Signal { at, .. } | Self::Report { at } | Self::Timeout { at, .. } => at,
+            Self::Signal { at, .. }
+            | Self::Report { at }
+            | Self::Tcp { at }
+            | Self::Timeout { at, .. } => at,
             Self::Datagram(id) => id.arrival(),
         }
     }
@@ -73,13 +81,17 @@ impl World {
         self.settle()?;
         let signal = self.channel.next().map(|(at, to)| Step::Signal { at, to });
         let datagram = self.network.next_underway().map(Step::Datagram);
+        let tcp = self.network.next_tcp().map(|at| Step::Tcp { at });
         let report = self.network.next_report().map(|at| Step::Report { at });
         let timeout = self.deadlines.first().map(|&(deadline, agent)| {
             // A deadline may have passed while nobody ran the world.
             Step::Timeout { at: deadline.max(self.now), agent }
         });
         // The first of equal ones: inputs come before timeouts.
-        Ok([signal, datagram, report, timeout].into_iter().flatten().min_by_key(|step| step.at()))
+        Ok([signal, datagram, tcp, report, timeout]
+            .into_iter()
+            .flatten()
+            .min_by_key(|step| step.at()))
     }
 
     /// Lets the next thing happen, and says what it was; nothing when nothing is left.
@@ -178,6 +190,10 @@ impl World {
                 Some(arrival) => self.receive_datagram(arrival),
                 None => Ok(()),
             },
+            Step::Tcp { .. } => {
+                self.network.tcp_time_out();
+                Ok(())
+            }
             Step::Report { .. } => self.receive_report(),
             Step::Timeout { agent, .. } => self.time_out(agent),
         }

@@ -25,23 +25,28 @@ impl Network {
         mut datagram: Datagram,
     ) -> Fate {
         self.advance(now);
-        increment(&mut self.stats.sent);
         let (from, to) = (datagram.from, datagram.to);
         (datagram.from, datagram.to) = (normal(from), normal(to));
-        if datagram.from.is_ipv4() != datagram.to.is_ipv4() {
+        let sent = self.clock;
+        let origin = sender.map(|(host, _)| Origin { host, from, to, sent });
+        self.launch(sender.map(|(_, realm)| realm), Packet { datagram, origin, segment: None })
+    }
+
+    /// A packet leaves its host, if the host has its source address in a realm.
+    pub(super) fn launch(&mut self, realm: Option<RealmId>, packet: Packet) -> Fate {
+        increment(&mut self.stats.sent);
+        let Datagram { transport, from, to, .. } = packet.datagram;
+        if from.is_ipv4() != to.is_ipv4() {
             return self.unreachable(Unreachable::Family);
         }
-        let Some((host, realm)) = sender else { return self.unreachable(Unreachable::Source) };
-        let now = self.clock;
-        let firewall = self.hosts.get_mut(to_index(host.0)).and_then(|host| host.firewall.as_mut());
-        if let Some(firewall) = firewall {
-            let passes = firewall.outbound(now, datagram.transport, datagram.from, datagram.to);
-            if let Err(reason) = passes {
+        let Some(realm) = realm else { return self.unreachable(Unreachable::Source) };
+        let host = packet.origin.and_then(|origin| self.hosts.get_mut(to_index(origin.host.0)));
+        if let Some(firewall) = host.and_then(|host| host.firewall.as_mut()) {
+            if let Err(reason) = firewall.outbound(self.clock, transport, from, to) {
                 return self.drop(reason);
             }
         }
-        let origin = Some(Origin { host, from, to, sent: now });
-        self.ascend(realm, Packet { datagram, origin })
+        self.ascend(realm, packet)
     }
 
     /// Takes a datagram from the queue on its way, and to its destination if it gets there.
@@ -162,7 +167,7 @@ impl Network {
     }
 
     fn hand_over(&mut self, host: HostId, packet: Packet) -> Option<Arrival> {
-        let Packet { datagram, origin } = packet;
+        let Packet { datagram, origin, segment } = packet;
         let firewall = self.hosts.get_mut(to_index(host.0)).and_then(|host| host.firewall.as_mut());
         if let Some(firewall) = firewall {
             let passes =
@@ -173,6 +178,10 @@ impl Network {
             }
         }
         increment(&mut self.stats.delivered);
+        if let Some(segment) = segment {
+            self.tcp_arrive(host, datagram, segment);
+            return None;
+        }
         Some(Arrival { at: self.clock, host, datagram, origin })
     }
 
