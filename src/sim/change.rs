@@ -8,7 +8,7 @@ use super::gateway::Gateway;
 use super::host::{HostId, InterfaceId};
 use super::line::Line;
 use super::link::Link;
-use super::nat::{NatConfig, NatConfigError};
+use super::nat::{Nat, NatConfig, NatConfigError};
 use super::network::Network;
 use super::realm::{Owner, RealmId};
 use super::topology::{AddAddressError, AddRealmError};
@@ -117,7 +117,7 @@ impl Network {
     /// Lets the NAT of a realm's gateway forget its mappings. Returns whether there is one.
     pub fn reboot_nat(&mut self, realm: RealmId) -> bool {
         let nat = self.gateway_mut(realm).and_then(|gateway| gateway.nat.as_mut());
-        nat.map(|nat| nat.reboot()).is_some()
+        nat.map(Nat::reboot).is_some()
     }
 
     /// Changes the behaviour of the NAT of a realm's gateway. Mappings stay, unless the external

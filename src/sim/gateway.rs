@@ -83,6 +83,7 @@ impl Gateway {
     /// Whether a host inside is reached from the realm around under its own address.
     pub(super) fn routes(&self, addr: IpAddr) -> bool {
         let translated = self.nat.as_ref().is_some_and(|nat| nat.config().translates(addr));
-        !translated && !is_local(addr) && !(self.parent == RealmId::INTERNET && is_private(addr))
+        let meaningless = self.parent == RealmId::INTERNET && is_private(addr);
+        !translated && !is_local(addr) && !meaningless
     }
 }

@@ -72,14 +72,14 @@ impl PairLinks {
         len: usize,
         dice: &mut Dice,
     ) -> Passage {
-        let link = self.get(pair.0, pair.1);
+        let link = self.own.get(&pair).unwrap_or(&self.default);
         if !link.has_state() {
-            return pass(&link, &mut LineState::default(), now, len, dice);
+            return pass(link, &mut LineState::default(), now, len, dice);
         }
         if self.states.len() >= MAX_PAIRS && !self.states.contains_key(&pair) {
             self.states.pop_first();
         }
-        pass(&link, self.states.entry(pair).or_default(), now, len, dice)
+        pass(link, self.states.entry(pair).or_default(), now, len, dice)
     }
 }
 

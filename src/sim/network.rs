@@ -18,7 +18,8 @@ use crate::time::Timestamp;
 /// Hosts and the datagrams between them, in virtual time.
 ///
 /// Time is what the caller says: an older `now` counts as the newest seen. Everything random comes
-/// from the seed, in the order of the calls of [`send`](Self::send).
+/// from the seed: for links in the order in which datagrams take them, for a NAT in the order of
+/// its mappings.
 ///
 /// ```
 /// use core::time::Duration;
@@ -53,7 +54,8 @@ pub struct Network {
     /// The first is the internet.
     pub(super) realms: Vec<Realm>,
     sequence: u64,
-    queue: BTreeMap<DatagramId, (Stop, Packet)>,
+    /// Boxed: what is moved from node to node is a pointer.
+    queue: BTreeMap<DatagramId, (Stop, Box<Packet>)>,
     pub(super) reports: Reports,
     pub(super) tcp: Tcp,
     pub(super) stats: NetworkStats,
@@ -104,7 +106,8 @@ impl Network {
     pub fn inject_in(&mut self, realm: RealmId, at: Timestamp, datagram: Datagram) -> DatagramId {
         increment(&mut self.stats.injected);
         let at = at.max(self.now);
-        self.enqueue(at, Stop::Crossed(realm), Packet { datagram, origin: None, segment: None })
+        let packet = Packet { datagram, origin: None, segment: None };
+        self.enqueue(at, Stop::Crossed(realm), Box::new(packet))
     }
 
     /// The next datagram that has arrived by `now`. Call it until it returns `None`: everything
@@ -218,13 +221,18 @@ impl Network {
     }
 
     /// Takes a datagram out of the queue, at its time.
-    pub(super) fn dequeue(&mut self, id: DatagramId) -> Option<(Stop, Packet)> {
+    pub(super) fn dequeue(&mut self, id: DatagramId) -> Option<(Stop, Box<Packet>)> {
         self.clock = id.arrival;
         self.queue.remove(&id)
     }
 
     /// On the wire an address has one form only, whatever sort of socket it was sent from.
-    pub(super) fn enqueue(&mut self, at: Timestamp, stop: Stop, mut packet: Packet) -> DatagramId {
+    pub(super) fn enqueue(
+        &mut self,
+        at: Timestamp,
+        stop: Stop,
+        mut packet: Box<Packet>,
+    ) -> DatagramId {
         packet.datagram.from = normal(packet.datagram.from);
         packet.datagram.to = normal(packet.datagram.to);
         let id = DatagramId { arrival: at, sequence: self.sequence };

@@ -29,11 +29,12 @@ impl Network {
         (datagram.from, datagram.to) = (normal(from), normal(to));
         let sent = self.clock;
         let origin = sender.map(|(host, _)| Origin { host, from, to, sent });
-        self.launch(sender.map(|(_, realm)| realm), Packet { datagram, origin, segment: None })
+        let packet = Box::new(Packet { datagram, origin, segment: None });
+        self.launch(sender.map(|(_, realm)| realm), packet)
     }
 
     /// A packet leaves its host, if the host has its source address in a realm.
-    pub(super) fn launch(&mut self, realm: Option<RealmId>, packet: Packet) -> Fate {
+    pub(super) fn launch(&mut self, realm: Option<RealmId>, packet: Box<Packet>) -> Fate {
         increment(&mut self.stats.sent);
         let Datagram { transport, from, to, .. } = packet.datagram;
         if from.is_ipv4() != to.is_ipv4() {
@@ -69,7 +70,7 @@ impl Network {
     }
 
     /// A datagram looks for its destination in a realm, and in those around it.
-    fn ascend(&mut self, mut realm: RealmId, mut packet: Packet) -> Fate {
+    fn ascend(&mut self, mut realm: RealmId, mut packet: Box<Packet>) -> Fate {
         loop {
             let to = packet.datagram.to;
             let now = self.clock;
@@ -114,7 +115,7 @@ impl Network {
     }
 
     /// A datagram takes the link between its addresses in the realm in which they meet.
-    fn cross(&mut self, realm: RealmId, packet: Packet) -> Fate {
+    fn cross(&mut self, realm: RealmId, packet: Box<Packet>) -> Fate {
         if !self.permits(realm, &packet.datagram) {
             increment(&mut self.stats.blocked);
             return Fate::Blocked;
@@ -136,7 +137,7 @@ impl Network {
 
     /// A datagram has reached whoever has its destination address in a realm, and goes on inward
     /// as long as that is a gateway.
-    fn descend(&mut self, mut realm: RealmId, mut packet: Packet) -> Option<Arrival> {
+    fn descend(&mut self, mut realm: RealmId, mut packet: Box<Packet>) -> Option<Arrival> {
         loop {
             let now = self.clock;
             let to = packet.datagram.to;
@@ -166,8 +167,8 @@ impl Network {
         }
     }
 
-    fn hand_over(&mut self, host: HostId, packet: Packet) -> Option<Arrival> {
-        let Packet { datagram, origin, segment } = packet;
+    fn hand_over(&mut self, host: HostId, packet: Box<Packet>) -> Option<Arrival> {
+        let Packet { datagram, origin, segment } = *packet;
         let firewall = self.hosts.get_mut(to_index(host.0)).and_then(|host| host.firewall.as_mut());
         if let Some(firewall) = firewall {
             let passes =
@@ -186,7 +187,12 @@ impl Network {
     }
 
     /// Does what a link has decided. A link that takes no time is no stop: the datagram goes on.
-    fn carry(&mut self, passage: Passage, stop: Stop, packet: Packet) -> Result<Packet, Fate> {
+    fn carry(
+        &mut self,
+        passage: Passage,
+        stop: Stop,
+        packet: Box<Packet>,
+    ) -> Result<Box<Packet>, Fate> {
         match passage {
             Passage::Lost => {
                 increment(&mut self.stats.lost);

@@ -395,6 +395,6 @@ impl Network {
         let datagram = Datagram { transport: Transport::Tcp, from, to, dscp: 0, payload };
         let origin = Some(Origin { host, from, to, sent: self.clock });
         let realm = self.realm_of(host, from.ip()).filter(|_| self.is_reachable(host, from.ip()));
-        self.launch(realm, Packet { datagram, origin, segment: Some(segment) });
+        self.launch(realm, Box::new(Packet { datagram, origin, segment: Some(segment) }));
     }
 }
