@@ -6,6 +6,7 @@ use super::host::HostId;
 use super::realm::RealmId;
 use super::stats::{DropReason, Unreachable};
 use super::tcp::Segment;
+use crate::address::normal;
 use crate::candidate::Transport;
 use crate::time::Timestamp;
 
@@ -47,6 +48,16 @@ impl Datagram {
         };
         self.payload.len().saturating_add(ip).saturating_add(transport)
     }
+}
+
+/// On the wire an address has one form only, whatever sort of socket it was sent from; a scope id
+/// (RFC 4007) means something to its own host only.
+pub(super) fn on_wire(addr: SocketAddr) -> SocketAddr {
+    let mut addr = normal(addr);
+    if let SocketAddr::V6(v6) = &mut addr {
+        v6.set_scope_id(0);
+    }
+    addr
 }
 
 /// A datagram on its way. Ordered by time of arrival, those of one instant as they were sent.

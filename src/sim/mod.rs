@@ -9,8 +9,8 @@
 //! # How time moves
 //!
 //! There is no clock. Time stands still while something happens and then jumps to the next thing
-//! that is due: a signal, a datagram, the deadline of an agent. What is due at one instant happens
-//! in that order, and within a kind in the order of its making. So a test of forty seconds takes
+//! that is due: a signal, a datagram, a timer of TCP, a report of the network, the deadline of an
+//! agent. What is due at one instant happens in that order, and within a kind in the order of its making. So a test of forty seconds takes
 //! microseconds, a delay of 10 ms is exactly that, and there is nothing to wait for.
 //!
 //! All chance comes from one seed: the same seed and the same calls give the same world, to the
@@ -110,8 +110,8 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
-//! What is not modelled: fragments, hop limits, routes other than the one gateway of a realm,
-//! congestion control, and ICMP as packets.
+//! What is not modelled: fragments, hop limits, a second gateway of a realm, the parity and
+//! contiguity of ports (RFC 4787 §4.2.2 and §4.2.3), congestion control, and ICMP as packets.
 //!
 //! # To interfere
 //!

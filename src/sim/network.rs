@@ -5,14 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use super::datagram::{Arrival, Datagram, DatagramId, Fate, Packet, Stop};
+use super::datagram::{Arrival, Datagram, DatagramId, Fate, Packet, Stop, on_wire};
 use super::dice::Dice;
 use super::host::{Host, HostId, Interface};
 use super::realm::{Realm, RealmId};
 use super::report::{Problem, Report, Reporting, Reports};
 use super::stats::{NetworkStats, increment};
 use super::tcp::Tcp;
-use crate::address::normal;
 use crate::time::Timestamp;
 
 /// Hosts and the datagrams between them, in virtual time.
@@ -226,15 +225,14 @@ impl Network {
         self.queue.remove(&id)
     }
 
-    /// On the wire an address has one form only, whatever sort of socket it was sent from.
     pub(super) fn enqueue(
         &mut self,
         at: Timestamp,
         stop: Stop,
         mut packet: Box<Packet>,
     ) -> DatagramId {
-        packet.datagram.from = normal(packet.datagram.from);
-        packet.datagram.to = normal(packet.datagram.to);
+        packet.datagram.from = on_wire(packet.datagram.from);
+        packet.datagram.to = on_wire(packet.datagram.to);
         let id = DatagramId { arrival: at, sequence: self.sequence };
         self.sequence = self.sequence.saturating_add(1);
         self.queue.insert(id, (stop, packet));

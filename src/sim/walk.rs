@@ -5,6 +5,7 @@
 
 use core::net::SocketAddr;
 
+use super::datagram::on_wire;
 use super::datagram::{Arrival, Datagram, DatagramId, Fate, Origin, Packet, Stop};
 use super::gateway::Gateway;
 use super::host::HostId;
@@ -13,7 +14,6 @@ use super::network::Network;
 use super::realm::{Owner, RealmId};
 use super::report::Problem;
 use super::stats::{DropReason, Unreachable, increment};
-use crate::address::normal;
 use crate::time::Timestamp;
 
 impl Network {
@@ -26,7 +26,7 @@ impl Network {
     ) -> Fate {
         self.advance(now);
         let (from, to) = (datagram.from, datagram.to);
-        (datagram.from, datagram.to) = (normal(from), normal(to));
+        (datagram.from, datagram.to) = (on_wire(from), on_wire(to));
         let sent = self.clock;
         let origin = sender.map(|(host, _)| Origin { host, from, to, sent });
         let packet = Box::new(Packet { datagram, origin, segment: None });

@@ -234,8 +234,9 @@ impl World {
         Ok(())
     }
 
-    /// Lets a datagram arrive now, from whatever address, past all links and rules. It is the
-    /// last of those that are due now.
+    /// Lets a datagram arrive in the internet now, from whatever address, past all links and rules;
+    /// into a realm behind a gateway it has to get as any other. It is the last of those that are
+    /// due now.
     pub fn inject(&mut self, datagram: Datagram) -> DatagramId {
         self.network.inject(self.now, datagram)
     }

@@ -15,10 +15,9 @@ use rand_chacha::rand_core::Rng;
 
 use end::{End, Output};
 
-use super::datagram::{Datagram, Origin, Packet};
+use super::datagram::{Datagram, Origin, Packet, on_wire};
 use super::host::HostId;
 use super::network::Network;
-use crate::address::normal;
 use crate::candidate::Transport;
 use crate::time::Timestamp;
 
@@ -213,7 +212,7 @@ impl Network {
     /// # Errors
     /// The host does not have the address, or listens there already.
     pub fn tcp_listen(&mut self, host: HostId, local: SocketAddr) -> Result<(), TcpError> {
-        let local = normal(local);
+        let local = on_wire(local);
         self.realm_of(host, local.ip()).ok_or(TcpError::UnknownAddress)?;
         if self.tcp.listeners.insert((host, local)) { Ok(()) } else { Err(TcpError::InUse) }
     }
@@ -221,7 +220,7 @@ impl Network {
     /// Lets a host accept no more connections at an address; those that there are stay. Returns
     /// whether it did.
     pub fn tcp_unlisten(&mut self, host: HostId, local: SocketAddr) -> bool {
-        self.tcp.listeners.remove(&(host, normal(local)))
+        self.tcp.listeners.remove(&(host, on_wire(local)))
     }
 
     /// Opens a connection from an address of a host. Whether it comes about is an event.
@@ -260,7 +259,7 @@ impl Network {
         remote: SocketAddr,
     ) -> Result<TcpId, TcpError> {
         self.advance(now);
-        let pair = (normal(local), normal(remote));
+        let pair = (on_wire(local), on_wire(remote));
         self.realm_of(host, pair.0.ip()).ok_or(TcpError::UnknownAddress)?;
         let id = self.tcp.open(self.now, host, pair, true)?;
         self.with_end(id, End::send);

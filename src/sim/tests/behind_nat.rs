@@ -117,3 +117,43 @@ fn an_agent_whose_interface_is_gone_is_told_at_once() {
     let agent = world.agent(alice).unwrap();
     assert!(agent.pairs().any(|pair| pair.state == crate::checklist::PairState::Failed));
 }
+
+#[test]
+fn an_agent_on_two_networks_survives_the_loss_of_one() {
+    let mut world = World::new([6; 32]);
+    let network = world.network_mut();
+    network.set_default_link(Link::delayed(millis(10)));
+    let realms = ["203.0.113.1:0", "203.0.113.2:0"].map(|external| {
+        let gateway = GatewayConfig::nat(NatConfig::new([ip(external)]));
+        network.add_realm(RealmId::INTERNET, gateway).unwrap()
+    });
+    let host = network.add_host_in(realms[0]).unwrap();
+    let mobile = network.add_interface(host, realms[1]).unwrap();
+    network.add_interface_address(mobile, ip("10.0.0.2:0")).unwrap();
+    let alice = world.add_agent_on(host, AgentConfig::new(Role::Controlling)).unwrap();
+    let bob = world.add_agent(AgentConfig::new(Role::Controlled)).unwrap();
+    for (agent, socket) in [(alice, "192.168.1.2:5000"), (alice, "10.0.0.2:5000"), (bob, BOB)] {
+        world.add_socket(agent, addr(socket)).unwrap();
+    }
+    assert_eq!(world.network().realm_of(host, ip("10.0.0.2:0")), Some(realms[1]));
+    world.connect(alice, bob).unwrap();
+    for agent in [alice, bob] {
+        world.start(agent).unwrap();
+    }
+    assert_eq!(world.run_while(|world| !completed(world), at(5_000)), Ok(End::Condition));
+    let seen = ["203.0.113.1:5000", "203.0.113.2:5000"].map(addr);
+    let selected = selected(&world, bob).remote.addr;
+    assert!(seen.contains(&selected));
+
+    // The one in use is cut off: both move to the other.
+    let (used, other) =
+        if selected == seen[0] { (realms[0], seen[1]) } else { (realms[1], seen[0]) };
+    world.network_mut().cut_off(used);
+    world.run_until(world.now() + millis(60_000)).unwrap();
+    assert!(world.network().stats().dropped_for(DropReason::GatewayDown) > 0);
+    assert_eq!(self::selected(&world, bob).remote.addr, other);
+    let stream = world.agent(bob).unwrap().streams().next().unwrap();
+    world.send(bob, stream, 1, b"still there").unwrap();
+    world.run_until(world.now() + millis(10)).unwrap();
+    assert_eq!(world.received(alice).collect::<Vec<_>>(), [b"still there"]);
+}

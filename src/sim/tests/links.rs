@@ -92,7 +92,7 @@ fn losses_come_in_bursts_of_the_expected_length() {
 fn bursts_do_not_change_the_luck_of_others() {
     let run = |bursts: Option<Bursts>| {
         let mut network = two_hosts(8, Link::delayed(millis(10)).with_jitter(millis(20)));
-        let back = bursts.map_or(Link::default(), |bursts| Link::default().with_bursts(bursts));
+        let back = Link { bursts, ..Link::default() };
         network.set_link(ip(BOB), ip(ALICE), back);
         for number in 0..100u16 {
             network.send(at(number.into()), to_bob(number.to_be_bytes()));

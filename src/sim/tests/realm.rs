@@ -371,3 +371,32 @@ fn a_mapping_ends_with_its_time_and_is_shown_until_then() {
     );
     assert_eq!(net.network.nat_mappings(home).count(), 0);
 }
+
+#[test]
+fn a_server_with_an_address_of_its_own_is_reached_from_outside_and_by_its_neighbours() {
+    let mut net = Net::new();
+    let config = nat("203.0.113.1").with_one_to_one(ip("192.168.1.9"), ip("203.0.113.9"));
+    let home = net.realm(RealmId::INTERNET, GatewayConfig::nat(config));
+    let (alice, server) = (net.host(home, &["192.168.1.2"]), net.host(home, &["192.168.1.9"]));
+    let (inside, outside) = ("192.168.1.9:80", "203.0.113.9:80");
+    assert_eq!(net.send(at(0), net.bob, BOB, outside), got(server, BOB, inside));
+    assert_eq!(net.send(at(0), server, inside, BOB), got(net.bob, outside, BOB));
+    let neighbour = net.send(at(0), alice, "192.168.1.2:5000", outside);
+    assert_eq!(neighbour, got(server, "203.0.113.1:5000", inside));
+    assert_eq!(
+        net.send(at(0), server, inside, "203.0.113.1:5000"),
+        got(alice, outside, "192.168.1.2:5000")
+    );
+}
+
+#[test]
+fn a_scope_id_does_not_leave_its_host() {
+    let mut net = Net::new();
+    net.network.add_address(net.bob, ip("fe80::2")).unwrap();
+    net.network.add_address(net.carol, ip("fe80::3")).unwrap();
+    net.network.set_host_firewall(net.carol, Some(FirewallConfig::stateful()));
+    let there = net.send(at(0), net.carol, "[fe80::3%7]:1", "[fe80::2%7]:2");
+    assert_eq!(there, got(net.bob, "[fe80::3]:1", "[fe80::2]:2"));
+    let back = net.send(at(0), net.bob, "[fe80::2%4]:2", "[fe80::3%4]:1");
+    assert_eq!(back, got(net.carol, "[fe80::2]:2", "[fe80::3]:1"));
+}

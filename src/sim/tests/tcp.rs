@@ -115,7 +115,7 @@ fn a_stream_is_cut_as_wanted_and_arrives_in_order() {
         });
         data.collect::<Vec<_>>()
     };
-    let mut cut = |two: &mut Two, now, segmentation| {
+    let cut = |two: &mut Two, now, segmentation| {
         two.network.set_segmentation(segmentation);
         assert_eq!(two.network.tcp_send(at(now), client, &text), 250);
         let events = two.run(now + 5_000);
