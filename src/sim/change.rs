@@ -78,8 +78,8 @@ impl Network {
         Ok(())
     }
 
-    /// Lets a host fall silent: all its interfaces are gone, and its TCP connections forgotten
-    /// without a word to the other sides. Returns whether there is such a host.
+    /// Lets a host fall silent: all its interfaces are gone, and its TCP listeners and connections
+    /// forgotten without a word to the other sides. Returns whether there is such a host.
     pub fn crash(&mut self, host: HostId) -> bool {
         let interfaces: Vec<InterfaceId> = self.interfaces(host).collect();
         for interface in interfaces {

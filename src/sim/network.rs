@@ -105,6 +105,8 @@ impl Network {
     pub fn inject_in(&mut self, realm: RealmId, at: Timestamp, datagram: Datagram) -> DatagramId {
         increment(&mut self.stats.injected);
         let at = at.max(self.now);
+        let (from, to) = (on_wire(datagram.from), on_wire(datagram.to));
+        let datagram = Datagram { from, to, ..datagram };
         let packet = Packet { datagram, origin: None, segment: None };
         self.enqueue(at, Stop::Crossed(realm), Box::new(packet))
     }
@@ -225,14 +227,7 @@ impl Network {
         self.queue.remove(&id)
     }
 
-    pub(super) fn enqueue(
-        &mut self,
-        at: Timestamp,
-        stop: Stop,
-        mut packet: Box<Packet>,
-    ) -> DatagramId {
-        packet.datagram.from = on_wire(packet.datagram.from);
-        packet.datagram.to = on_wire(packet.datagram.to);
+    pub(super) fn enqueue(&mut self, at: Timestamp, stop: Stop, packet: Box<Packet>) -> DatagramId {
         let id = DatagramId { arrival: at, sequence: self.sequence };
         self.sequence = self.sequence.saturating_add(1);
         self.queue.insert(id, (stop, packet));

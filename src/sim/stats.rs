@@ -24,9 +24,10 @@ pub enum DropReason {
     NatTableFull,
     /// A NAT has no port left at the external address that it may take.
     NatNoPort,
-    /// A NAT has no external address of the family of the destination.
+    /// A NAT has no address of the family of the other one: neither an external address for the
+    /// destination nor a prefix for the source.
     NatNoAddress,
-    /// A NAT does not turn round what is sent to itself, or not for this pair of hosts.
+    /// A NAT does not turn round what is sent to itself.
     NatHairpin,
     /// A firewall does not let it out.
     FirewallOutbound,
@@ -46,7 +47,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: &'static [Self] = &[
         Self::NatNoMapping,
         Self::NatFiltered,
         Self::NatTableFull,

@@ -5,8 +5,7 @@
 
 use core::net::SocketAddr;
 
-use super::datagram::on_wire;
-use super::datagram::{Arrival, Datagram, DatagramId, Fate, Origin, Packet, Stop};
+use super::datagram::{Arrival, Datagram, DatagramId, Fate, Origin, Packet, Stop, on_wire};
 use super::gateway::Gateway;
 use super::host::HostId;
 use super::line::Passage;
@@ -80,7 +79,7 @@ impl Network {
             if here.keeps(to.ip()) {
                 return self.cross(realm, packet);
             }
-            let Some(gateway) = here.gateway.as_mut() else { return self.cross(realm, packet) };
+            let Some(gateway) = &mut here.gateway else { return self.cross(realm, packet) };
             let parent = gateway.parent;
             match gateway.outbound(now, &packet.datagram) {
                 Ok(Exit::Inside(from, to)) => {

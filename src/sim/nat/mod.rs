@@ -186,7 +186,7 @@ impl Nat {
     ) -> Result<Pair, DropReason> {
         self.expire(now);
         let inside = self.admit(now, transport, from, to)?;
-        Ok((self.config.inside(from, inside.ip()), inside))
+        same_family(self.config.inside(from, inside.ip()), inside)
     }
 
     /// Turns round what was sent from inside to an external address. Mapping and filter are those
@@ -209,12 +209,7 @@ impl Nat {
         } else {
             self.config.inside(mapped, inside.ip())
         };
-        // A source of the other family than its receiver could not be written on a datagram.
-        if seen.is_ipv4() == inside.is_ipv4() {
-            Ok((seen, inside))
-        } else {
-            Err(DropReason::NatHairpin)
-        }
+        same_family(seen, inside)
     }
 
     /// The external endpoint of an inside one towards a remote one: that which there is, or a new
@@ -335,8 +330,9 @@ impl Nat {
         };
         for _ in 0..tries {
             let own = if to.is_ipv4() { &self.own.v4 } else { &self.own.v6 };
-            let addr = own.iter().cycle().nth(index).copied().ok_or(DropReason::NatNoAddress)?;
-            index = index.saturating_add(1).checked_rem(number).unwrap_or(0);
+            index = index.checked_rem(number).unwrap_or(0);
+            let addr = own.get(index).copied().ok_or(DropReason::NatNoAddress)?;
+            index = index.saturating_add(1);
             self.next_address = index;
             if let Some(port) = self.allocate_port(transport, addr, from.port()) {
                 return Ok(SocketAddr::new(addr, port));
@@ -382,6 +378,12 @@ impl Nat {
         }
         while self.filters.pop_expired(now).is_some() {}
     }
+}
+
+/// A datagram has two addresses of one family. Without the prefix that a NAT64 had when it made
+/// the mapping, there is no such pair.
+fn same_family(from: SocketAddr, to: SocketAddr) -> Result<Pair, DropReason> {
+    if from.is_ipv4() == to.is_ipv4() { Ok((from, to)) } else { Err(DropReason::NatNoAddress) }
 }
 
 /// Which of so many external addresses belongs to an inside address: neighbours get different

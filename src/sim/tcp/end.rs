@@ -161,7 +161,7 @@ impl End {
             if self.believes(segment) {
                 let refused = self.active && !self.established;
                 let what = if refused { TcpEventKind::Refused } else { TcpEventKind::Reset };
-                if self.active || self.established {
+                if (self.active || self.established) && !self.has_closed() {
                     out.push(Output::Event(what));
                 }
                 out.push(Output::Gone);
