@@ -115,22 +115,19 @@ impl Network {
     /// else that is due by then has happened as well.
     pub fn receive(&mut self, now: Timestamp) -> Option<Arrival> {
         self.advance(now);
-        let arrival = loop {
+        loop {
             let (packet, timer) = (self.next_underway(), self.next_tcp());
             let packet = packet.filter(|id| timer.is_none_or(|timer| id.arrival <= timer));
             match (packet, timer) {
                 (Some(id), _) if id.arrival <= self.now => {
-                    let arrival = self.arrive(id);
-                    if arrival.is_some() {
-                        break arrival;
+                    if let Some(arrival) = self.arrive(id) {
+                        return Some(arrival);
                     }
                 }
                 (None, Some(timer)) if timer <= self.now => self.tcp_time_out(),
-                _ => break None,
+                _ => return None,
             }
-        };
-        self.clock = self.now;
-        arrival
+        }
     }
 
     /// Sets which reports the network makes from now on.

@@ -327,6 +327,18 @@ fn the_unreachable_is_counted_by_reason() {
 }
 
 #[test]
+fn every_reason_to_drop_is_counted_by_itself() {
+    let mut stats = NetworkStats::default();
+    for (number, reason) in DropReason::ALL.iter().enumerate() {
+        assert_eq!(*reason as usize, number);
+        stats.count_drop(*reason);
+        assert_eq!(stats.dropped_for(*reason), 1);
+        assert_eq!(stats.dropped(), number as u64 + 1);
+    }
+    assert_eq!(DropReason::ALL.last(), Some(&DropReason::TooLarge), "the last of the enum");
+}
+
+#[test]
 fn an_address_comes_and_goes_while_datagrams_are_on_their_way() {
     let mut network = two_hosts(0, Link::delayed(millis(10)));
     network.send(at(0), to_bob(*b"lost"));

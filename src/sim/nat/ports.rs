@@ -43,4 +43,8 @@ impl Ports {
         let above = port.checked_add(1).and_then(|next| self.0.remove(&next));
         self.0.insert(below.map_or(port, |(first, _)| first), above.unwrap_or(port));
     }
+    #[cfg(test)]
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (u16, u16)> {
+        self.0.iter().map(|(first, last)| (*first, *last))
+    }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::super::scope::Mapping;
 use super::*;
 
 const EXTERNAL: &str = "203.0.113.1";
@@ -20,8 +21,6 @@ const FILTERS: [Filtering; 3] = [
     Filtering::AddressDependent,
     Filtering::AddressAndPortDependent,
 ];
-
-use super::super::scope::Mapping;
 
 fn addr(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -251,6 +250,41 @@ fn a_configuration_that_makes_no_sense_is_refused() {
     ] {
         assert_eq!(config.validate(), Err(error));
     }
+}
+
+#[test]
+fn no_way_through_a_filter_outlives_its_mapping() {
+    let lifetime = Duration::from_secs(60);
+    let mut nat = nat(config().with_lifetime(lifetime, Refresh::Inbound));
+    let seen = sends(&mut nat, at(0), ALICE, PEERS[0]).unwrap();
+    sends(&mut nat, at(50), ALICE, PEERS[1]).unwrap();
+    // A neighbour gets the port, and not the acquaintances.
+    assert_eq!(sends(&mut nat, at(60), "192.168.1.3:5000", PEERS[0]), Ok(seen));
+    assert_eq!(gets(&mut nat, at(61), PEERS[1], seen), Err(DropReason::NatFiltered));
+}
+
+#[test]
+fn a_shorter_lifetime_takes_nothing_away_that_was_given() {
+    let with = |seconds| config().with_lifetime(Duration::from_secs(seconds), Refresh::Outbound);
+    let mut nat = nat(with(60));
+    let seen = sends(&mut nat, at(0), ALICE, PEERS[0]).unwrap();
+    nat.reconfigure(with(10));
+    sends(&mut nat, at(5), ALICE, PEERS[0]).unwrap();
+    assert_eq!(gets(&mut nat, at(59), PEERS[0], seen), Ok(addr(ALICE)));
+    assert_eq!(gets(&mut nat, at(60), PEERS[0], seen), Err(DropReason::NatNoMapping));
+}
+
+#[test]
+fn ports_that_were_given_back_are_one_range_again() {
+    let mut ports = Ports::new((10, 19));
+    // Every third, so that each comes between taken and free ones.
+    let order = || (0..10u16).map(|step| 10 + step * 3 % 10);
+    assert!(order().all(|port| ports.take(port)));
+    assert!(!ports.take(15));
+    assert_eq!(ports.take_next(15), None);
+    order().for_each(|port| ports.give_back(port));
+    assert_eq!(ports.ranges().collect::<Vec<_>>(), [(10, 19)]);
+    assert_eq!(ports.take_next(65_535), Some(10));
 }
 
 #[derive(Clone, Debug)]

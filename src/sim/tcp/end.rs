@@ -212,10 +212,6 @@ impl End {
             }));
         }
         out.extend(news.into_iter().map(Output::Event));
-        if !syn_acknowledged && segment.syn {
-            // The answer to a SYN is one's own, with its acknowledgement.
-            self.sent = 0;
-        }
         let before = out.len();
         self.send(now, out);
         if occupies && out.len() == before {

@@ -178,6 +178,22 @@ fn a_host_that_has_crashed_knows_of_no_connection_when_it_is_back() {
     assert_eq!(kinds(two.run(20_000)), [(client, TcpEventKind::Reset)]);
 }
 
+#[test]
+fn a_late_segment_does_not_get_into_the_next_connection_between_the_same_endpoints() {
+    let mut two = Two::new(Link::delayed(millis(10)));
+    let (client, _) = two.connected(0, ALICE);
+    two.network.set_default_link(Link::delayed(millis(500)));
+    two.network.tcp_send(at(10_000), client, b"late");
+    two.network.set_default_link(Link::delayed(millis(10)));
+    two.network.tcp_reset(at(10_000), client);
+    two.run(10_050);
+    let next = two.connect(10_050, ALICE);
+    let events = two.run(11_000);
+    assert_eq!((events.len(), events[0].id), (2, next), "{events:?}");
+    two.network.tcp_send(at(11_000), next, b"fresh");
+    assert_eq!(stream(&two.run(12_000), events[1].id), b"fresh");
+}
+
 /// RFC 5382 REQ-4: what is not wanted is not answered.
 #[test]
 fn a_nat_lets_tcp_out_and_nobody_in() {
