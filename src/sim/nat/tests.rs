@@ -270,6 +270,7 @@ fn a_shorter_lifetime_takes_nothing_away_that_was_given() {
     let seen = sends(&mut nat, at(0), ALICE, PEERS[0]).unwrap();
     nat.reconfigure(with(10));
     sends(&mut nat, at(5), ALICE, PEERS[0]).unwrap();
+    assert_eq!(nat.mappings(at(5)).next().unwrap().deadline, at(60));
     assert_eq!(gets(&mut nat, at(59), PEERS[0], seen), Ok(addr(ALICE)));
     assert_eq!(gets(&mut nat, at(60), PEERS[0], seen), Err(DropReason::NatNoMapping));
 }

@@ -149,7 +149,7 @@ fn a_side_that_has_closed_still_receives_and_the_last_byte_comes_before_the_end(
         events,
         [(client, TcpEventKind::Data(b"answer".into())), (client, TcpEventKind::Finished)]
     );
-    // The server takes the client's port again at once; the client itself after a minute.
+    // The client keeps its port for a minute.
     let again = two.network.tcp_connect(at(10_200), two.client, addr(ALICE), addr(SERVER));
     assert_eq!(again, Err(TcpError::InUse));
     assert!(two.run(80_000).is_empty());
@@ -192,6 +192,32 @@ fn a_late_segment_does_not_get_into_the_next_connection_between_the_same_endpoin
     assert_eq!((events.len(), events[0].id), (2, next), "{events:?}");
     two.network.tcp_send(at(11_000), next, b"fresh");
     assert_eq!(stream(&two.run(12_000), events[1].id), b"fresh");
+}
+
+#[test]
+fn a_listener_takes_a_port_again_whose_last_connection_was_closed() {
+    let mut two = Two::new(Link::delayed(millis(10)));
+    let (client, server) = two.connected(0, ALICE);
+    for end in [client, server] {
+        two.network.tcp_close(at(10_000), end);
+    }
+    assert_eq!(two.run(10_100).len(), 2);
+    // The client has forgotten the connection, the server has not.
+    two.network.crash(two.client);
+    two.network.restart(two.client).unwrap();
+    assert!(two.network.tcp_remote(server).is_some());
+    two.connected(10_100, ALICE);
+}
+
+#[test]
+fn a_late_caller_hears_of_what_came_first() {
+    let mut two = Two::new(Link::delayed(millis(10)));
+    let nobody = addr("198.51.100.1:443");
+    two.network.tcp_connect(at(0), two.client, addr(ALICE), nobody).unwrap();
+    two.network.inject(at(200_000), to_bob(*b"much later"));
+    let arrival = two.network.receive(at(300_000)).unwrap();
+    assert_eq!(arrival.at, at(200_000));
+    assert_eq!(two.network.poll_tcp().unwrap().at, at(127_000));
 }
 
 /// RFC 5382 REQ-4: what is not wanted is not answered.
