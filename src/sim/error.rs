@@ -1,7 +1,7 @@
 //! What can go wrong in a world.
 
-use super::network::AddAddressError;
 use super::node::AgentIndex;
+use super::topology::AddAddressError;
 use crate::agent::AddLocalError;
 use crate::time::Timestamp;
 

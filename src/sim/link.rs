@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::time::Timestamp;
+
 /// How likely something is, in parts per million.
 ///
 /// An integer, so that equal seeds have equal outcomes on every platform.
@@ -68,6 +70,81 @@ pub struct Link {
     pub reordering: Probability,
     /// For how long a datagram is held back.
     pub reordering_delay: Duration,
+    /// Losses that come together, beside those of `loss`.
+    pub bursts: Option<Bursts>,
+    /// How much passes, and how much waits for it; without it, everything passes at once.
+    pub bandwidth: Option<Bandwidth>,
+    /// The largest IP packet that passes ([`Datagram::packet_len`](super::Datagram::packet_len)).
+    pub mtu: Option<u16>,
+}
+
+/// Losses that come together (Gilbert and Elliott): the link is in a good or in a bad state, and
+/// changes it from one datagram to the next.
+///
+/// ```
+/// use frazil::sim::{Bursts, Link, Probability};
+///
+/// // One burst in a hundred datagrams, five datagrams long, in which nothing passes.
+/// let bursts = Bursts {
+///     begin: Probability::percent(1),
+///     end: Probability::percent(20),
+///     loss: Probability::ALWAYS,
+/// };
+/// assert_eq!(Link::default().with_bursts(bursts).bursts, Some(bursts));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bursts {
+    /// How likely a datagram finds that the good state has ended.
+    pub begin: Probability,
+    /// How likely a datagram finds that the bad state has ended.
+    pub end: Probability,
+    /// How likely a datagram is lost in the bad state.
+    pub loss: Probability,
+}
+
+/// How much a link carries, with the queue before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bandwidth {
+    /// Bits of IP packets in a second; zero counts as one.
+    pub bits_per_second: u64,
+    /// How many bytes may wait. What does not fit is dropped; an idle link takes any datagram.
+    pub queue: usize,
+}
+
+impl Bandwidth {
+    /// How long a datagram waits and is being sent, unless the queue has no room for it.
+    pub(super) fn enqueue(
+        self,
+        busy_until: &mut Timestamp,
+        now: Timestamp,
+        len: usize,
+    ) -> Option<Duration> {
+        let wait = *busy_until - now;
+        if !wait.is_zero() {
+            let waiting = self.bytes_in(wait).saturating_add(wide(len));
+            if waiting > wide(self.queue) {
+                return None;
+            }
+        }
+        let done = now.max(*busy_until) + self.time_of(len);
+        *busy_until = done;
+        Some(done - now)
+    }
+
+    fn time_of(self, len: usize) -> Duration {
+        let nanos = wide(len).saturating_mul(8_000_000_000);
+        let nanos = nanos.checked_div(self.bits_per_second.max(1).into()).unwrap_or(u128::MAX);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    fn bytes_in(self, time: Duration) -> u128 {
+        time.as_nanos().saturating_mul(self.bits_per_second.into()) / 8_000_000_000
+    }
+}
+
+/// A length in the width of the arithmetic above, in which nothing overflows.
+fn wide(len: usize) -> u128 {
+    u128::try_from(len).unwrap_or(u128::MAX)
 }
 
 impl Link {
@@ -104,5 +181,30 @@ impl Link {
         self.reordering = reordering;
         self.reordering_delay = by;
         self
+    }
+    /// The same link with losses that come together.
+    #[must_use]
+    pub const fn with_bursts(mut self, bursts: Bursts) -> Self {
+        self.bursts = Some(bursts);
+        self
+    }
+
+    /// The same link with a bandwidth, and a queue of so many bytes before it.
+    #[must_use]
+    pub const fn with_bandwidth(mut self, bits_per_second: u64, queue: usize) -> Self {
+        self.bandwidth = Some(Bandwidth { bits_per_second, queue });
+        self
+    }
+
+    /// The same link for IP packets of this size at most.
+    #[must_use]
+    pub const fn with_mtu(mut self, mtu: u16) -> Self {
+        self.mtu = Some(mtu);
+        self
+    }
+
+    /// Whether one datagram on it has to do with the next.
+    pub(super) const fn has_state(&self) -> bool {
+        self.bursts.is_some() || self.bandwidth.is_some()
     }
 }

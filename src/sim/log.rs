@@ -3,6 +3,7 @@
 use core::fmt;
 use core::net::SocketAddr;
 
+use super::report::Problem;
 use super::signal::SignalError;
 use crate::agent::io::{Event, Ignored, Route, TimeoutReason};
 use crate::id::{PairId, StreamId};
@@ -91,6 +92,15 @@ pub enum Logged {
         /// Why it was ignored.
         reason: Ignored,
     },
+    /// It heard that a datagram of its own did not get through.
+    Undelivered {
+        /// Its own address.
+        local: SocketAddr,
+        /// Where the datagram was to go.
+        remote: SocketAddr,
+        /// What the network says.
+        problem: Problem,
+    },
     /// It refused what was signalled.
     SignalRefused(SignalError),
     /// Its deadline had come, for this reason.
@@ -126,6 +136,9 @@ impl fmt::Display for Logged {
             }
             Self::Ignored { local, remote, len, reason } => {
                 write!(f, "ignores {len} bytes {local} < {remote}: {reason:?}")
+            }
+            Self::Undelivered { local, remote, problem } => {
+                write!(f, "hears that {local} > {remote} failed: {problem:?}")
             }
             Self::SignalRefused(error) => write!(f, "refuses a signal: {error}"),
             Self::Timeout(Some(reason)) => write!(f, "wakes up for {reason:?}"),

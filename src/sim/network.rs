@@ -1,103 +1,24 @@
-//! The network: hosts, addresses, and datagrams on their way in virtual time.
+//! The network: datagrams on their way in virtual time, and the calls that put them there.
 //!
-//! It knows of addresses, not of ports or sockets, and nothing of ICE. A datagram passes three
-//! places: `depart` (source address, rules, chance), the queue, and `arrive` (rules, destination
-//! address). Whatever else stands on a path belongs into one of them.
+//! It knows of addresses, not of ports or sockets, and nothing of ICE. What stands where is in
+//! `topology`, how a datagram gets from one place to the next in `walk`.
 
-use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
-use super::dice::{Dice, Throw};
-use super::link::Link;
-use super::rules::Rules;
-use super::stats::{NetworkStats, Unreachable, increment};
-use crate::address::normal;
-use crate::candidate::Transport;
+use super::datagram::{Arrival, Datagram, DatagramId, Fate, Packet, Stop, on_wire};
+use super::dice::Dice;
+use super::host::{Host, HostId, Interface};
+use super::realm::{Realm, RealmId};
+use super::report::{Problem, Report, Reporting, Reports};
+use super::stats::{NetworkStats, increment};
+use super::tcp::Tcp;
 use crate::time::Timestamp;
-
-/// A host of a [`Network`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HostId(u32);
-
-/// A datagram.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Datagram {
-    /// The transport.
-    pub transport: Transport,
-    /// Where it comes from.
-    pub from: SocketAddr,
-    /// Where it goes.
-    pub to: SocketAddr,
-    /// Its DSCP.
-    pub dscp: u8,
-    /// What it carries.
-    pub payload: Vec<u8>,
-}
-
-impl Datagram {
-    /// A UDP datagram of the default DSCP.
-    #[must_use]
-    pub fn udp(from: SocketAddr, to: SocketAddr, payload: impl Into<Vec<u8>>) -> Self {
-        Self { transport: Transport::Udp, from, to, dscp: 0, payload: payload.into() }
-    }
-}
-
-/// A datagram on its way. Ordered by time of arrival, those of one instant as they were sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DatagramId {
-    arrival: Timestamp,
-    sequence: u64,
-}
-
-impl DatagramId {
-    /// When it arrives.
-    #[must_use]
-    pub const fn arrival(self) -> Timestamp {
-        self.arrival
-    }
-}
-
-/// A datagram that has arrived.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "an arrival that nobody looks at is a lost packet"]
-pub struct Arrival {
-    /// When it was due.
-    pub at: Timestamp,
-    /// The host that has its destination address.
-    pub host: HostId,
-    /// The datagram.
-    pub datagram: Datagram,
-}
-
-/// What became of a datagram that was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It is on its way.
-    Underway,
-    /// Chance has lost it; no sender can know.
-    Lost,
-    /// A rule has stopped it.
-    Blocked,
-    /// There is no way.
-    Unreachable(Unreachable),
-}
-
-/// Why a host did not get an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AddAddressError {
-    /// The host is of another network.
-    #[error("no such host")]
-    UnknownHost,
-    /// Another host has the address.
-    #[error("another host has the address")]
-    Taken,
-}
 
 /// Hosts and the datagrams between them, in virtual time.
 ///
 /// Time is what the caller says: an older `now` counts as the newest seen. Everything random comes
-/// from the seed, in the order of the calls of [`send`](Self::send).
+/// from the seed: for links in the order in which datagrams take them, for a NAT in the order of
+/// its mappings.
 ///
 /// ```
 /// use core::time::Duration;
@@ -122,155 +43,136 @@ pub enum AddAddressError {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Network {
-    now: Timestamp,
-    dice: Dice,
-    hosts: u32,
-    addresses: BTreeMap<IpAddr, HostId>,
-    default_link: Link,
-    links: BTreeMap<(IpAddr, IpAddr), Link>,
-    rules: Rules,
+    /// The newest time that a caller has told.
+    pub(super) now: Timestamp,
+    /// The time of what is happening: of a datagram that a late caller asks for, its own.
+    pub(super) clock: Timestamp,
+    pub(super) dice: Dice,
+    pub(super) hosts: Vec<Host>,
+    pub(super) interfaces: Vec<Interface>,
+    /// The first is the internet.
+    pub(super) realms: Vec<Realm>,
     sequence: u64,
-    queue: BTreeMap<DatagramId, Underway>,
-    stats: NetworkStats,
-}
-
-/// What the queue holds.
-#[derive(Clone, Debug)]
-struct Underway {
-    datagram: Datagram,
-    /// Rules bind those who send, not a test that injects.
-    injected: bool,
+    /// Boxed: what is moved from node to node is a pointer.
+    queue: BTreeMap<DatagramId, (Stop, Box<Packet>)>,
+    pub(super) reports: Reports,
+    pub(super) tcp: Tcp,
+    pub(super) stats: NetworkStats,
 }
 
 impl Network {
     /// A network without hosts, whose links are ideal.
     #[must_use]
     pub fn new(seed: [u8; 32]) -> Self {
+        let dice = Dice::new(seed);
         Self {
+            tcp: Tcp::new(dice.of_tcp()),
             now: Timestamp::ZERO,
-            dice: Dice::new(seed),
-            hosts: 0,
-            addresses: BTreeMap::new(),
-            default_link: Link::default(),
-            links: BTreeMap::new(),
-            rules: Rules::default(),
+            clock: Timestamp::ZERO,
+            dice,
+            hosts: Vec::new(),
+            interfaces: Vec::new(),
+            realms: vec![Realm::default()],
             sequence: 0,
             queue: BTreeMap::new(),
+            reports: Reports::default(),
             stats: NetworkStats::default(),
         }
     }
 
-    /// Adds a host, without addresses yet.
-    pub fn add_host(&mut self) -> HostId {
-        let id = HostId(self.hosts);
-        self.hosts = self.hosts.saturating_add(1);
-        id
-    }
-
-    /// Gives an address to a host. One that it has already stays.
-    ///
-    /// # Errors
-    /// The host is unknown, or another host has the address.
-    pub fn add_address(&mut self, host: HostId, addr: IpAddr) -> Result<(), AddAddressError> {
-        if host.0 >= self.hosts {
-            return Err(AddAddressError::UnknownHost);
-        }
-        let owner = *self.addresses.entry(addr.to_canonical()).or_insert(host);
-        if owner == host { Ok(()) } else { Err(AddAddressError::Taken) }
-    }
-
-    /// Takes an address away, as when an interface goes down. What is on its way to it becomes
-    /// unreachable unless the address is back in time. Returns the host that had it.
-    pub fn remove_address(&mut self, addr: IpAddr) -> Option<HostId> {
-        self.addresses.remove(&addr.to_canonical())
-    }
-
-    /// Sets the link of all address pairs that have none of their own. What is on its way already
-    /// keeps its time of arrival.
-    pub fn set_default_link(&mut self, link: Link) {
-        self.default_link = link;
-    }
-
-    /// Sets the link from one address to another; the opposite direction is a link of its own.
-    pub fn set_link(&mut self, from: IpAddr, to: IpAddr, link: Link) {
-        self.links.insert((from.to_canonical(), to.to_canonical()), link);
-    }
-
-    /// Lets nothing pass from one address to another. Takes effect at once: what is on its way
-    /// does not arrive.
-    pub fn block(&mut self, from: IpAddr, to: IpAddr) {
-        self.rules.block(from.to_canonical(), to.to_canonical());
-    }
-
-    /// [`block`](Self::block) in both directions.
-    pub fn block_between(&mut self, one: IpAddr, other: IpAddr) {
-        self.block(one, other);
-        self.block(other, one);
-    }
-
-    /// Takes a block back, in the one direction.
-    pub fn unblock(&mut self, from: IpAddr, to: IpAddr) {
-        self.rules.unblock(from.to_canonical(), to.to_canonical());
-    }
-
-    /// [`unblock`](Self::unblock) in both directions.
-    pub fn unblock_between(&mut self, one: IpAddr, other: IpAddr) {
-        self.unblock(one, other);
-        self.unblock(other, one);
-    }
-
-    /// Lets nothing pass but from the first to the second address of each item. Blocked directions
-    /// stay blocked; a later call replaces the list.
-    pub fn allow_only(&mut self, directions: impl IntoIterator<Item = (IpAddr, IpAddr)>) {
-        let canonical = |(from, to): (IpAddr, IpAddr)| (from.to_canonical(), to.to_canonical());
-        self.rules.allow_only(directions.into_iter().map(canonical));
-    }
-
-    /// Lets everything pass again.
-    pub fn clear_rules(&mut self) {
-        self.rules.clear();
-    }
-
-    /// Sends a datagram.
+    /// Sends a datagram from the internet, by whichever host has its source address there.
     pub fn send(&mut self, now: Timestamp, datagram: Datagram) -> Fate {
-        self.advance(now);
-        increment(&mut self.stats.sent);
-        self.depart(datagram)
+        let from = datagram.from.ip().to_canonical();
+        let host = self.host_of(from);
+        self.depart(now, host.map(|host| (host, RealmId::INTERNET)), datagram)
     }
 
-    /// Puts a datagram on the way that nobody has sent. It arrives at `at`, or now if that is
-    /// past, whatever the links and rules are and whoever has its source address.
+    /// Sends a datagram from a host, out of the interface that has its source address.
+    pub fn send_from(&mut self, now: Timestamp, host: HostId, datagram: Datagram) -> Fate {
+        let from = datagram.from.ip().to_canonical();
+        let realm = self.realm_of(host, from).filter(|_| self.is_reachable(host, from));
+        self.depart(now, realm.map(|realm| (host, realm)), datagram)
+    }
+
+    /// Puts a datagram on the way in the internet that nobody has sent. It arrives at `at`, or now
+    /// if that is past, whatever the links and rules are and whoever has its source address. At a
+    /// gateway it has to get in as any other.
     pub fn inject(&mut self, at: Timestamp, datagram: Datagram) -> DatagramId {
-        increment(&mut self.stats.injected);
-        self.enqueue(at, Underway { datagram, injected: true })
+        self.inject_in(RealmId::INTERNET, at, datagram)
     }
 
-    /// The next datagram that has arrived by `now`. Call it until it returns `None`.
+    /// The same in any realm. In one of another network, nobody is there to receive it.
+    pub fn inject_in(&mut self, realm: RealmId, at: Timestamp, datagram: Datagram) -> DatagramId {
+        increment(&mut self.stats.injected);
+        let at = at.max(self.now);
+        let (from, to) = (on_wire(datagram.from), on_wire(datagram.to));
+        let datagram = Datagram { from, to, ..datagram };
+        let packet = Packet { datagram, origin: None, segment: None };
+        self.enqueue(at, Stop::Crossed(realm), Box::new(packet))
+    }
+
+    /// The next datagram that has arrived by `now`. Call it until it returns `None`: everything
+    /// else that is due by then has happened as well.
     pub fn receive(&mut self, now: Timestamp) -> Option<Arrival> {
         self.advance(now);
-        while let Some(id) = self.next_underway().filter(|id| id.arrival <= self.now) {
-            if let Some(arrival) = self.arrive(id) {
-                return Some(arrival);
+        loop {
+            let (packet, timer) = (self.next_underway(), self.next_tcp());
+            let packet = packet.filter(|id| timer.is_none_or(|timer| id.arrival <= timer));
+            match (packet, timer) {
+                (Some(id), _) if id.arrival <= self.now => {
+                    if let Some(arrival) = self.arrive(id) {
+                        return Some(arrival);
+                    }
+                }
+                (None, Some(timer)) if timer <= self.now => self.tcp_time_out(),
+                _ => return None,
             }
         }
-        None
+    }
+
+    /// Sets which reports the network makes from now on.
+    pub fn set_reporting(&mut self, reporting: Reporting) {
+        self.reports.reporting = reporting;
+    }
+
+    /// Which reports the network makes.
+    #[must_use]
+    pub const fn reporting(&self) -> Reporting {
+        self.reports.reporting
+    }
+
+    /// The next report that has arrived by `now`, to whichever host. Call it until it returns
+    /// `None`.
+    pub fn receive_report(&mut self, now: Timestamp) -> Option<Report> {
+        self.advance(now);
+        self.reports.pop(self.now)
+    }
+
+    /// Says of a datagram that has arrived that nobody listens at its port.
+    pub fn refuse(&mut self, arrival: &Arrival) {
+        if !self.reports.reporting.unreachable {
+            return;
+        }
+        let (datagram, origin) = (arrival.datagram.clone(), arrival.origin);
+        let packet = Packet { datagram, origin, segment: None };
+        self.reports.add(arrival.at, &packet, Problem::PortUnreachable);
     }
 
     /// Takes out a datagram that is on its way.
     pub fn remove(&mut self, id: DatagramId) -> Option<Datagram> {
-        let underway = self.queue.remove(&id)?;
+        let (_, packet) = self.queue.remove(&id)?;
         increment(&mut self.stats.removed);
-        Some(underway.datagram)
+        Some(packet.datagram)
     }
 
     /// A datagram on its way, to be altered.
     pub fn underway_mut(&mut self, id: DatagramId) -> Option<&mut Datagram> {
-        self.queue.get_mut(&id).map(|underway| &mut underway.datagram)
+        self.queue.get_mut(&id).map(|(_, packet)| &mut packet.datagram)
     }
 
     /// The datagrams on their way, in the order of their arrival.
     pub fn underway(&self) -> impl DoubleEndedIterator<Item = (DatagramId, &Datagram)> {
-        self.queue.iter().map(|(id, underway)| (*id, &underway.datagram))
+        self.queue.iter().map(|(id, (_, packet))| (*id, &packet.datagram))
     }
 
     /// The next datagram to arrive.
@@ -279,23 +181,23 @@ impl Network {
         self.queue.first_key_value().map(|(id, _)| *id)
     }
 
-    /// When the next datagram arrives. May change with every call that takes `&mut self`.
+    /// When the next datagram arrives, or TCP has something to do. May change with every call that
+    /// takes `&mut self`.
     #[must_use]
     pub fn next_arrival(&self) -> Option<Timestamp> {
-        self.next_underway().map(DatagramId::arrival)
+        let packet = self.next_underway().map(DatagramId::arrival);
+        packet.into_iter().chain(self.next_tcp()).min()
     }
 
-    /// The host that has an address.
-    #[must_use]
-    pub fn host_of(&self, addr: IpAddr) -> Option<HostId> {
-        self.addresses.get(&addr.to_canonical()).copied()
+    /// When a timer of TCP is due.
+    pub(super) fn next_tcp(&self) -> Option<Timestamp> {
+        self.tcp.next_timer()
     }
 
-    /// The link from one address to another.
+    /// When the next report arrives.
     #[must_use]
-    pub fn link(&self, from: IpAddr, to: IpAddr) -> Link {
-        let direction = (from.to_canonical(), to.to_canonical());
-        *self.links.get(&direction).unwrap_or(&self.default_link)
+    pub fn next_report(&self) -> Option<Timestamp> {
+        self.reports.next()
     }
 
     /// What became of the datagrams.
@@ -307,66 +209,25 @@ impl Network {
     /// Brings the clock forward, never back.
     pub(super) fn advance(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
+        self.clock = self.now;
     }
 
-    /// Takes a datagram from the queue to its destination, if it gets there.
-    pub(super) fn arrive(&mut self, id: DatagramId) -> Option<Arrival> {
-        let Underway { datagram, injected } = self.queue.remove(&id)?;
-        self.advance(id.arrival);
-        let (from, to) = (datagram.from.ip().to_canonical(), datagram.to.ip().to_canonical());
-        if !injected && !self.rules.permit(from, to) {
-            increment(&mut self.stats.blocked);
-            return None;
-        }
-        let Some(host) = self.host_of(to) else {
-            self.stats.count_unreachable(Unreachable::Destination);
-            return None;
-        };
-        increment(&mut self.stats.delivered);
-        Some(Arrival { at: id.arrival, host, datagram })
+    /// Whether a datagram has crossed the realm in which its source and destination meet, which
+    /// each does once.
+    pub(super) fn has_crossed(&self, id: DatagramId) -> bool {
+        self.queue.get(&id).is_some_and(|(stop, _)| matches!(stop, Stop::Crossed(_)))
     }
 
-    fn depart(&mut self, datagram: Datagram) -> Fate {
-        let (from, to) = (datagram.from.ip().to_canonical(), datagram.to.ip().to_canonical());
-        if from.is_ipv4() != to.is_ipv4() {
-            return self.unreachable(Unreachable::Family);
-        }
-        if self.host_of(from).is_none() {
-            return self.unreachable(Unreachable::Source);
-        }
-        if !self.rules.permit(from, to) {
-            increment(&mut self.stats.blocked);
-            return Fate::Blocked;
-        }
-        match self.dice.throw(&self.link(from, to)) {
-            Throw::Lost => {
-                increment(&mut self.stats.lost);
-                Fate::Lost
-            }
-            Throw::Arrives(delay, duplicate) => {
-                let copy = duplicate.map(|delay| (delay, datagram.clone()));
-                self.enqueue(self.now + delay, Underway { datagram, injected: false });
-                if let Some((delay, datagram)) = copy {
-                    increment(&mut self.stats.duplicated);
-                    self.enqueue(self.now + delay, Underway { datagram, injected: false });
-                }
-                Fate::Underway
-            }
-        }
+    /// Takes a datagram out of the queue, at its time.
+    pub(super) fn dequeue(&mut self, id: DatagramId) -> Option<(Stop, Box<Packet>)> {
+        self.clock = id.arrival;
+        self.queue.remove(&id)
     }
 
-    fn unreachable(&mut self, reason: Unreachable) -> Fate {
-        self.stats.count_unreachable(reason);
-        Fate::Unreachable(reason)
-    }
-
-    /// On the wire an address has one form only, whatever sort of socket it was sent from.
-    fn enqueue(&mut self, at: Timestamp, mut underway: Underway) -> DatagramId {
-        underway.datagram.from = normal(underway.datagram.from);
-        underway.datagram.to = normal(underway.datagram.to);
-        let id = DatagramId { arrival: at.max(self.now), sequence: self.sequence };
+    pub(super) fn enqueue(&mut self, at: Timestamp, stop: Stop, packet: Box<Packet>) -> DatagramId {
+        let id = DatagramId { arrival: at, sequence: self.sequence };
         self.sequence = self.sequence.saturating_add(1);
-        self.queue.insert(id, underway);
+        self.queue.insert(id, (stop, packet));
         id
     }
 }

@@ -1,7 +1,7 @@
 //! An agent of a world with what the world keeps about it.
 
+use super::host::HostId;
 use super::log::{LogDetail, LogEntry, Logged};
-use super::network::HostId;
 use super::signal::Outbox;
 use crate::agent::IceAgent;
 use crate::config::Signalling;

@@ -1,7 +1,7 @@
 //! How time moves in a world: from one thing that is due to the next.
 
+use super::datagram::{Datagram, DatagramId};
 use super::error::WorldError;
-use super::network::{Datagram, DatagramId};
 use super::node::AgentIndex;
 use super::stats::increment;
 use super::world::World;
@@ -17,8 +17,18 @@ pub enum Step {
         /// The agent that gets it.
         to: AgentIndex,
     },
-    /// A datagram arrives, or turns out to have no way.
+    /// A datagram arrives, goes on from the line of a gateway, or turns out to have no way.
     Datagram(DatagramId),
+    /// A timer of TCP is due.
+    Tcp {
+        /// When.
+        at: Timestamp,
+    },
+    /// The network reports that a datagram did not get through.
+    Report {
+        /// When.
+        at: Timestamp,
+    },
     /// A deadline comes.
     Timeout {
         /// When it is handled.
@@ -33,7 +43,10 @@ impl Step {
     #[must_use]
     pub const fn at(self) -> Timestamp {
         match self {
-            Self::Signal { at, .. } | Self::Timeout { at, .. } => at,
+            Self::Signal { at, .. }
+            | Self::Report { at }
+            | Self::Tcp { at }
+            | Self::Timeout { at, .. } => at,
             Self::Datagram(id) => id.arrival(),
         }
     }
@@ -68,12 +81,17 @@ impl World {
         self.settle()?;
         let signal = self.channel.next().map(|(at, to)| Step::Signal { at, to });
         let datagram = self.network.next_underway().map(Step::Datagram);
+        let tcp = self.network.next_tcp().map(|at| Step::Tcp { at });
+        let report = self.network.next_report().map(|at| Step::Report { at });
         let timeout = self.deadlines.first().map(|&(deadline, agent)| {
             // A deadline may have passed while nobody ran the world.
             Step::Timeout { at: deadline.max(self.now), agent }
         });
         // The first of equal ones: inputs come before timeouts.
-        Ok([signal, datagram, timeout].into_iter().flatten().min_by_key(|step| step.at()))
+        Ok([signal, datagram, tcp, report, timeout]
+            .into_iter()
+            .flatten()
+            .min_by_key(|step| step.at()))
     }
 
     /// Lets the next thing happen, and says what it was; nothing when nothing is left.
@@ -120,7 +138,7 @@ impl World {
     }
 
     /// Runs until `limit`, and is there then. Asks `filter` about every datagram as it is about to
-    /// arrive; it may drop or alter it.
+    /// arrive at a host or, from outside, at a gateway; it may drop or alter it.
     ///
     /// # Errors
     /// An agent breaks its contract.
@@ -151,7 +169,8 @@ impl World {
                 return Ok(End::Limit);
             }
             if let Step::Datagram(id) = step {
-                let datagram = self.network.underway_mut(id);
+                let crossed = self.network.has_crossed(id);
+                let datagram = self.network.underway_mut(id).filter(|_| crossed);
                 if datagram.is_some_and(|datagram| filter(id.arrival(), datagram) == Verdict::Drop)
                 {
                     self.network.remove(id);
@@ -171,6 +190,11 @@ impl World {
                 Some(arrival) => self.receive_datagram(arrival),
                 None => Ok(()),
             },
+            Step::Tcp { .. } => {
+                self.network.tcp_time_out();
+                Ok(())
+            }
+            Step::Report { .. } => self.receive_report(),
             Step::Timeout { agent, .. } => self.time_out(agent),
         }
     }

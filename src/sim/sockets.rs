@@ -3,7 +3,7 @@
 use core::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::collections::BTreeMap;
 
-use super::network::HostId;
+use super::host::HostId;
 use super::node::AgentIndex;
 use crate::address::{is_link_local, is_mapped, to_mapped};
 

@@ -1,5 +1,10 @@
 //! The network by itself: time, chance, rules and counters.
 
+mod behind_nat;
+mod change;
+mod links;
+mod realm;
+mod tcp;
 mod world;
 
 use core::net::{IpAddr, SocketAddr};
@@ -72,6 +77,7 @@ fn assert_accounted(network: &Network) {
             + stats.blocked
             + stats.removed
             + stats.unreachable()
+            + stats.dropped()
             + underway
     );
 }
@@ -318,6 +324,18 @@ fn the_unreachable_is_counted_by_reason() {
     assert_eq!(stats.unreachable_destination, 1);
     assert_eq!(stats.unreachable(), 3);
     assert_accounted(&network);
+}
+
+#[test]
+fn every_reason_to_drop_is_counted_by_itself() {
+    let mut stats = NetworkStats::default();
+    for (number, reason) in DropReason::ALL.iter().enumerate() {
+        assert_eq!(*reason as usize, number);
+        stats.count_drop(*reason);
+        assert_eq!(stats.dropped_for(*reason), 1);
+        assert_eq!(stats.dropped(), number as u64 + 1);
+    }
+    assert_eq!(DropReason::ALL.last(), Some(&DropReason::TooLarge), "the last of the enum");
 }
 
 #[test]

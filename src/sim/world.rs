@@ -9,16 +9,19 @@ use std::collections::BTreeSet;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use super::datagram::{Arrival, Datagram, DatagramId, Fate};
 use super::error::{AddSocketError, WorldError};
 use super::hash::Fnv;
+use super::host::HostId;
 use super::log::{LogDetail, LogEntry, Logged};
-use super::network::{Arrival, Datagram, DatagramId, HostId, Network};
+use super::network::Network;
 use super::node::{AgentIndex, Node};
+use super::report::{Problem, Report};
 use super::signal::{Channel, Signal};
 use super::sockets::{Socket, Sockets};
 use super::stats::{WorldStats, increment};
 use crate::agent::io::{Event, GatheringState, LocalAddress, Received, Route};
-use crate::agent::{IceAgent, RestartError, SendError};
+use crate::agent::{IceAgent, IcmpError, RestartError, SendError, TransmitError};
 use crate::config::{AgentConfig, ConfigError, Signalling};
 use crate::id::{CandidateId, StreamId};
 use crate::time::Timestamp;
@@ -78,7 +81,7 @@ impl World {
         }
     }
 
-    /// Adds an agent on a host of its own, with a seed from the world's.
+    /// Adds an agent on a host of its own in the internet, with a seed from the world's.
     ///
     /// # Errors
     /// The configuration makes no agent.
@@ -87,7 +90,7 @@ impl World {
         self.add_agent_seeded(config, seed)
     }
 
-    /// Adds an agent on a host of its own, with this seed.
+    /// Adds an agent on a host of its own in the internet, with this seed.
     ///
     /// # Errors
     /// The configuration makes no agent.
@@ -98,10 +101,23 @@ impl World {
     ) -> Result<AgentIndex, ConfigError> {
         let signalling = config.signalling;
         let agent = IceAgent::new(config, seed)?;
-        let index = AgentIndex(self.nodes.len());
         let host = self.network.add_host();
-        self.nodes.push(Node::new(agent, host, signalling, self.detail));
-        Ok(index)
+        Ok(self.place(agent, host, signalling))
+    }
+
+    /// Adds an agent on this host, behind whatever gateway, with a seed from the world's. Several
+    /// agents may share a host. On a host of another network an agent gets no socket.
+    ///
+    /// # Errors
+    /// The configuration makes no agent.
+    pub fn add_agent_on(
+        &mut self,
+        host: HostId,
+        config: AgentConfig,
+    ) -> Result<AgentIndex, ConfigError> {
+        let signalling = config.signalling;
+        let agent = IceAgent::new(config, draw(&mut self.seeds))?;
+        Ok(self.place(agent, host, signalling))
     }
 
     /// Opens a UDP socket for the first component of the agent's first stream, and tells the
@@ -259,8 +275,9 @@ impl World {
         Ok(())
     }
 
-    /// Lets a datagram arrive now, from whatever address, past all links and rules. It is the
-    /// last of those that are due now.
+    /// Lets a datagram arrive in the internet now, from whatever address, past all links and rules;
+    /// into a realm behind a gateway it has to get as any other. It is the last of those that are
+    /// due now.
     pub fn inject(&mut self, datagram: Datagram) -> DatagramId {
         self.network.inject(self.now, datagram)
     }
@@ -409,11 +426,12 @@ impl World {
     /// A datagram arrives at a host.
     pub(super) fn receive_datagram(&mut self, arrival: Arrival) -> Result<(), WorldError> {
         let now = self.now;
-        let Datagram { transport, from, to, payload, .. } = arrival.datagram;
-        let Some(socket) = self.sockets.at(arrival.host, to) else {
+        let Some(socket) = self.sockets.at(arrival.host, arrival.datagram.to) else {
             increment(&mut self.stats.unclaimed);
+            self.network.refuse(&arrival);
             return Ok(());
         };
+        let Datagram { transport, from, payload, .. } = arrival.datagram;
         let Socket { agent, addr: local } = socket;
         let remote = socket.sees(from);
         let node = self.input(agent)?;
@@ -438,6 +456,27 @@ impl World {
         self.drain(agent)
     }
 
+    /// A report arrives at the host that has sent the datagram.
+    pub(super) fn receive_report(&mut self) -> Result<(), WorldError> {
+        let now = self.now;
+        let Some(report) = self.network.receive_report(now) else { return Ok(()) };
+        let Report { host, transport, from: local, to: remote, problem, quoted, .. } = report;
+        let Some(Socket { agent, .. }) = self.sockets.at(host, local) else { return Ok(()) };
+        let node = self.input(agent)?;
+        node.log(now, |_| Logged::Undelivered { local, remote, problem });
+        match problem {
+            Problem::HostUnreachable | Problem::PortUnreachable => {
+                node.agent.handle_icmp(now, transport, local, remote, IcmpError::Hard, &quoted);
+            }
+            // A system tells the sender so at its next datagram of that size.
+            Problem::TooLarge { .. } => {
+                let route = Route::Datagram { transport, local, remote };
+                node.agent.transmit_failed(now, route, TransmitError::TooLarge);
+            }
+        }
+        self.drain(agent)
+    }
+
     /// The deadline of an agent has come.
     pub(super) fn time_out(&mut self, agent: AgentIndex) -> Result<(), WorldError> {
         let at = self.now;
@@ -452,6 +491,12 @@ impl World {
             at,
             deadline,
         })
+    }
+
+    fn place(&mut self, agent: IceAgent, host: HostId, signalling: Signalling) -> AgentIndex {
+        let index = AgentIndex(self.nodes.len());
+        self.nodes.push(Node::new(agent, host, signalling, self.detail));
+        index
     }
 
     fn node(&self, agent: AgentIndex) -> Result<&Node, WorldError> {
@@ -582,7 +627,11 @@ impl World {
                 if self.sockets.is_open(node.host, local) =>
             {
                 let (from, to, payload) = (local, remote, bytes.to_vec());
-                self.network.send(now, Datagram { transport, from, to, dscp, payload });
+                let datagram = Datagram { transport, from, to, dscp, payload };
+                let fate = self.network.send_from(now, node.host, datagram);
+                if matches!(fate, Fate::Unreachable(_)) && self.network.reporting().unreachable {
+                    node.agent.transmit_failed(now, route, TransmitError::Unreachable);
+                }
             }
             Route::Datagram { .. } | Route::Stream(_) => increment(&mut self.stats.unsent),
         }
