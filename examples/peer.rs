@@ -395,7 +395,7 @@ const fn is_passed_over(why: AddRemoteError) -> bool {
             | AddRemoteError::Transport
             | AddRemoteError::Name
             | AddRemoteError::Loopback
-            | AddRemoteError::OtherGeneration
+            | AddRemoteError::PastGeneration
             | AddRemoteError::Limit
     )
 }

@@ -36,6 +36,34 @@ pub enum Signalling {
     Complete,
 }
 
+/// How a controlling agent nominates; a controlled one follows what its peer does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NominationMode {
+    /// One pair of a component, once (RFC 8445 §8.1.1). Another one only when that has died, and
+    /// only if [`AgentConfig::strict_nomination`] is off.
+    #[default]
+    Regular,
+    /// Every check nominates, as in RFC 5245 §8.1.1.2, for peers from before RFC 8445: the best pair
+    /// that succeeds stands. The option `ice2` is not offered.
+    Aggressive,
+    /// Again and again, each time with a higher value (draft-thatcher-ice-renomination-01), if the
+    /// peer offers the option `renomination` as well; regular otherwise. A controlled agent offers
+    /// the option, and follows the highest value of its peer with or without it.
+    Renomination {
+        /// Goes on checking after the first nomination until two spare pairs are valid, and moves to
+        /// a better path by itself: from a relayed to a direct one, to a less costly interface, or
+        /// to one whose round trips are clearly shorter for a while. Otherwise only
+        /// [`IceAgent::renominate`](crate::IceAgent::renominate) moves.
+        automatic: bool,
+    },
+}
+
+impl NominationMode {
+    pub(crate) const fn renominates(self) -> bool {
+        matches!(self, Self::Renomination { .. })
+    }
+}
+
 /// Configuration of an agent. `AgentConfig::new(role)` and its fields' defaults suit most.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -49,6 +77,21 @@ pub struct AgentConfig {
     pub signalling: Signalling,
     /// Components of the first stream, 1 to 256. Zero starts the agent without a stream.
     pub components: u16,
+    /// Goes on gathering for as long as the session lives: local addresses may be added at any time,
+    /// are signalled and checked, and gathering never reports that it is complete. The peer must
+    /// take candidates after nomination, which RFC 8838 §13 does not expect it to.
+    pub continual: bool,
+    /// Frees local candidates that neither a selected nor a spare pair uses, 3 s after the session
+    /// is Completed (RFC 8445 §8.3.1), or at once when this side is lite (§8.3.2):
+    /// [`Event::LocalCandidateRemoved`](crate::Event::LocalCandidateRemoved) says which, so that
+    /// their sockets can be closed. A restart has only what is left, and what is added for it.
+    pub release_candidates: bool,
+    /// How pairs are nominated while the role is controlling.
+    pub nomination: NominationMode,
+    /// Takes RFC 8445 by the letter where a session would suffer from it: a nomination that fails
+    /// fails its checklist (§7.2.5.3.4), a selected path that dies is replaced by nothing but a
+    /// restart (§8.1.1), and no spare paths are kept. Goes with regular nomination only.
+    pub strict_nomination: bool,
     /// Fixed local credentials, with at most 32 characters in the username fragment; generated
     /// from the seed when absent.
     pub credentials: Option<Credentials>,
@@ -80,6 +123,10 @@ impl AgentConfig {
             lite: false,
             signalling: Signalling::Trickle,
             components: 1,
+            continual: false,
+            release_candidates: false,
+            nomination: NominationMode::Regular,
+            strict_nomination: false,
             credentials: None,
             loopback: false,
             answer_unauthenticated: true,
@@ -101,6 +148,9 @@ impl AgentConfig {
         }
         if self.credentials.as_ref().is_some_and(|local| local.ufrag().len() > 32) {
             return Err(ConfigError::Credentials);
+        }
+        if self.strict_nomination && self.nomination != NominationMode::Regular {
+            return Err(ConfigError::Nomination);
         }
         self.timing.validate()?;
         self.limits.validate()
@@ -130,7 +180,7 @@ pub struct Timing {
     /// How long consent lasts after an answer, 5 to 30 s (RFC 7675 §5.1: 30 s).
     pub consent_timeout: Duration,
     /// How long a path in use may be silent before it counts as dead, 500 ms to a minute. Before
-    /// that it is probed, every sixteenth of this time: from when a consent check is overdue, or
+    /// that it is probed, every thirty-second part of this time: from when a consent check is overdue, or
     /// from half of this time on if that is earlier.
     pub disconnected_after: Duration,
     /// How long the path of a lite agent may be silent before it counts as dead, 5 s to ten minutes;
@@ -291,6 +341,9 @@ pub enum ConfigError {
     /// The username fragment in `credentials` is longer than what may be sent (RFC 8839 §5.4).
     #[error("credentials: a username fragment to be sent has at most 32 characters")]
     Credentials,
+    /// `strict_nomination` with a `nomination` that is not regular.
+    #[error("strict_nomination: goes with regular nomination only")]
+    Nomination,
     /// `timing.ta` is not within 5 to 500 ms.
     #[error("timing.ta: must be 5 to 500 ms")]
     Ta,

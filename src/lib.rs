@@ -82,21 +82,24 @@ mod id;
 pub mod sim;
 mod stun;
 mod time;
+#[cfg(feature = "sim")]
+mod turn;
 
 pub use agent::io::{
-    CandidateView, Description, Event, GatheringState, Ignored, LocalAddress, Outgoing, Parameters,
-    Received, Route, TimeoutReason, Transmit,
+    CandidateView, Description, Event, GatheringState, Ignored, LocalAddress, Origin, Outgoing,
+    Parameters, Received, Route, TimeoutReason, Transmit,
 };
 pub use agent::{
     AddLocalError, AddRemoteError, AddStreamError, ConnectionState, Counters, IceAgent, IcmpError,
-    PairView, Refused, SendError, SetRemoteError, TransmitError,
+    PairView, Refused, RemoveLocalError, RenominateError, RestartError, SendError, SetRemoteError,
+    TransmitError,
 };
 pub use candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateParseError, CandidateTransport,
     Foundation, FoundationError, TcpType, Transport, Unsupported,
 };
 pub use checklist::PairState;
-pub use config::{AgentConfig, ConfigError, Limits, Role, Signalling, Timing};
+pub use config::{AgentConfig, ConfigError, Limits, NominationMode, Role, Signalling, Timing};
 pub use credentials::{Credentials, CredentialsError};
 pub use description::{
     AttributeError, IceAttributes, IgnoredLine, IgnoredReason, MediaIceAttributes, RemoteCandidate,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{Bench, ERROR, Message, PEER_PWD, SUCCESS, Sent, addr, ms, plain};
+use common::{Bench, ERROR, Message, PEER_PWD, REQUEST, SUCCESS, Sent, addr, ms, plain};
 use frazil::sim::{AgentIndex, End, Link, LogDetail, LogEntry, Logged, Probability, World};
 use frazil::{
     AgentConfig, Candidate, ConnectionState, Event, IceAgent, Ignored, LocalAddress, PairState,
@@ -576,7 +576,7 @@ fn after_the_conclusion_checks_are_still_answered() {
     let checks = bench.requests().len();
     for wait in [0, 100, 2900, 30_000] {
         bench.run_for(Duration::from_millis(wait));
-        for remote in [R, R2, R3, X] {
+        for remote in [R, R2, R3] {
             let before = bench.sent.len();
             assert_eq!(bench.send_check(L, remote, false), Received::Consumed);
             let sent = &bench.sent[before..];
@@ -585,6 +585,25 @@ fn after_the_conclusion_checks_are_still_answered() {
         }
     }
     assert_eq!(bench.requests().len(), checks, "a check was triggered");
+    assert_eq!(selected(&bench).as_deref(), Some(R2));
+}
+
+/// N6: RFC 8445 §7.3.1.4. A check from an address that nobody has heard of is answered and checked in
+/// return after the conclusion as well: the peer has moved.
+#[test]
+fn after_the_conclusion_a_new_address_of_the_peer_is_checked() {
+    let mut bench = controlled(&[R, R2]);
+    for remote in [R, R2] {
+        answer_to(&mut bench, remote);
+    }
+    nominate(&mut bench, R2);
+    bench.run_for(Duration::from_millis(30_000));
+    let before = bench.sent.len();
+    assert_eq!(bench.send_check(L, X, false), Received::Consumed);
+    let kinds: Vec<_> = bench.sent[before..].iter().map(|sent| (sent.kind(), sent.to)).collect();
+    assert_eq!(kinds, [(SUCCESS, addr(X)), (REQUEST, addr(X))]);
+    answer_to(&mut bench, X);
+    assert!(pair_with(&bench, X).valid);
     assert_eq!(selected(&bench).as_deref(), Some(R2));
 }
 

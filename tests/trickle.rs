@@ -704,22 +704,22 @@ fn an_early_end_of_candidates_counts() {
     }
 }
 
-/// T10: RFC 8838 §9. A candidate that names another generation than the current one is not used,
-/// be the generation known when it comes or not.
+/// T10: RFC 8838 §9. A candidate that names another generation than the current one is not used:
+/// it waits for parameters of that name, which may never come.
 #[test]
 fn candidates_that_name_another_generation_are_not_used() {
     let other = format!("{} ufrag older", line("1", 1, 1000, R));
     let current = format!("{} ufrag {PEER_UFRAG}", line("2", 1, 1000, R2));
     let mut bench = started(plain(Role::Controlling), &[L]);
     let stream = bench.stream;
-    assert_eq!(add_remote(&mut bench, stream, &other), Err(AddRemoteError::OtherGeneration));
+    add_remote(&mut bench, stream, &other).unwrap();
     add_remote(&mut bench, stream, &current).unwrap();
     bench.run_until(ms(400));
     assert_eq!(order(&bench), [R2]);
 
     let mut bench = Bench::with(plain(Role::Controlling));
     bench.add_local(L);
-    let _refused_or_held = add_remote(&mut bench, stream, &other);
+    add_remote(&mut bench, stream, &other).unwrap();
     add_remote(&mut bench, stream, &current).unwrap();
     bench.start();
     bench.run_until(ms(400));

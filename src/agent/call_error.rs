@@ -43,15 +43,36 @@ pub enum AddLocalError {
     /// A candidate with this address exists.
     #[error("addr: already added")]
     Duplicate,
-    /// A lite agent has one candidate for each IP address and component (RFC 8445 §5.2).
-    #[error("addr: a lite agent has one candidate for each address and component")]
+    /// The base of a reflexive address was not added to this component.
+    #[error("base: no such local address in this component")]
+    UnknownBase,
+    /// A lite agent has host candidates only, one for each IP address and component (RFC 8445 §5.2).
+    #[error("addr: a lite agent has one host candidate for each address and component")]
     LiteAddress,
     /// Gathering is complete: no more candidates in this generation (RFC 8838 §13).
     #[error("gathering is complete for this generation")]
     GatheringComplete,
+    /// Nomination has concluded for this component, and `config.continual` is off (RFC 8838 §13).
+    #[error("nomination has concluded for this generation")]
+    Concluded,
+    /// There is no such candidate, or it is one that the agent has learned of by itself.
+    #[error("no such candidate")]
+    UnknownCandidate,
     /// `limits.local_candidates` are there.
     #[error("the limit of local candidates is reached")]
     Limit,
+    /// The agent is closed.
+    #[error("the agent is closed")]
+    Closed,
+}
+
+/// Why a local candidate was not removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoveLocalError {
+    /// There is no such candidate, or it is one that the agent has learned of by itself.
+    #[error("no such candidate")]
+    UnknownCandidate,
     /// The agent is closed.
     #[error("the agent is closed")]
     Closed,
@@ -61,12 +82,60 @@ pub enum AddLocalError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetRemoteError {
-    /// Other credentials than before: a restart, which is not supported yet.
-    #[error("credentials: a restart by the peer is not supported yet")]
-    Restart,
+    /// Only one of username fragment and password is new: a restart changes both (RFC 8445 §9).
+    #[error("credentials: a restart changes both username fragment and password")]
+    PartialRestart,
+    /// The credentials are those of an earlier generation.
+    #[error("credentials: of an earlier generation")]
+    PastGeneration,
+    /// The peer changes between lite and full without a restart (RFC 8445 §9).
+    #[error("lite: only a restart can change it")]
+    Lite,
     /// The proposed pacing is above ten seconds.
     #[error("pacing: must be at most 10 s")]
     Pacing,
+    /// The agent is closed.
+    #[error("the agent is closed")]
+    Closed,
+}
+
+/// Why a restart was not staged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestartError {
+    /// The peer's parameters are not known yet, so there is no session to restart.
+    #[error("not started: the remote parameters are not known yet")]
+    NotStarted,
+    /// The agent is closed.
+    #[error("the agent is closed")]
+    Closed,
+}
+
+/// Why a pair was not nominated again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenominateError {
+    /// The peer nominates, not this side.
+    #[error("the role is controlled")]
+    NotControlling,
+    /// Not both sides offer the option `renomination`, or there is no peer yet.
+    #[error("renomination was not negotiated")]
+    NotNegotiated,
+    /// There is no such pair in this generation.
+    #[error("no such pair")]
+    UnknownPair,
+    /// No check of the pair has succeeded, or its consent has ended.
+    #[error("the pair is not valid")]
+    NotValid,
+    /// No pair is selected yet that could be left: the first nomination is the agent's.
+    #[error("no pair is selected yet")]
+    NotSelectedYet,
+    /// The pair is selected already.
+    #[error("the pair is selected already")]
+    Selected,
+    /// All values of 24 bits have been used; a restart begins anew.
+    #[error("all nomination values have been used")]
+    Exhausted,
     /// The agent is closed.
     #[error("the agent is closed")]
     Closed,
@@ -94,9 +163,9 @@ pub enum AddRemoteError {
     /// The address is a loopback one, and `config.loopback` is off.
     #[error("address: loopback addresses are not enabled")]
     Loopback,
-    /// Its `ufrag` extension names another generation than the current one.
-    #[error("ufrag: another generation")]
-    OtherGeneration,
+    /// Its `ufrag` extension names a generation that has ended.
+    #[error("ufrag: an earlier generation")]
+    PastGeneration,
     /// The peer has said that no more will come (RFC 8838 §14).
     #[error("after the end of candidates")]
     AfterEnd,

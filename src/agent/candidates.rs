@@ -11,6 +11,7 @@ use crate::candidate::{
 use crate::checklist::{Endpoint, Reach};
 use crate::id::{CandidateId, StreamId, Table};
 
+use super::generation::Generation;
 use super::io::CandidateView;
 
 /// A candidate of this agent.
@@ -34,6 +35,8 @@ pub(super) struct Local {
     pub(super) mapped: bool,
     /// The peer has been told, or never will be (peer-reflexive).
     pub(super) conveyed: bool,
+    /// The peer has been told for the generation that a restart has staged.
+    pub(super) conveyed_anew: bool,
 }
 
 /// A candidate of the peer.
@@ -46,19 +49,37 @@ pub(super) struct Remote {
     pub(super) addr: SocketAddr,
     pub(super) foundation: u16,
     pub(super) priority: u32,
-    /// The generation that it named, while the peer's parameters are not known.
-    pub(super) generation: Option<Box<str>>,
+    pub(super) membership: Membership,
     /// It came by signalling, and not from a check alone.
     pub(super) signalled: bool,
+}
+
+impl Remote {
+    pub(super) fn is_of(&self, generation: Generation) -> bool {
+        self.membership == Membership::Of(generation)
+    }
+}
+
+/// The generation that a candidate of the peer belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Membership {
+    /// This one.
+    Of(Generation),
+    /// One whose parameters are not known yet, by its username fragment if that was named.
+    Awaits(Option<Box<str>>),
 }
 
 /// All candidates of both sides.
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Candidates {
+    /// The current generation.
+    pub(super) generation: Generation,
     pub(super) locals: Table<CandidateId, Local>,
     pub(super) remotes: Table<CandidateId, Remote>,
     pub(super) local_foundations: LocalFoundations,
     pub(super) remote_foundations: RemoteFoundations,
+    /// The related addresses of relayed candidates (RFC 8839 §5.1).
+    related: Vec<(CandidateId, SocketAddr)>,
     /// Peer-reflexive candidates get foundations of their own (RFC 8445 §7.3.1.3), counted down
     /// from the highest number.
     reflexive_foundations: u16,
@@ -89,6 +110,57 @@ impl Candidates {
             .map(|(id, _)| id)
     }
 
+    /// RFC 8445 §5.1.3: whether a candidate with this address and base would be redundant.
+    pub(super) fn is_taken(
+        &self,
+        transport: Transport,
+        addr: SocketAddr,
+        base: Option<CandidateId>,
+    ) -> bool {
+        self.locals.iter().any(|(id, local)| {
+            local.addr == addr
+                && local.transport.transport() == transport
+                && (local.base == base || base == Some(id))
+        })
+    }
+
+    /// Notes the address that a relayed candidate is related to.
+    pub(super) fn relate(&mut self, id: CandidateId, addr: SocketAddr) {
+        self.related.push((id, addr));
+    }
+
+    /// Forgets local candidates.
+    pub(super) fn remove_locals(&mut self, ids: &[CandidateId]) {
+        self.locals.retain(|id, _| !ids.contains(&id));
+        self.related.retain(|(id, _)| !ids.contains(id));
+    }
+
+    /// Gives a reflexive or relayed candidate its place among those of its kind and component: that
+    /// of its base, or the next below it that is free.
+    pub(super) fn place_obtained(&mut self, id: CandidateId) {
+        let Some(new) = self.locals.get(id) else { return };
+        let (stream, component, kind) = (new.stream, new.component, new.kind);
+        let base = new.base.and_then(|base| self.locals.get(base));
+        let mut preference = base.map_or(u16::MAX, |base| base.preference);
+        let taken = |preference: u16| {
+            self.locals.iter().any(|(other, local)| {
+                other != id
+                    && local.stream == stream
+                    && local.component == component
+                    && local.kind == kind
+                    && local.preference == preference
+            })
+        };
+        while preference > 0 && taken(preference) {
+            preference = preference.saturating_sub(1);
+        }
+        if let Some(local) = self.locals.get_mut(id) {
+            let type_preference = priority::type_preference(kind, local.transport);
+            local.preference = preference;
+            local.priority = priority::candidate_priority(type_preference, preference, component);
+        }
+    }
+
     /// The local candidate of a component that a peer sees at this address.
     pub(super) fn local_seen_at(
         &self,
@@ -111,8 +183,22 @@ impl Candidates {
         }
     }
 
+    /// The candidate of the current generation that has this address.
     pub(super) fn remote_at(
         &self,
+        stream: StreamId,
+        component: u16,
+        transport: Transport,
+        addr: SocketAddr,
+    ) -> Option<CandidateId> {
+        let current = Membership::Of(self.generation);
+        self.remote_in(&current, stream, component, transport, addr)
+    }
+
+    /// The candidate of a generation that has this address.
+    pub(super) fn remote_in(
+        &self,
+        membership: &Membership,
         stream: StreamId,
         component: u16,
         transport: Transport,
@@ -125,6 +211,7 @@ impl Candidates {
                     && remote.component == component
                     && remote.stream == stream
                     && remote.transport.transport() == transport
+                    && remote.membership == *membership
             })
             .map(|(id, _)| id)
     }
@@ -253,7 +340,13 @@ impl Candidates {
             priority: local.priority,
             address: CandidateAddress::Socket(local.addr),
             kind: local.kind,
-            related: (local.kind != CandidateKind::Host).then_some(base.addr),
+            related: match local.kind {
+                CandidateKind::Host => None,
+                CandidateKind::Relayed => {
+                    self.related.iter().find(|(other, _)| *other == id).map(|(_, addr)| *addr)
+                }
+                CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => Some(base.addr),
+            },
             extensions: vec![("ufrag".to_owned(), ufrag.to_owned())],
         })
     }

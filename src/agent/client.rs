@@ -9,12 +9,16 @@ use crate::id::{CandidateId, PairId};
 use crate::stun::{self, CheckRequest, Class, Scan, Schedule, TransactionId, Writer, method};
 
 use super::IceAgent;
-use super::candidates::{Candidates, Local};
+use super::candidates::{Candidates, Local, Membership, Remote};
 use super::counters::Refused;
+use super::generation::{LocalSide, RemoteSide};
 use super::io::{Ignored, Route, Transmit};
 use super::output::Notice;
 use super::tie_breaker;
 use super::transactions::{Check, Purpose};
+
+/// Changes of the role in one generation.
+const ROLE_CHANGES: u8 = 16;
 
 impl IceAgent {
     /// Starts a check of a pair (RFC 8445 §7.2.4), which takes a Ta slot.
@@ -30,6 +34,9 @@ impl IceAgent {
         };
         let now = self.now;
         let role = self.role();
+        let nominates = purpose == Purpose::Nominate;
+        let nomination = if nominates { self.next_nomination_value(id) } else { None };
+        let aggressive = purpose != Purpose::Consent && self.nominates_aggressively();
         let Some(pair) = self.lists.annotate(id) else { return };
         if purpose != Purpose::Consent {
             let sent = &mut pair.attempts;
@@ -46,6 +53,8 @@ impl IceAgent {
             local: pair.local,
             remote: pair.remote,
             purpose,
+            use_candidate: nominates || aggressive,
+            nomination,
             role,
             tie_breaker: self.tie_breaker,
             cancelled: false,
@@ -64,26 +73,28 @@ impl IceAgent {
     /// Writes a check (RFC 8445 §7.1, §7.2.2). A repetition is written anew: same id, same bytes.
     pub(super) fn render_check(&self, id: TransactionId, buf: &mut Vec<u8>) -> Option<Transmit> {
         let check = self.checks.get(id)?;
-        let remote_side = self.remote.as_ref()?;
         let local = self.candidates.locals.get(check.local)?;
-        let to = self.candidates.remotes.get(check.remote)?.addr;
+        let remote = self.candidates.remotes.get(check.remote)?;
+        let (us, them) = self.sides_of(remote)?;
         let mut writer = Writer::new(buf, Class::Request, method::BINDING, id);
-        writer.username(&[
-            remote_side.parameters.credentials.ufrag().as_bytes(),
-            b":",
-            self.local.credentials.ufrag().as_bytes(),
-        ]);
+        writer.username(&[them.ufrag().as_bytes(), b":", us.credentials.ufrag().as_bytes()]);
         let request = CheckRequest {
             username: None,
             priority: Some(Candidates::reflexive_priority(local)),
-            use_candidate: check.nominates(),
+            use_candidate: check.use_candidate,
             role: Some((check.role, check.tie_breaker)),
-            nomination: None,
+            nomination: check.nomination,
         };
         request.write(&mut writer);
-        let range = writer.integrity(&remote_side.key).fingerprint().finish();
-        let route = self.route_between(check.local, to)?;
+        let range = writer.integrity(&them.key).fingerprint().finish();
+        let route = self.route_between(check.local, remote.addr)?;
         Some(Transmit { route, range, dscp: self.config.dscp })
+    }
+
+    /// Both sides in the generation of a remote candidate.
+    fn sides_of(&self, remote: &Remote) -> Option<(&LocalSide, &RemoteSide)> {
+        let Membership::Of(generation) = remote.membership else { return None };
+        Some((self.local_side(generation)?, self.remote_side(generation)?))
     }
 
     /// The route from a local candidate, which leaves from its base.
@@ -101,14 +112,16 @@ impl IceAgent {
     ) -> Result<(), Ignored> {
         let id = scan.transaction_id();
         let check = self.checks.get(id).ok_or(Ignored::UnknownTransaction)?;
-        let remote_side = self.remote.as_ref().ok_or(Ignored::UnknownTransaction)?;
+        let remote =
+            self.candidates.remotes.get(check.remote).ok_or(Ignored::UnknownTransaction)?;
+        let (_, them) = self.sides_of(remote).ok_or(Ignored::UnknownTransaction)?;
         // RFC 8489 §9.1.4: a response that cannot be trusted is as if it had never come, an error
         // without integrity among them.
-        if !scan.verify(&remote_side.key) {
+        if !scan.verify(&them.key) {
             return Err(Ignored::BadIntegrity);
         }
-        let expected = self.candidates.remotes.get(check.remote).map(|remote| remote.addr);
-        let symmetric = check.local == at && expected == Some(from);
+        let symmetric = check.local == at && remote.addr == from;
+        let current = remote.is_of(self.local.generation);
         let Some(check) = self.checks.take(id) else { return Err(Ignored::UnknownTransaction) };
         let understood = scan.unknown_required(stun::attribute::is_known).next().is_none();
         let mapped = stun::xor_mapped_address(scan).map(crate::address::normal);
@@ -118,7 +131,10 @@ impl IceAgent {
             }
             (Class::Error, _) if symmetric && understood => {
                 match stun::message::read_error(scan).map(|error| error.code) {
-                    Some(487) => self.role_conflict_reported(&check),
+                    // The roles of an earlier generation are no matter any more.
+                    Some(487) if current && self.may_switch_role() => {
+                        self.role_conflict_reported(&check);
+                    }
                     // RFC 7675 §5.2: consent is revoked.
                     Some(403) if check.purpose == Purpose::Consent => {
                         self.consent_lost(check.pair);
@@ -181,8 +197,15 @@ impl IceAgent {
         self.lists.queue(pair);
     }
 
+    /// Two agents settle a conflict with one change. A peer that asks for many is wrong or means
+    /// ill, and its answers are errors like any other from then on.
+    pub(super) fn may_switch_role(&self) -> bool {
+        self.role_changes < ROLE_CHANGES
+    }
+
     /// Takes the other role (RFC 8445 §7.2.5.1, §7.3.1.1).
     pub(super) fn switch_role(&mut self, role: Role) {
+        self.role_changes = self.role_changes.saturating_add(1);
         self.lists.set_role(role);
         self.abandon_nominations();
         self.notice(Notice::RoleChanged(role));
@@ -190,12 +213,12 @@ impl IceAgent {
 
     /// RFC 8445 §7.2.5.3: the peer saw the check come from `mapped`.
     fn check_succeeded(&mut self, check: &Check, mapped: SocketAddr) {
+        let round_trip = check.schedule.round_trip(self.now);
         if check.purpose == Purpose::Consent {
-            self.consent_given(check.pair);
+            self.consent_given(check.pair, round_trip);
             return;
         }
         let Some(pair) = self.revive(check) else { return };
-        let round_trip = check.schedule.round_trip(self.now);
         self.round_trip = round_trip.or(self.round_trip);
         self.lists.unqueue_plain(pair);
         self.checks.cancel_where(|other| other.pair == pair && other.purpose != Purpose::Nominate);
@@ -208,8 +231,8 @@ impl IceAgent {
         if let Some(annotated) = self.lists.annotate(valid) {
             annotated.attempts.answered = self.now;
         }
-        self.consent_given(valid);
-        self.validated(valid, check.nominates());
+        self.consent_given(valid, round_trip);
+        self.validated(valid, check.proof());
     }
 
     /// The pair of a check, formed anew when it made room for another one in the meantime.

@@ -59,11 +59,11 @@ const REFUSED: [Refused; 10] = [
     Refused::Event,
 ];
 
-/// How often what was ignored or refused.
+/// How often what was ignored or refused. A count that reaches 2^32 - 1 stays there.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Counters {
-    ignored: [u64; IGNORED.len()],
-    refused: [u64; REFUSED.len()],
+    ignored: [u32; IGNORED.len()],
+    refused: [u32; REFUSED.len()],
 }
 
 impl Counters {
@@ -81,12 +81,12 @@ impl Counters {
 
     /// Every reason to ignore a datagram, with its count.
     pub fn all_ignored(&self) -> impl Iterator<Item = (Ignored, u64)> {
-        IGNORED.into_iter().zip(self.ignored)
+        IGNORED.into_iter().zip(self.ignored.map(u64::from))
     }
 
     /// Every reason to refuse something, with its count.
     pub fn all_refused(&self) -> impl Iterator<Item = (Refused, u64)> {
-        REFUSED.into_iter().zip(self.refused)
+        REFUSED.into_iter().zip(self.refused.map(u64::from))
     }
 
     pub(super) fn ignore(&mut self, reason: Ignored) {
@@ -98,7 +98,7 @@ impl Counters {
     }
 }
 
-fn count<R: Copy + PartialEq>(reasons: &[R], counts: &mut [u64], reason: R) {
+fn count<R: Copy + PartialEq>(reasons: &[R], counts: &mut [u32], reason: R) {
     for (_, count) in reasons.iter().zip(counts).filter(|(other, _)| **other == reason) {
         *count = count.saturating_add(1);
     }

@@ -60,7 +60,13 @@ impl IceAgent {
             rng,
             local,
             remote,
+            staged,
+            past,
+            forget,
+            release,
+            newest_generation,
             tie_breaker,
+            role_changes,
             state,
             gathering,
             remote_complete,
@@ -81,8 +87,16 @@ impl IceAgent {
             deadline: _,
         } = self;
         let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
-        (now, rng.get_word_pos(), &local.credentials, tie_breaker).hash(&mut hasher);
+        (now, rng.get_word_pos(), &local.credentials, tie_breaker, role_changes).hash(&mut hasher);
         remote.as_ref().map(|remote| &remote.parameters).hash(&mut hasher);
+        staged
+            .as_ref()
+            .map(|staged| (&staged.local.credentials, staged.gathering))
+            .hash(&mut hasher);
+        for past in past {
+            (&past.local.credentials, &past.remote.parameters).hash(&mut hasher);
+        }
+        (forget, release, newest_generation).hash(&mut hasher);
         (state, gathering, remote_complete, early_end, next_stream, streams).hash(&mut hasher);
         (candidates, lists, turn, pacer, checks, early).hash(&mut hasher);
         (patience, round_trip).hash(&mut hasher);

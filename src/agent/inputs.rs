@@ -8,18 +8,20 @@ use smallvec::SmallVec;
 use crate::address;
 use crate::candidate::foundation::FoundationKey;
 use crate::candidate::{Candidate, CandidateAddress, CandidateKind, CandidateTransport, Transport};
-use crate::config::{ConfigError, Timing};
+use crate::config::{ConfigError, NominationMode, Timing};
 use crate::id::{CandidateId, Id as _, StreamId};
-use crate::stun::IntegrityKey;
 use crate::time::Timestamp;
 
 use super::call_error::{AddLocalError, AddRemoteError, AddStreamError, SetRemoteError};
-use super::candidates::{Local, Remote};
+use super::candidates::{Local, Membership, Remote};
 use super::counters::Refused;
-use super::io::{Description, GatheringState, LocalAddress, Parameters};
+use super::generation::RemoteSide;
+use super::io::{Description, GatheringState, LocalAddress, Origin, Parameters};
 use super::local_address::{check_host, check_remote, yields_to_temporary};
 use super::output::Notice;
-use super::{Component, IceAgent, RemoteSide, Stream};
+use super::renomination::RENOMINATION;
+use super::restart::Signalled;
+use super::{Component, IceAgent, Stream};
 
 /// RFC 8445 §14.2: the Ta of an agent that proposes none.
 const DEFAULT_TA: Duration = Duration::from_millis(50);
@@ -52,21 +54,16 @@ impl IceAgent {
     pub(super) fn push_stream(&mut self, components: u16) -> StreamId {
         let id = StreamId::new(self.next_stream);
         self.next_stream = self.next_stream.saturating_add(1);
-        let components_of = (1..=components).map(|number| Component {
-            number,
-            selected: None,
-            nominating: None,
-            valid_since: None,
-            path: None,
-            upkeep: SmallVec::new(),
-        });
-        self.streams.push(Stream { id, components: components_of.collect::<SmallVec<_>>() });
+        let components_of = (1..=components).map(Component::new).collect();
+        self.streams.push(Stream { id, declared: components, components: components_of });
         self.lists.add_list(id, components);
         id
     }
 
     /// Adds an address of this machine on which the caller has a socket, as a host candidate
-    /// (RFC 8445 §5.1.1.1). Legal until gathering is complete.
+    /// (RFC 8445 §5.1.1.1). Legal until gathering is complete or nomination has concluded for the
+    /// component; at any time with [`AgentConfig::continual`](crate::AgentConfig::continual), or
+    /// while a restart is staged.
     ///
     /// A temporary IPv6 address displaces permanent ones of its prefix that have not been
     /// conveyed yet: [`Event::LocalCandidateRemoved`](crate::Event::LocalCandidateRemoved).
@@ -90,6 +87,10 @@ impl IceAgent {
         if self.gathering == GatheringState::Complete {
             return Err(AddLocalError::GatheringComplete);
         }
+        let current = self.staged.is_none() && !self.config.continual;
+        if current && self.is_concluded(stream, component) {
+            return Err(AddLocalError::Concluded);
+        }
         if local.transport != Transport::Udp {
             return Err(AddLocalError::Transport);
         }
@@ -98,28 +99,31 @@ impl IceAgent {
         if local.deprecated {
             return Err(AddLocalError::Deprecated);
         }
-        if self.candidates.local_at(local.transport, addr).is_some() {
+        let (kind, base) = self.origin_of(stream, component, &local)?;
+        if self.candidates.is_taken(local.transport, addr, base) {
             return Err(AddLocalError::Duplicate);
         }
-        if self.config.lite && self.has_host(stream, component, addr.ip()) {
+        if self.config.lite
+            && (kind != CandidateKind::Host || self.has_host(stream, component, addr.ip()))
+        {
             return Err(AddLocalError::LiteAddress);
         }
-        self.apply_temporary_rule(stream, component, addr, &local)?;
+        if kind == CandidateKind::Host {
+            self.apply_temporary_rule(stream, component, addr, &local)?;
+        }
         if self.candidates.locals.len() >= usize::from(self.config.limits.local_candidates) {
             self.counters.refuse(Refused::LocalCandidate);
             return Err(AddLocalError::Limit);
         }
-        let foundation = self
-            .candidates
-            .local_foundations
-            .intern(FoundationKey::host(addr.ip(), local.transport));
+        let key = self.foundation_key(addr, &local);
+        let foundation = self.candidates.local_foundations.intern(key);
         let candidate = Local {
             stream,
             component,
-            kind: CandidateKind::Host,
+            kind,
             transport: CandidateTransport::Udp,
             addr,
-            base: None,
+            base,
             foundation,
             priority: 0,
             preference: 0,
@@ -128,13 +132,62 @@ impl IceAgent {
             temporary: local.temporary,
             mapped: address::is_mapped(local.addr),
             conveyed: false,
+            conveyed_anew: false,
         };
         let id = self.candidates.locals.insert(candidate).ok_or(AddLocalError::Limit)?;
-        self.candidates.place_host(id);
+        match local.origin {
+            Origin::Socket => self.candidates.place_host(id),
+            Origin::Reflexive { .. } => self.candidates.place_obtained(id),
+            Origin::Relayed { mapped, .. } => {
+                self.candidates.place_obtained(id);
+                self.candidates.relate(id, address::normal(mapped));
+            }
+        }
         if self.trickles() {
             self.notice(Notice::LocalCandidate(id));
         }
         Ok(id)
+    }
+
+    /// The kind of a candidate, and its base if that is another one.
+    fn origin_of(
+        &self,
+        stream: StreamId,
+        component: u16,
+        local: &LocalAddress,
+    ) -> Result<(CandidateKind, Option<CandidateId>), AddLocalError> {
+        match local.origin {
+            Origin::Socket => Ok((CandidateKind::Host, None)),
+            Origin::Relayed { .. } => Ok((CandidateKind::Relayed, None)),
+            Origin::Reflexive { base, .. } => {
+                let id = self.candidates.local_at(local.transport, address::normal(base));
+                let of_component = |id: &CandidateId| {
+                    self.candidates
+                        .locals
+                        .get(*id)
+                        .is_some_and(|base| base.stream == stream && base.component == component)
+                };
+                let id = id.filter(of_component).ok_or(AddLocalError::UnknownBase)?;
+                Ok((CandidateKind::ServerReflexive, Some(id)))
+            }
+        }
+    }
+
+    fn foundation_key(&self, addr: SocketAddr, local: &LocalAddress) -> FoundationKey {
+        match local.origin {
+            Origin::Socket => FoundationKey::host(addr.ip(), local.transport),
+            Origin::Reflexive { base, server } => {
+                let base = address::normal(base).ip();
+                FoundationKey::server_reflexive(base, server.to_canonical(), local.transport)
+            }
+            // How the caller reaches its server is not known here.
+            Origin::Relayed { server, .. } => FoundationKey::relayed(
+                addr.ip(),
+                server.to_canonical(),
+                local.transport,
+                local.transport,
+            ),
+        }
     }
 
     fn has_host(&self, stream: StreamId, component: u16, ip: IpAddr) -> bool {
@@ -179,8 +232,7 @@ impl IceAgent {
             .map(|(id, _)| id)
             .collect();
         for id in displaced {
-            self.candidates.locals.remove(id);
-            self.output.notices.retain(|notice| *notice != Notice::LocalCandidate(id));
+            self.forget_local(id);
             self.notice(Notice::LocalCandidateRemoved(id, stream));
         }
         Ok(())
@@ -192,42 +244,59 @@ impl IceAgent {
     /// §8). Repeated calls do nothing.
     pub fn gather(&mut self, now: Timestamp) {
         self.advance(now);
-        if self.is_closed() || self.gathering == GatheringState::Complete {
+        if self.is_closed() || self.gathering != GatheringState::New {
             return;
         }
-        self.gathering = GatheringState::Complete;
-        self.notice(Notice::GatheringState(GatheringState::Gathering));
-        self.notice(Notice::GatheringState(GatheringState::Complete));
+        self.set_gathering(GatheringState::Gathering);
+        if !self.config.continual {
+            self.set_gathering(GatheringState::Complete);
+        }
         self.run();
     }
 
-    /// What the peer needs to know of this side before checks can start.
+    fn set_gathering(&mut self, state: GatheringState) {
+        self.gathering = state;
+        self.notice(Notice::GatheringState(state));
+    }
+
+    /// What the peer needs to know of this side before checks can start; while a restart is staged,
+    /// that of the new generation.
     #[must_use]
     pub fn local_parameters(&self) -> Parameters {
         let ta = self.config.timing.ta;
-        let mut parameters = Parameters::new(self.local.credentials.clone());
+        let mut parameters = Parameters::new(self.newest().credentials.clone());
         parameters.lite = self.config.lite;
         // RFC 8839 §5.5: a lite agent proposes no pacing, since it sends no checks.
         parameters.pacing = (ta != DEFAULT_TA && !self.config.lite).then_some(ta);
-        parameters.options.push("ice2".to_owned());
+        // RFC 8445 §10: a peer that is told so does not expect aggressive nomination.
+        if self.config.nomination != NominationMode::Aggressive {
+            parameters.options.push("ice2".to_owned());
+        }
+        if self.config.nomination.renominates() {
+            parameters.options.push(RENOMINATION.to_owned());
+        }
         if self.trickles() {
             parameters.options.push("trickle".to_owned());
         }
         parameters
     }
 
-    /// Takes the description of this side for complete signalling: all candidates that are known
-    /// count as conveyed from now on.
+    /// Takes the description of this side, for complete signalling or a further offer: all
+    /// candidates that are known, which count as conveyed from now on; of a component whose pair is
+    /// nominated that pair's local candidate alone (RFC 8839 §4.4.1.2.2).
     pub fn take_description(&mut self, now: Timestamp) -> Description {
         self.advance(now);
         let ids: Vec<CandidateId> = self
             .candidates
             .locals
             .iter()
-            .filter(|(_, local)| local.kind != CandidateKind::PeerReflexive)
+            .filter(|&(id, local)| match self.nominated_local(local.stream, local.component) {
+                Some(nominated) => nominated == id,
+                None => local.kind != CandidateKind::PeerReflexive,
+            })
             .map(|(id, _)| id)
             .collect();
-        let ufrag = self.local.credentials.ufrag();
+        let ufrag = self.newest().credentials.ufrag();
         let candidates = ids
             .iter()
             .filter_map(|&id| {
@@ -248,6 +317,14 @@ impl IceAgent {
         description
     }
 
+    /// The local candidate of the nominated pair of a component, unless a restart is staged that
+    /// begins anew with all of them.
+    fn nominated_local(&self, stream: StreamId, component: u16) -> Option<CandidateId> {
+        let selected = self.component(stream, component)?.selected;
+        let pair = self.lists.get(selected.filter(|_| self.staged.is_none())?)?;
+        Some(pair.valid.map_or(pair.local, |valid| valid.local))
+    }
+
     /// Changes intervals and timeouts from now on, such as to [`Timing::power_saving`] and back.
     /// Deadlines are computed anew; transactions under way keep theirs.
     ///
@@ -265,8 +342,13 @@ impl IceAgent {
         Ok(())
     }
 
-    /// Takes the peer's parameters; checks start with them. Legal once per generation; the same
-    /// parameters again change nothing.
+    /// Takes the peer's parameters; checks start with them. The same parameters again change
+    /// nothing.
+    ///
+    /// Other credentials are a restart (RFC 8445 §9): they commit the one that was staged with
+    /// [`prepare_restart`](Self::prepare_restart), or else are one by the peer, which
+    /// [`Event::RemoteRestart`](crate::Event::RemoteRestart) tells. That one is to be answered with
+    /// [`local_parameters`](Self::local_parameters), which are new, and gathering anew.
     ///
     /// # Errors
     /// The parameters cannot be used; those from before stay in force.
@@ -283,17 +365,23 @@ impl IceAgent {
         if pacing > Duration::from_secs(10) {
             return Err(SetRemoteError::Pacing);
         }
-        if let Some(remote) = &self.remote {
-            return if remote.parameters.credentials == parameters.credentials {
-                Ok(())
-            } else {
-                Err(SetRemoteError::Restart)
-            };
+        match self.judge(&parameters)? {
+            Signalled::Same => {}
+            Signalled::First => {
+                self.remote = Some(RemoteSide::new(parameters));
+                self.begin_checks();
+            }
+            Signalled::Restart => self.restart(parameters),
         }
+        Ok(())
+    }
+
+    /// The parameters of both sides are there: checks of this generation begin.
+    pub(super) fn begin_checks(&mut self) {
+        let Some(remote) = &self.remote else { return };
+        let pacing = remote.parameters.pacing.unwrap_or(DEFAULT_TA);
         self.pacer.set_ta(self.config.timing.ta.max(pacing));
-        let key = IntegrityKey::short_term(parameters.credentials.pwd().as_bytes());
-        let ufrag = parameters.credentials.ufrag().to_owned();
-        self.remote = Some(RemoteSide { parameters, key });
+        let ufrag = remote.ufrag().to_owned();
         self.adopt_early_candidates(&ufrag);
         self.patience = Some(self.now + self.config.timing.transaction_timeout());
         self.settle_implementations();
@@ -302,14 +390,14 @@ impl IceAgent {
         }
         self.process_early_checks();
         self.run();
-        Ok(())
     }
 
     /// Adds a candidate of the peer. Legal at any time until the end of candidates; one that is
     /// known already changes nothing, or turns a peer-reflexive one into what was signalled
     /// (RFC 8838 §11).
     ///
-    /// An extension `ufrag` names the generation that the candidate belongs to.
+    /// An extension `ufrag` names the generation that the candidate belongs to: without it that is
+    /// the current one. One of a generation to come is kept until its parameters are there.
     ///
     /// # Errors
     /// The candidate cannot be used; nothing has changed then.
@@ -323,18 +411,34 @@ impl IceAgent {
         if self.is_closed() {
             return Err(AddRemoteError::Closed);
         }
-        let addr = self.usable_remote(stream, candidate)?;
+        let membership = self.membership(candidate.extension("ufrag"))?;
+        let addr = self.usable_remote(stream, candidate, &membership)?;
         let transport = candidate.transport.transport();
-        let known = self.candidates.remote_at(stream, candidate.component, transport, addr);
+        let component = candidate.component;
+        let known = self.candidates.remote_in(&membership, stream, component, transport, addr);
         let id = match known {
             Some(id) => {
                 self.merge_remote(id, candidate);
                 id
             }
-            None => self.insert_remote(stream, candidate, addr)?,
+            None => self.insert_remote(stream, candidate, addr, membership)?,
         };
         self.run();
         Ok(id)
+    }
+
+    /// The generation of a candidate that names this username fragment, or none.
+    fn membership(&self, ufrag: Option<&str>) -> Result<Membership, AddRemoteError> {
+        let Some(remote) = &self.remote else {
+            return Ok(Membership::Awaits(ufrag.map(Into::into)));
+        };
+        let Some(ufrag) = ufrag.filter(|&ufrag| ufrag != remote.ufrag()) else {
+            return Ok(Membership::Of(self.local.generation));
+        };
+        if self.past.iter().any(|past| past.remote.ufrag() == ufrag) {
+            return Err(AddRemoteError::PastGeneration);
+        }
+        Ok(Membership::Awaits(Some(ufrag.into())))
     }
 
     /// The address of a candidate that can be checked.
@@ -342,16 +446,16 @@ impl IceAgent {
         &self,
         stream: StreamId,
         candidate: &Candidate,
+        membership: &Membership,
     ) -> Result<SocketAddr, AddRemoteError> {
         if self.component(stream, candidate.component).is_none() {
             return Err(AddRemoteError::UnknownComponent);
         }
-        if let (Some(ufrag), Some(remote)) = (candidate.extension("ufrag"), &self.remote) {
-            if ufrag != remote.parameters.credentials.ufrag() {
-                return Err(AddRemoteError::OtherGeneration);
-            }
-        }
-        if self.remote_complete {
+        let ended = match membership {
+            Membership::Of(_) => self.remote_complete,
+            Membership::Awaits(ufrag) => ufrag.is_some() && self.early_end == *ufrag,
+        };
+        if ended {
             return Err(AddRemoteError::AfterEnd);
         }
         let CandidateAddress::Socket(addr) = candidate.address else {
@@ -370,6 +474,7 @@ impl IceAgent {
         stream: StreamId,
         candidate: &Candidate,
         addr: SocketAddr,
+        membership: Membership,
     ) -> Result<CandidateId, AddRemoteError> {
         let remotes = &self.candidates.remotes;
         let signalled = remotes.iter().filter(|(_, remote)| remote.signalled).count();
@@ -378,6 +483,7 @@ impl IceAgent {
             return Err(AddRemoteError::Limit);
         }
         let foundation = self.candidates.remote_foundations.intern(&candidate.foundation);
+        let current = matches!(membership, Membership::Of(_));
         let remote = Remote {
             stream,
             component: candidate.component,
@@ -386,11 +492,11 @@ impl IceAgent {
             addr,
             foundation,
             priority: candidate.priority,
-            generation: candidate.extension("ufrag").map(Into::into),
+            membership,
             signalled: true,
         };
         let id = self.candidates.remotes.insert(remote).ok_or(AddRemoteError::Limit)?;
-        if self.remote.is_some() {
+        if current {
             self.pair_remote(id);
         }
         Ok(id)
@@ -402,20 +508,29 @@ impl IceAgent {
         if let Some(endpoint) = self.candidates.remote_endpoint(id) {
             self.lists.add_remote(stream, component, endpoint);
         }
+        self.pair_late_remote(id);
     }
 
-    /// Of what came before the parameters, what names another generation is dropped (RFC 8838 §9).
+    /// What came before the parameters belongs to them, unless it names another generation: that is
+    /// dropped (RFC 8838 §9).
     fn adopt_early_candidates(&mut self, ufrag: &str) {
-        self.candidates.remotes.retain(|_, remote| {
-            remote.generation.as_deref().is_none_or(|generation| generation == ufrag)
+        let generation = self.local.generation;
+        let mut adopted: Vec<CandidateId> = Vec::new();
+        self.candidates.remotes.retain(|id, remote| {
+            let Membership::Awaits(named) = &remote.membership else { return true };
+            let awaited = named.as_deref().is_none_or(|named| named == ufrag);
+            if awaited {
+                remote.membership = Membership::Of(generation);
+                adopted.push(id);
+            }
+            awaited
         });
-        let ids: Vec<CandidateId> = self.candidates.remotes.iter().map(|(id, _)| id).collect();
-        for id in ids {
+        for id in adopted {
             self.pair_remote(id);
         }
         let early_end = self.early_end.take();
-        if early_end.is_some_and(|generation| &*generation == ufrag) {
-            self.remote_complete = true;
+        self.remote_complete |= early_end.is_some_and(|generation| &*generation == ufrag);
+        if self.remote_complete {
             self.drop_missing_components();
         }
     }
@@ -439,16 +554,20 @@ impl IceAgent {
     }
 
     /// The peer has no more candidates (RFC 8838 §14). `generation` is the username fragment that
-    /// it named; one of another generation is ignored.
+    /// it named; that of one to come is kept until its parameters are there, that of one before is
+    /// ignored.
     pub fn end_of_remote_candidates(&mut self, now: Timestamp, generation: Option<&str>) {
         self.advance(now);
-        let current = self.remote.as_ref().map(|remote| remote.parameters.credentials.ufrag());
-        let other = generation.is_some() && current.is_some() && generation != current;
-        if self.is_closed() || other || self.remote_complete {
+        let current = self.remote.as_ref().map(RemoteSide::ufrag);
+        let past = |ufrag| self.past.iter().any(|past| past.remote.ufrag() == ufrag);
+        if self.is_closed() || generation.is_some_and(past) {
             return;
         }
-        if let (Some(generation), None) = (generation, current) {
+        if let Some(generation) = generation.filter(|_| generation != current) {
             self.early_end = Some(generation.into());
+            return;
+        }
+        if self.remote_complete {
             return;
         }
         self.remote_complete = true;
@@ -462,7 +581,9 @@ impl IceAgent {
         for stream in &mut self.streams {
             let remotes = self.candidates.remotes.iter();
             let Some(highest) = remotes
-                .filter(|(_, remote)| remote.stream == stream.id)
+                .filter(|(_, remote)| {
+                    remote.stream == stream.id && remote.is_of(self.local.generation)
+                })
                 .map(|(_, remote)| remote.component)
                 .max()
             else {

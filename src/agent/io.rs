@@ -1,6 +1,6 @@
 //! What goes in and out of an agent, as types.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
 use core::time::Duration;
 
@@ -10,7 +10,8 @@ use crate::config::Role;
 use crate::credentials::Credentials;
 use crate::id::{CandidateId, ConnectionId, PairId, StreamId};
 
-/// An address of this machine on which the caller has a socket.
+/// An address at which this side can be reached: of a socket on this machine, or one that the
+/// caller has obtained for such a socket by means of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LocalAddress {
@@ -18,6 +19,8 @@ pub struct LocalAddress {
     pub transport: Transport,
     /// The concrete address, even when the socket is bound to a wildcard.
     pub addr: SocketAddr,
+    /// How the caller came by it.
+    pub origin: Origin,
     /// What using the interface costs, 0 (free) to 999 (avoid). Candidates on costly interfaces
     /// come after all others of their kind (RFC 8421 §3).
     pub cost: u16,
@@ -37,12 +40,56 @@ impl LocalAddress {
         Self {
             transport: Transport::Udp,
             addr,
+            origin: Origin::Socket,
             cost: 0,
             temporary: false,
             deprecated: false,
             interface: 0,
         }
     }
+
+    /// The public address to which a NAT maps a UDP socket that was added before as `base`, such as
+    /// a port mapping has it (PCP, NAT-PMP, UPnP) or a STUN client of the caller's own: a
+    /// server-reflexive candidate. `server` is who told it.
+    #[must_use]
+    pub const fn reflexive(addr: SocketAddr, base: SocketAddr, server: IpAddr) -> Self {
+        let mut local = Self::udp(addr);
+        local.origin = Origin::Reflexive { base, server };
+        local
+    }
+
+    /// An address on a TURN server that the caller's own TURN client has allocated: a relayed
+    /// candidate. The caller carries what is sent from it to the server, and gives back what the
+    /// server relays as arrived on it. `mapped` is the address from which the server sees the
+    /// client (RFC 8839 §5.1 puts it into the candidate line), `server` the server's.
+    #[must_use]
+    pub const fn relayed(addr: SocketAddr, mapped: SocketAddr, server: IpAddr) -> Self {
+        let mut local = Self::udp(addr);
+        local.origin = Origin::Relayed { mapped, server };
+        local
+    }
+}
+
+/// How the caller came by an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// A socket of this machine is bound to it.
+    Socket,
+    /// A NAT maps the address of such a socket to it.
+    Reflexive {
+        /// The address of the socket, which has been added already.
+        base: SocketAddr,
+        /// Who told it.
+        server: IpAddr,
+    },
+    /// A TURN server has allocated it.
+    Relayed {
+        /// The address from which the server sees the client.
+        mapped: SocketAddr,
+        /// The server.
+        server: IpAddr,
+    },
 }
 
 /// Where a transmit goes.
@@ -182,7 +229,7 @@ pub enum Event {
         /// What to signal.
         candidate: Candidate,
     },
-    /// A local candidate is gone.
+    /// A local candidate is gone: displaced by a temporary address, or freed since nothing uses it.
     LocalCandidateRemoved {
         /// Its id.
         id: CandidateId,
@@ -220,6 +267,12 @@ pub enum Event {
     },
     /// A component has lost its last valid pair. Only a restart can connect it again.
     RestartNeeded,
+    /// The peer has restarted (RFC 8445 §9): tell it the new
+    /// [`local_parameters`](crate::IceAgent::local_parameters), and gather anew.
+    RemoteRestart {
+        /// Its new username fragment.
+        ufrag: String,
+    },
     /// The peer sent a check from an address that was not signalled.
     RemoteCandidateDiscovered {
         /// The stream.
@@ -321,4 +374,8 @@ pub enum TimeoutReason {
     Silence,
     /// A keepalive is due (RFC 8445 §11).
     Keepalive,
+    /// What is kept of the generation before a restart is forgotten.
+    Forget,
+    /// Candidates that are not used are freed (RFC 8445 §8.3).
+    Release,
 }

@@ -7,6 +7,7 @@ use crate::config::Role;
 use crate::id::{CandidateId, PairId, StreamId};
 
 use super::IceAgent;
+use super::transactions::Proof;
 
 impl IceAgent {
     /// RFC 8445 §6.1.1: of a full and a lite agent the full one is controlling; two of a kind keep
@@ -36,7 +37,7 @@ impl IceAgent {
         });
         pair.nomination = Nomination::Pending;
         pair.attempts.answered = now;
-        self.validated(id, false);
+        self.validated(id, Proof::Valid);
     }
 
     /// RFC 8445 §8.2: two lite agents pair by address family, and choose among several by the order

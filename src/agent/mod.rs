@@ -10,6 +10,7 @@ mod client;
 mod counters;
 mod digest;
 mod errors;
+mod generation;
 mod inputs;
 pub(crate) mod io;
 mod lite;
@@ -18,6 +19,9 @@ mod nomination;
 mod output;
 mod pacing;
 mod path;
+mod renomination;
+mod restart;
+mod roaming;
 mod schedule;
 mod server;
 mod transactions;
@@ -35,21 +39,25 @@ use crate::checklist::ChecklistSet;
 use crate::config::{AgentConfig, ConfigError, Signalling};
 use crate::credentials::Credentials;
 use crate::id::{CandidateId, PairId, StreamId};
-use crate::stun::IntegrityKey;
 use crate::time::Timestamp;
 
-pub use call_error::{AddLocalError, AddRemoteError, AddStreamError, SetRemoteError};
+pub use call_error::{
+    AddLocalError, AddRemoteError, AddStreamError, RemoveLocalError, RenominateError, RestartError,
+    SetRemoteError,
+};
 use candidates::Candidates;
 pub use counters::{Counters, Refused};
 pub use errors::{IcmpError, TransmitError};
-use io::{Event, GatheringState, Parameters, TimeoutReason, Transmit};
+use generation::{Generation, LocalSide, Past, RemoteSide, Staged};
+use io::{Event, GatheringState, TimeoutReason, Transmit};
 use output::{Notice, Output};
 use pacing::Pacer;
 use path::Path;
 pub use path::SendError;
+use renomination::NominationValues;
 use server::{EarlyChecks, TokenBucket};
 use transactions::Checks;
-use upkeep::Upkeep;
+use upkeep::{Contest, Upkeep};
 pub use view::PairView;
 
 /// The state of the connection (W3C RTCIceTransportState).
@@ -91,7 +99,19 @@ pub struct IceAgent {
     rng: ChaCha12Rng,
     local: LocalSide,
     remote: Option<RemoteSide>,
+    /// A restart of which the peer has not heard yet.
+    staged: Option<Box<Staged>>,
+    /// Ended generations whose path may still carry data, oldest first.
+    past: Vec<Past>,
+    /// When they are forgotten.
+    forget: Option<Timestamp>,
+    /// When candidates that are not used are freed.
+    release: Option<Timestamp>,
+    /// The newest generation that was ever staged.
+    newest_generation: Generation,
     tie_breaker: u64,
+    /// Changes of the role in this generation.
+    role_changes: u8,
     state: ConnectionState,
     gathering: GatheringState,
     /// The peer has no more candidates (RFC 8838 §14).
@@ -117,24 +137,12 @@ pub struct IceAgent {
     deadline: Option<(Timestamp, TimeoutReason)>,
 }
 
-/// This side's credentials with their key.
-#[derive(Clone, Debug)]
-struct LocalSide {
-    credentials: Credentials,
-    key: IntegrityKey,
-}
-
-/// What the peer has told of itself.
-#[derive(Clone, Debug)]
-struct RemoteSide {
-    parameters: Parameters,
-    key: IntegrityKey,
-}
-
 /// A data stream (RFC 8445 §4).
 #[derive(Clone, Debug, Hash)]
 struct Stream {
     id: StreamId,
+    /// The components that this side has; the peer may have fewer.
+    declared: u16,
     components: SmallVec<[Component; 1]>,
 }
 
@@ -144,14 +152,41 @@ struct Component {
     number: u16,
     /// The pair that nomination has settled on.
     selected: Option<PairId>,
+    /// The pair that carried its data before a restart, until this generation has selected one.
+    previous: Option<PairId>,
     /// The valid pair that is being nominated.
     nominating: Option<PairId>,
+    /// The values of NOMINATION that were sent and followed in this generation.
+    values: Option<Box<NominationValues>>,
+    /// A worse pair that the peer has nominated while another one is selected.
+    contest: Option<Box<Contest>>,
     /// When its first valid pair was found.
     valid_since: Option<Timestamp>,
     /// The way of its data: the selected pair, or the best valid one.
     path: Option<Path>,
     /// The pairs that are kept under consent, the path first among them or not.
     upkeep: SmallVec<[Upkeep; 1]>,
+}
+
+impl Component {
+    fn new(number: u16) -> Self {
+        Self {
+            number,
+            selected: None,
+            previous: None,
+            nominating: None,
+            values: None,
+            contest: None,
+            valid_since: None,
+            path: None,
+            upkeep: SmallVec::new(),
+        }
+    }
+
+    /// It has a pair that may carry data.
+    fn is_connected(&self) -> bool {
+        self.valid_since.is_some() || self.previous.is_some()
+    }
 }
 
 impl IceAgent {
@@ -170,12 +205,15 @@ impl IceAgent {
         let mut agent = Self {
             now: Timestamp::ZERO,
             rng,
-            local: LocalSide {
-                key: IntegrityKey::short_term(credentials.pwd().as_bytes()),
-                credentials,
-            },
+            local: LocalSide::new(Generation::default(), credentials),
             remote: None,
+            staged: None,
+            past: Vec::new(),
+            forget: None,
+            release: None,
+            newest_generation: Generation::default(),
             tie_breaker,
+            role_changes: 0,
             state: ConnectionState::New,
             gathering: GatheringState::New,
             remote_complete: false,
@@ -356,14 +394,21 @@ impl IceAgent {
     /// The candidate is known to the peer from now on, and is paired (RFC 8838 §10).
     fn convey(&mut self, id: CandidateId) {
         let Some(local) = self.candidates.locals.get_mut(id) else { return };
-        if core::mem::replace(&mut local.conveyed, true) {
-            return;
+        if self.staged.is_some() {
+            local.conveyed_anew = true;
+        } else if !core::mem::replace(&mut local.conveyed, true) {
+            self.pair_local(id);
         }
+    }
+
+    fn pair_local(&mut self, id: CandidateId) {
+        let Some(local) = self.candidates.locals.get(id) else { return };
         let (stream, component) = (local.stream, local.component);
         if let Some(endpoint) = self.candidates.local_endpoint(id) {
             let base = self.candidates.base_of(id);
             self.lists.add_local(stream, component, endpoint, base);
         }
+        self.pair_late_local(id);
     }
 
     fn trickles(&self) -> bool {

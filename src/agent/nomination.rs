@@ -1,19 +1,18 @@
 //! Nomination and conclusion (RFC 8445 §8), and the states that follow from them.
 
-use crate::checklist::{ChecklistState, Nomination, PairState, ValidPair};
-use crate::config::Role;
+use crate::checklist::{CandidatePair, ChecklistState, Nomination, PairState, ValidPair};
+use crate::config::{NominationMode, Role};
 use crate::id::{PairId, StreamId};
 use crate::time::Timestamp;
 
 use super::io::GatheringState;
 use super::output::Notice;
-use super::transactions::Purpose;
-use super::{ConnectionState, IceAgent};
+use super::transactions::{Proof, Purpose};
+use super::{Component, ConnectionState, IceAgent};
 
 impl IceAgent {
-    /// A pair has become valid, or was found valid again; `nominates` says that the check carried
-    /// USE-CANDIDATE.
-    pub(super) fn validated(&mut self, id: PairId, nominates: bool) {
+    /// A pair has become valid, or was found valid again.
+    pub(super) fn validated(&mut self, id: PairId, proof: Proof) {
         let now = self.now;
         let Some(pair) = self.lists.get(id) else { return };
         let (stream, number) = (pair.stream, pair.component);
@@ -25,13 +24,22 @@ impl IceAgent {
             component.valid_since.get_or_insert(now);
         }
         let concluded = match self.role() {
-            Role::Controlling => nominates,
+            Role::Controlling => match proof {
+                Proof::Valid => false,
+                Proof::NominatedByTheWay => !self.is_worse_than_selected(id),
+                Proof::Nominated => true,
+            },
             Role::Controlled => pending,
         };
         if concluded {
             self.select(id);
         } else {
             self.refresh_path(stream, number);
+            let component = self.component(stream, number);
+            if let Some(selected) = component.and_then(|component| component.selected) {
+                self.keep_spares(stream, number, selected);
+                self.stop_exploring(stream, number);
+            }
         }
     }
 
@@ -92,13 +100,17 @@ impl IceAgent {
         if components.iter().any(|component| component.valid_since.is_none()) {
             return None;
         }
+        let list = self.lists.index(stream)?;
+        if self.lists.lists().get(list)?.state != ChecklistState::Running {
+            return None;
+        }
         let id = self.lists.best_valid(stream, number)?;
         let valid = self.lists.get(id)?;
         let priority = valid.valid?.priority;
         let patience = component.valid_since? + self.config.timing.nomination_wait;
         let rtt = valid.attempts.rtt.or(self.round_trip);
         let mut wait = self.now;
-        for (other_id, other) in self.lists.listed(self.lists.index(stream)?) {
+        for (other_id, other) in self.lists.listed(list) {
             if other.priority <= priority {
                 break;
             }
@@ -119,14 +131,15 @@ impl IceAgent {
 
     /// Whether the next check of a pair carries USE-CANDIDATE.
     pub(super) fn is_nominating(&self, id: PairId) -> bool {
-        let nominating = |pair: &crate::checklist::CandidatePair| {
+        let nominating = |pair: &CandidatePair| {
             let component = self.component(pair.stream, pair.component)?;
             Some(component.nominating == Some(id))
         };
         self.role() == Role::Controlling && self.lists.get(id).and_then(nominating).unwrap_or(false)
     }
 
-    /// RFC 8445 §7.2.5.3.4, with the next best valid pair in place of a failed checklist.
+    /// RFC 8445 §7.2.5.3.4, with the next best valid pair in place of a failed checklist unless the
+    /// letter of it is wanted.
     pub(super) fn nomination_failed(&mut self, generated_by: PairId) {
         let Some(pair) = self.lists.get(generated_by) else { return };
         let (stream, number) = (pair.stream, pair.component);
@@ -146,6 +159,11 @@ impl IceAgent {
         }
         self.checks.cancel(generated_by);
         self.lists.fail(generated_by);
+        if self.config.strict_nomination {
+            if let Some(list) = self.lists.index(stream) {
+                self.lists.set_list_state(list, ChecklistState::Failed);
+            }
+        }
         let spare = self.lists.best_valid(stream, number).is_some();
         if let Some(component) = self.component_mut(stream, number) {
             component.nominating = None;
@@ -172,6 +190,7 @@ impl IceAgent {
             .find(|(_, pair)| pair.valid.is_some_and(|valid| valid.generated_by == id))
             .map(|(id, _)| id);
         if let Some(holder) = holder {
+            self.note_nomination(holder);
             self.select(holder);
         }
     }
@@ -180,8 +199,9 @@ impl IceAgent {
     /// nominated the best one stands (RFC 8445 §8.1.1).
     pub(super) fn select(&mut self, id: PairId) {
         let Some(pair) = self.lists.get(id) else { return };
-        let (stream, number, priority) = (pair.stream, pair.component, pair.priority);
-        let Some(ValidPair { local, generated_by, .. }) = pair.valid else { return };
+        let (stream, number) = (pair.stream, pair.component);
+        let Some(ValidPair { generated_by, .. }) = pair.valid else { return };
+        let by_value = self.is_nominated_by_value(generated_by);
         let Some(component) = self.component(stream, number) else { return };
         let before = component.selected;
         if let Some(annotated) = self.lists.annotate(generated_by) {
@@ -190,32 +210,50 @@ impl IceAgent {
         if let Some(annotated) = self.lists.annotate(id) {
             annotated.nomination = Nomination::Nominated;
         }
-        let worse = before
-            .filter(|&before| before != id)
-            .and_then(|before| self.lists.get(before))
-            .is_some_and(|before| before.priority >= priority);
         if before == Some(id) {
             if let Some(component) = self.component_mut(stream, number) {
                 component.nominating = None;
             }
             return;
         }
-        if worse && !before.is_some_and(|before| self.may_leave(before)) {
+        let stays =
+            |before| self.is_worse_than_selected(id) && !by_value && !self.may_leave(before);
+        if before.is_some_and(stays) && !self.wins_contest(stream, number, id) {
             return;
         }
+        self.settle_on(id);
+    }
+
+    /// A component's data takes this valid pair from now on.
+    pub(super) fn settle_on(&mut self, id: PairId) {
+        let Some(pair) = self.lists.get(id) else { return };
+        let (stream, number, priority) = (pair.stream, pair.component, pair.priority);
+        let Some(ValidPair { local, generated_by, .. }) = pair.valid else { return };
         if let Some(component) = self.component_mut(stream, number) {
             component.selected = Some(id);
             component.nominating = None;
+            component.previous = None;
+            component.contest = None;
         }
         self.conclude(stream, number, id, generated_by, priority);
         self.keep_spares(stream, number, id);
+        self.note_selection(stream, number);
         self.refresh_path(stream, number);
         self.notice(Notice::SelectedPair { stream, component: number, pair: id, local });
     }
 
+    fn is_worse_than_selected(&self, id: PairId) -> bool {
+        let worse = |pair: &CandidatePair| {
+            let selected = self.component(pair.stream, pair.component)?.selected?;
+            Some(selected != id && self.lists.get(selected)?.priority >= pair.priority)
+        };
+        self.lists.get(id).and_then(worse).unwrap_or(false)
+    }
+
     /// RFC 8445 §8.1.2: the other pairs of the component are removed and their checks cancelled,
-    /// except better ones that the peer has nominated as well.
-    fn conclude(
+    /// except better ones that the peer has nominated as well, or that checks under way nominate
+    /// (RFC 5245 §8.1.2).
+    pub(super) fn conclude(
         &mut self,
         stream: StreamId,
         number: u16,
@@ -223,17 +261,31 @@ impl IceAgent {
         generated_by: PairId,
         priority: u64,
     ) {
+        let aggressive = self.nominates_aggressively();
+        let explores = self.wants_spares(stream, number);
         self.lists.conclude(stream, number, |id, pair| {
+            let nominated = pair.nomination != Nomination::None
+                || (aggressive && pair.state == PairState::InProgress);
+            let undecided = !matches!(pair.state, PairState::Succeeded | PairState::Failed);
             id == selected
                 || id == generated_by
-                || (pair.nomination != Nomination::None && pair.priority > priority)
+                || (nominated && pair.priority > priority)
+                || (explores && undecided)
         });
+        if explores {
+            self.queue_undecided(stream, number);
+        }
         let lists = &self.lists;
         self.checks.cancel_where(|check| {
             lists.get(check.pair).is_none_or(|pair| {
                 pair.stream == stream && pair.component == number && !pair.listed
             })
         });
+    }
+
+    /// RFC 5245 §8.1.1.2: every check of this side nominates.
+    pub(super) fn nominates_aggressively(&self) -> bool {
+        self.config.nomination == NominationMode::Aggressive && self.role() == Role::Controlling
     }
 
     /// After a change of roles nobody is nominating: the new controlling side decides anew.
@@ -279,8 +331,12 @@ impl IceAgent {
 
     fn has_failed(&self, index: usize) -> bool {
         let patient = self.patience.is_none_or(|until| until > self.now);
-        let own_complete = self.gathering == GatheringState::Complete
-            && self.candidates.locals.iter().all(|(_, local)| local.conveyed);
+        let gathered = match self.gathering {
+            GatheringState::New => false,
+            GatheringState::Gathering => self.config.continual,
+            GatheringState::Complete => true,
+        };
+        let own_complete = gathered && !self.has_unconveyed();
         if patient || !own_complete || !self.remote_complete {
             return false;
         }
@@ -295,26 +351,44 @@ impl IceAgent {
         !undecided && !list.has_prospects() && missing
     }
 
-    /// Derives the state of the connection (RFC 8445 §6.1.3, W3C RTCIceTransportState).
+    /// Whether a local candidate is still to be told to the peer.
+    fn has_unconveyed(&self) -> bool {
+        if self.trickles() {
+            let waits = |notice| matches!(notice, &Notice::LocalCandidate(_));
+            self.output.notices.iter().any(waits)
+        } else {
+            self.candidates.locals.iter().any(|(_, local)| !local.conveyed)
+        }
+    }
+
+    /// Derives the state of the connection (RFC 8445 §6.1.3, W3C RTCIceTransportState). A restart
+    /// forgets that the path before it was lost, and stays connected while it is not.
     pub(super) fn update_state(&mut self) {
         let lists = self.lists.lists();
         let all = |state| !lists.is_empty() && lists.iter().all(|list| list.state == state);
-        let mut components = self.streams.iter().flat_map(|stream| &stream.components);
-        let valid =
-            !self.streams.is_empty() && components.all(|component| component.valid_since.is_some());
-        let state = if valid && self.is_disconnected() {
-            ConnectionState::Disconnected
-        } else if all(ChecklistState::Completed) {
-            ConnectionState::Completed
-        } else if all(ChecklistState::Failed) {
+        let components = || self.streams.iter().flat_map(|stream| &stream.components);
+        let connected = !self.streams.is_empty() && components().all(Component::is_connected);
+        let silent = connected && self.is_disconnected();
+        let completed = all(ChecklistState::Completed);
+        let failed = all(ChecklistState::Failed);
+        let old_path = components().any(|component| component.previous.is_some());
+        let state = if failed && (silent || !old_path) {
             ConnectionState::Failed
-        } else if valid {
+        } else if silent && !old_path {
+            ConnectionState::Disconnected
+        } else if completed {
+            ConnectionState::Completed
+        } else if connected && !silent {
             ConnectionState::Connected
         } else if self.remote.is_some() && !self.candidates.remotes.is_empty() {
             ConnectionState::Checking
         } else {
             ConnectionState::New
         };
+        if completed {
+            self.settle_generation();
+            self.schedule_release();
+        }
         // Nomination may follow in the instant in which the last component became valid; a
         // listener still sees that data may flow.
         if state == ConnectionState::Completed && self.state == ConnectionState::Checking {

@@ -11,6 +11,7 @@ use crate::stun::TransactionId;
 
 use super::ConnectionState;
 use super::counters::{Counters, Refused};
+use super::generation::Generation;
 use super::io::GatheringState;
 use crate::config::Role;
 
@@ -21,6 +22,8 @@ pub(super) struct Reply {
     pub(super) local: CandidateId,
     pub(super) to: SocketAddr,
     pub(super) id: TransactionId,
+    /// The generation that the request was sent to.
+    pub(super) generation: Generation,
     /// The request carried MESSAGE-INTEGRITY-SHA256 alone, and so does the response.
     pub(super) sha256: bool,
 }
@@ -47,6 +50,7 @@ pub(super) enum Notice {
     RemoteCandidateDiscovered(CandidateId),
     ConsentLost { stream: StreamId, component: u16, pair: PairId },
     RestartNeeded,
+    RemoteRestart,
 }
 
 /// The queues.

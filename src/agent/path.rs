@@ -121,19 +121,21 @@ impl IceAgent {
         let local = self.candidates.local_at(transport, local).ok_or(Ignored::UnknownLocal)?;
         let candidate = self.candidates.locals.get(local).ok_or(Ignored::UnknownLocal)?;
         let (stream, component) = (candidate.stream, candidate.component);
-        let heard = self
-            .candidates
-            .remote_at(stream, component, transport, from)
-            .and_then(|remote| self.lists.find(local, remote))
-            .filter(|&pair| self.lists.get(pair).is_some_and(|pair| pair.heard));
-        let pair = heard.ok_or(Ignored::UnknownRemote)?;
+        let heard = self.lists.pairs().find(|(_, pair)| {
+            let remote = self.candidates.remotes.get(pair.remote);
+            pair.local == local && pair.heard && remote.is_some_and(|remote| remote.addr == from)
+        });
+        let (pair, _) = heard.ok_or(Ignored::UnknownRemote)?;
         Ok(Received::Data { stream, component, pair, payload })
     }
 
     /// Finds the way of a component's data anew.
     pub(super) fn refresh_path(&mut self, stream: StreamId, number: u16) {
         let Some(component) = self.component(stream, number) else { return };
-        let pair = component.selected.or_else(|| self.lists.best_valid(stream, number));
+        let pair = component
+            .selected
+            .or(component.previous)
+            .or_else(|| self.lists.best_valid(stream, number));
         let path = pair.and_then(|id| {
             let pair = self.lists.get(id)?;
             let local = self.candidates.locals.get(pair.local)?;

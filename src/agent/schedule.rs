@@ -27,9 +27,12 @@ impl IceAgent {
             self.deadline = None;
             return;
         }
+        self.forget_past();
         self.pair_lite();
         loop {
             self.expire_checks();
+            self.settle_contests();
+            self.improve_paths();
             self.nominate();
             if self.upkeep() || self.start_check() || self.repeat_check() {
                 continue;
@@ -38,6 +41,7 @@ impl IceAgent {
         }
         self.update_lists();
         self.update_state();
+        self.release_candidates();
         self.deadline = self.next_deadline().filter(|&(at, _)| at != Timestamp::MAX);
     }
 
@@ -198,6 +202,8 @@ impl IceAgent {
         }
         let patience = self.patience.filter(|&at| at > self.now);
         consider(patience, TimeoutReason::PatienceEnds);
+        consider(self.forget, TimeoutReason::Forget);
+        consider(self.release, TimeoutReason::Release);
         next
     }
 

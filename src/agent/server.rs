@@ -17,8 +17,9 @@ use crate::stun::{
 };
 use crate::time::Timestamp;
 
-use super::candidates::Remote;
+use super::candidates::{Membership, Remote};
 use super::counters::Refused;
+use super::generation::{Generation, LocalSide};
 use super::io::{Ignored, Received, Transmit};
 use super::output::{ErrorReply, Notice, Reply};
 use super::{ConnectionState, IceAgent};
@@ -34,6 +35,9 @@ pub(super) struct EarlyCheck {
     id: TransactionId,
     priority: u32,
     use_candidate: bool,
+    nomination: Option<u32>,
+    /// Whom it was sent to.
+    generation: Generation,
     /// The peer's username fragment: checks of another peer or generation are not for us.
     ufrag: Box<[u8]>,
 }
@@ -48,10 +52,14 @@ impl EarlyChecks {
     /// Whether there was room.
     fn push(&mut self, check: EarlyCheck, limit: usize) -> bool {
         let same = |other: &&mut EarlyCheck| {
-            other.local == check.local && other.from == check.from && other.ufrag == check.ufrag
+            other.local == check.local
+                && other.from == check.from
+                && other.generation == check.generation
+                && other.ufrag == check.ufrag
         };
         if let Some(known) = self.checks.iter_mut().find(same) {
             known.use_candidate |= check.use_candidate;
+            known.nomination = known.nomination.max(check.nomination);
             return true;
         }
         let room = self.checks.len() < limit;
@@ -59,6 +67,11 @@ impl EarlyChecks {
             self.checks.push(check);
         }
         room
+    }
+
+    /// Forgets the checks that were sent to a generation.
+    pub(super) fn forget(&mut self, generation: Generation) {
+        self.checks.retain(|check| check.generation != generation);
     }
 
     pub(super) fn clear(&mut self) {
@@ -98,6 +111,9 @@ struct Arrival {
     from: SocketAddr,
     id: TransactionId,
     len: usize,
+    /// The generation that a request was sent to: the current one unless its USERNAME says
+    /// otherwise.
+    generation: Generation,
 }
 
 impl IceAgent {
@@ -143,7 +159,8 @@ impl IceAgent {
         if scan.method() != method::BINDING {
             return Err(Ignored::UnexpectedMessage);
         }
-        let arrival = Arrival { local, from, id: scan.transaction_id(), len: datagram.len() };
+        let (id, len, generation) = (scan.transaction_id(), datagram.len(), self.local.generation);
+        let arrival = Arrival { local, from, id, len, generation };
         match scan.class() {
             Class::Request => self.handle_request(&scan, arrival)?,
             Class::Success | Class::Error => {
@@ -164,14 +181,15 @@ impl IceAgent {
             self.refuse(scan, arrival, 400);
             return Err(Ignored::MissingCredentials);
         };
-        let Some(remote_ufrag) = self.remote_ufrag_in(username) else {
+        let Some((addressee, remote_ufrag)) = self.addressee(username) else {
             self.refuse(scan, arrival, 401);
             return Err(Ignored::UnknownUser);
         };
-        if !self.is_authentic(scan) {
+        if !is_authentic(scan, addressee) {
             self.refuse(scan, arrival, 401);
             return Err(Ignored::BadIntegrity);
         }
+        let arrival = Arrival { generation: addressee.generation, ..arrival };
         // Everything below is the word of the peer.
         let unknown: SmallVec<[u16; 4]> = scan.unknown_required(attribute::is_known).collect();
         if !unknown.is_empty() {
@@ -183,7 +201,8 @@ impl IceAgent {
             return Ok(());
         };
         let role_before = self.role();
-        if let Some((role, tie_breaker)) = request.role {
+        let past = arrival.generation < self.local.generation;
+        if let Some((role, tie_breaker)) = request.role.filter(|_| !past) {
             if !self.settle_roles(role, tie_breaker) {
                 self.reply_error(scan, arrival, 487, SmallVec::new());
                 return Ok(());
@@ -193,43 +212,44 @@ impl IceAgent {
             local: arrival.local,
             to: arrival.from,
             id: scan.transaction_id(),
+            generation: arrival.generation,
             sha256: !scan.has_integrity(),
         };
         if !self.output.reply(reply, &mut self.counters) {
             return Err(Ignored::LimitReached);
         }
-        let current = self
-            .remote
-            .as_ref()
-            .is_some_and(|remote| remote.parameters.credentials.ufrag().as_bytes() == remote_ufrag);
-        if current {
-            let changed = self.check_arrived(arrival, request.priority, request.use_candidate);
+        if past {
+            self.past_check_arrived(arrival);
+            return Ok(());
+        }
+        let staged = arrival.generation > self.local.generation;
+        if !staged && self.is_from_peer(remote_ufrag) {
+            let changed = self.check_arrived(arrival, &request);
             if changed || role_before != self.role() {
                 self.run();
             }
-        } else if self.remote.is_none() {
+        } else if staged || self.remote.is_none() {
             self.keep_early(arrival, &request, remote_ufrag);
         }
         Ok(())
     }
 
-    /// The peer's part of a USERNAME whose first part is ours (RFC 8445 §7.3).
-    fn remote_ufrag_in<'b>(&self, username: &'b [u8]) -> Option<&'b [u8]> {
-        let rest = username.strip_prefix(self.local.credentials.ufrag().as_bytes())?;
-        rest.strip_prefix(b":")
+    fn is_from_peer(&self, ufrag: &[u8]) -> bool {
+        self.remote.as_ref().is_some_and(|remote| remote.ufrag().as_bytes() == ufrag)
     }
 
-    fn is_authentic(&self, scan: &Scan<'_>) -> bool {
-        if scan.has_integrity() {
-            scan.verify(&self.local.key)
-        } else {
-            scan.verify_sha256(&self.sha256_key())
+    /// A check of an earlier generation: the peer still uses the path of that one, and that is all
+    /// that it says.
+    fn past_check_arrived(&mut self, arrival: Arrival) {
+        let Some(local) = self.candidates.locals.get(arrival.local) else { return };
+        let membership = Membership::Of(arrival.generation);
+        let (stream, component) = (local.stream, local.component);
+        let transport = local.transport.transport();
+        let remote =
+            self.candidates.remote_in(&membership, stream, component, transport, arrival.from);
+        if let Some(pair) = remote.and_then(|remote| self.lists.find(arrival.local, remote)) {
+            self.path_answered(pair);
         }
-    }
-
-    /// Made when it is needed: peers that send SHA-256 alone are rare, and the key is large.
-    fn sha256_key(&self) -> IntegrityKeySha256 {
-        IntegrityKeySha256::short_term(self.local.credentials.pwd().as_bytes())
     }
 
     /// RFC 8445 §7.3.1.1: whether the request may be processed, after a change of our role if
@@ -247,10 +267,11 @@ impl IceAgent {
             }
             return ours == Role::Controlling;
         }
-        let switch = match ours {
+        let wanted = match ours {
             Role::Controlling => !we_win,
             Role::Controlled => we_win,
         };
+        let switch = wanted && self.may_switch_role();
         if switch {
             self.switch_role(ours.opposite());
         }
@@ -300,6 +321,7 @@ impl IceAgent {
             local: arrival.local,
             to: arrival.from,
             id: scan.transaction_id(),
+            generation: arrival.generation,
             sha256: !scan.has_integrity(),
         };
         ErrorReply { reply, code, unknown, authenticated }
@@ -313,6 +335,8 @@ impl IceAgent {
             id: arrival.id,
             priority: request.priority.unwrap_or(0),
             use_candidate: request.use_candidate,
+            nomination: request.nomination,
+            generation: arrival.generation,
             ufrag: ufrag.into(),
         };
         if !self.early.push(check, usize::from(self.config.limits.early_checks)) {
@@ -323,36 +347,37 @@ impl IceAgent {
     pub(super) fn process_early_checks(&mut self) {
         let early = core::mem::take(&mut self.early);
         for check in early.checks {
-            let current = self.remote.as_ref().is_some_and(|remote| {
-                remote.parameters.credentials.ufrag().as_bytes() == &*check.ufrag
-            });
-            if current {
-                let arrival =
-                    Arrival { local: check.local, from: check.from, id: check.id, len: 0 };
-                let priority = (check.priority > 0).then_some(check.priority);
-                self.check_arrived(arrival, priority, check.use_candidate);
+            let EarlyCheck { local, from, id, generation, .. } = check;
+            if generation == self.local.generation && self.is_from_peer(&check.ufrag) {
+                let arrival = Arrival { local, from, id, len: 0, generation };
+                let request = CheckRequest {
+                    username: None,
+                    priority: (check.priority > 0).then_some(check.priority),
+                    use_candidate: check.use_candidate,
+                    role: None,
+                    nomination: check.nomination,
+                };
+                self.check_arrived(arrival, &request);
             }
         }
     }
 
     /// An authenticated check of the peer: RFC 8445 §7.3.1.3 to §7.3.1.5. Whether it changed
     /// anything.
-    fn check_arrived(
-        &mut self,
-        arrival: Arrival,
-        priority: Option<u32>,
-        use_candidate: bool,
-    ) -> bool {
+    fn check_arrived(&mut self, arrival: Arrival, request: &CheckRequest<'_>) -> bool {
         if let Some(pair) = self.path_of(arrival) {
             self.path_answered(pair);
-            if !use_candidate {
+            if !request.use_candidate && request.nomination.is_none() {
                 return self.state() == ConnectionState::Disconnected;
             }
         }
-        let Some(remote) = self.remote_of(arrival, priority) else { return false };
+        let Some((remote, discovered)) = self.remote_of(arrival, request.priority) else {
+            return false;
+        };
         let Some(local) = self.candidates.locals.get(arrival.local) else { return false };
         let (stream, component) = (local.stream, local.component);
-        let Some(id) = self.pair_for_check(stream, component, arrival.local, remote) else {
+        let pair = self.pair_for_check(stream, component, arrival.local, remote, discovered);
+        let Some(id) = pair else {
             self.counters.refuse(Refused::Pair);
             return false;
         };
@@ -363,39 +388,44 @@ impl IceAgent {
                 return false;
             }
         }
+        let nominates = self.is_newest_nomination(id, request.use_candidate, request.nomination);
         if self.config.lite {
-            if use_candidate {
+            if nominates {
                 self.nominated_lite(id);
             }
             return true;
         }
-        if use_candidate && self.is_better_than_selected(id) {
+        let pursued =
+            nominates && (self.is_better_than_selected(id) || self.is_nominated_by_value(id));
+        if pursued || self.is_way_out(id) {
             self.lists.relist(id);
         }
         match self.lists.trigger(id) {
             Triggered::CancelAndQueue => self.checks.cancel(id),
             Triggered::AlreadyValid | Triggered::Queued | Triggered::Unlisted => {}
         }
-        if use_candidate {
+        if nominates {
             self.nominated_by_peer(id);
         }
         true
     }
 
     /// The pair that a check belongs to. After the conclusion a new one stays out of its checklist:
-    /// it is there for data (RFC 8445 §12.2).
+    /// it is there for data (RFC 8445 §12.2). But when the address is new as well the peer has
+    /// moved, and the pair is checked.
     fn pair_for_check(
         &mut self,
         stream: StreamId,
         component: u16,
         local: CandidateId,
         remote: CandidateId,
+        discovered: bool,
     ) -> Option<PairId> {
         let known = self.lists.find(local, remote);
         if known.is_some() {
             return known;
         }
-        if self.component(stream, component)?.selected.is_none() {
+        if discovered || self.component(stream, component)?.selected.is_none() {
             return self.insert_pair(local, remote);
         }
         let local = self.candidates.local_endpoint(local)?;
@@ -413,6 +443,18 @@ impl IceAgent {
         self.role() == Role::Controlled && self.lists.get(id).and_then(better).unwrap_or(false)
     }
 
+    /// Whether a pair that nomination has left behind is worth a check: the peer uses it, and the
+    /// selected one is lost or has stopped receiving.
+    fn is_way_out(&self, id: PairId) -> bool {
+        let way_out = |pair: &CandidatePair| {
+            let component = self.component(pair.stream, pair.component)?;
+            let Some(selected) = component.selected else { return Some(true) };
+            let kept = self.config.consent && !self.config.strict_nomination;
+            Some(kept && selected != id && !self.is_receiving(selected))
+        };
+        self.lists.get(id).and_then(way_out).unwrap_or(false)
+    }
+
     /// The pair of a selected path, on which a check has nothing to change.
     fn path_of(&self, arrival: Arrival) -> Option<PairId> {
         self.streams
@@ -424,15 +466,19 @@ impl IceAgent {
             .map(|path| path.pair)
     }
 
-    /// The candidate behind the source of a check; a new peer-reflexive one when there is none
-    /// (RFC 8445 §7.3.1.3).
-    fn remote_of(&mut self, arrival: Arrival, priority: Option<u32>) -> Option<CandidateId> {
+    /// The candidate behind the source of a check, and whether it is a new peer-reflexive one since
+    /// there was none (RFC 8445 §7.3.1.3).
+    fn remote_of(
+        &mut self,
+        arrival: Arrival,
+        priority: Option<u32>,
+    ) -> Option<(CandidateId, bool)> {
         let local = self.candidates.locals.get(arrival.local)?;
         let (stream, component) = (local.stream, local.component);
         let transport = local.transport.transport();
         let known = self.candidates.remote_at(stream, component, transport, arrival.from);
-        if known.is_some() {
-            return known;
+        if let Some(known) = known {
+            return Some((known, false));
         }
         let discovered = self
             .candidates
@@ -455,23 +501,20 @@ impl IceAgent {
             // RFC 8445 §7.3.1.3: the value of PRIORITY, within what priorities are; the least when a
             // peer sends none.
             priority: priority.unwrap_or(1).clamp(1, MAX_PRIORITY),
-            generation: None,
+            membership: Membership::Of(self.local.generation),
             signalled: false,
         })?;
         self.notice(Notice::RemoteCandidateDiscovered(id));
-        Some(id)
+        Some((id, true))
     }
 
     /// Writes the success response to a check (RFC 8445 §7.3.1.2).
     pub(super) fn render_reply(&self, reply: &Reply, buf: &mut Vec<u8>) -> Option<Transmit> {
         let route = self.route_between(reply.local, reply.to)?;
+        let side = self.local_side(reply.generation)?;
         let mut writer = Writer::new(buf, Class::Success, method::BINDING, reply.id);
         writer.xor_address(attribute::XOR_MAPPED_ADDRESS, reply.to);
-        if reply.sha256 {
-            writer.integrity_sha256(&self.sha256_key());
-        } else {
-            writer.integrity(&self.local.key);
-        }
+        seal(&mut writer, side, reply.sha256);
         let range = writer.fingerprint().finish();
         Some(Transmit { route, range, dscp: self.config.dscp })
     }
@@ -480,18 +523,35 @@ impl IceAgent {
     pub(super) fn render_error(&self, error: &ErrorReply, buf: &mut Vec<u8>) -> Option<Transmit> {
         let reply = &error.reply;
         let route = self.route_between(reply.local, reply.to)?;
+        let side = self.local_side(reply.generation)?;
         let mut writer =
             stun::message::begin_error(buf, method::BINDING, reply.id, error.code, &error.unknown)?;
-        match (error.authenticated, reply.sha256) {
-            (false, _) => {}
-            (true, false) => {
-                writer.integrity(&self.local.key);
-            }
-            (true, true) => {
-                writer.integrity_sha256(&self.sha256_key());
-            }
+        if error.authenticated {
+            seal(&mut writer, side, reply.sha256);
         }
         let range = writer.fingerprint().finish();
         Some(Transmit { route, range, dscp: self.config.dscp })
     }
+}
+
+fn is_authentic(scan: &Scan<'_>, side: &LocalSide) -> bool {
+    if scan.has_integrity() {
+        scan.verify(&side.key)
+    } else {
+        scan.verify_sha256(&sha256_key(side))
+    }
+}
+
+/// Appends the integrity of an answer: of the sort that the request had (RFC 8489 §9.1.3).
+fn seal(writer: &mut Writer<'_>, side: &LocalSide, sha256: bool) {
+    if sha256 {
+        writer.integrity_sha256(&sha256_key(side));
+    } else {
+        writer.integrity(&side.key);
+    }
+}
+
+/// Made when it is needed: peers that send SHA-256 alone are rare, and the key is large.
+fn sha256_key(side: &LocalSide) -> IntegrityKeySha256 {
+    IntegrityKeySha256::short_term(side.credentials.pwd().as_bytes())
 }

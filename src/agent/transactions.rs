@@ -27,6 +27,10 @@ pub(super) struct Check {
     pub(super) local: CandidateId,
     pub(super) remote: CandidateId,
     pub(super) purpose: Purpose,
+    /// It carries USE-CANDIDATE.
+    pub(super) use_candidate: bool,
+    /// The value of NOMINATION that it carries.
+    pub(super) nomination: Option<u32>,
     /// The role that the request claims.
     pub(super) role: Role,
     /// The tie breaker that it carries, so that a repetition has the same bytes.
@@ -39,10 +43,25 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// It carries USE-CANDIDATE.
-    pub(super) fn nominates(&self) -> bool {
-        self.purpose == Purpose::Nominate
+    /// What an answer to it proves.
+    pub(super) fn proof(&self) -> Proof {
+        match (self.purpose, self.use_candidate) {
+            (Purpose::Nominate, _) => Proof::Nominated,
+            (_, true) => Proof::NominatedByTheWay,
+            (_, false) => Proof::Valid,
+        }
     }
+}
+
+/// What an answered check says of its pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// It is valid.
+    Valid,
+    /// It was nominated by a check that nominates as all do (RFC 5245 §8.1.1.2).
+    NominatedByTheWay,
+    /// It was nominated.
+    Nominated,
 }
 
 /// The checks under way, in the order in which they were started.
@@ -78,6 +97,11 @@ impl Checks {
         for check in self.checks.iter_mut().filter(|check| check.pair == pair) {
             check.cancelled = true;
         }
+    }
+
+    /// Forgets all checks but those for which `which` holds.
+    pub(super) fn retain(&mut self, which: impl Fn(&Check) -> bool) {
+        self.checks.retain(which);
     }
 
     /// Forgets the checks of a pair: no answer to them counts any more (RFC 7675 §5.1).

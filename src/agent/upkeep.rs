@@ -5,12 +5,13 @@
 //! our checks renew it, and it lasts for 30 s. Liveness is any authenticated sign of the peer: it
 //! tells a dead path much sooner.
 
+use core::cmp::Reverse;
 use core::time::Duration;
 
 use rand_chacha::rand_core::Rng;
 use smallvec::SmallVec;
 
-use crate::checklist::{CandidatePair, ChecklistState, Nomination};
+use crate::checklist::{CandidatePair, Nomination};
 use crate::config::{Role, Timing};
 use crate::id::{PairId, StreamId};
 use crate::stun::{Class, TransactionId, Writer, method};
@@ -18,21 +19,25 @@ use crate::time::Timestamp;
 
 use super::io::{TimeoutReason, Transmit};
 use super::output::Notice;
+use super::renomination::RoundTrips;
 use super::transactions::Purpose;
 use super::{ConnectionState, IceAgent};
 
 /// Valid pairs that are kept under consent beside the selected one, to fail over to.
-const SPARES: usize = 2;
+pub(super) const SPARES: usize = 2;
 /// A path that has become doubtful is probed so often in half of `disconnected_after` that lost
 /// packets alone do not make it count as dead.
-const PROBES: u32 = 8;
+const PROBES: u32 = 16;
 /// A controlled agent follows a nomination away from a path on which it has heard nothing for
 /// this long (what browsers take for a path that does not receive).
 const NOT_RECEIVING: Duration = Duration::from_millis(2500);
+/// How long a selected pair may be silent after such a nomination before it is probed.
+const CONTEST_DOUBT: Duration = Duration::from_millis(500);
 
 /// What is known of a pair that carries data, or is kept to.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Upkeep {
+    pub(super) round_trips: RoundTrips,
     pub(super) pair: PairId,
     /// When the peer last answered a check of ours on it: from then on consent lasts (RFC 7675
     /// §5.1).
@@ -41,6 +46,8 @@ pub(super) struct Upkeep {
     check: Timestamp,
     /// When the peer last gave a sign of life on it.
     sign: Timestamp,
+    /// When it last nominated it.
+    nominated: Timestamp,
     /// When it was probed last.
     probed: Timestamp,
     /// When something was sent on it last.
@@ -58,11 +65,16 @@ impl Upkeep {
     }
 
     /// When the next probe is due: because the path has fallen silent, until it counts as dead, or
-    /// because half of the time that consent lasts has gone by without an answer.
-    fn next_probe(&self, now: Timestamp, timing: &Timing) -> Timestamp {
+    /// because half of the time that consent lasts has gone by without an answer, or because the
+    /// peer has nominated another pair.
+    fn next_probe(&self, now: Timestamp, timing: &Timing, contest: Option<&Contest>) -> Timestamp {
         let half = timing.consent_timeout.checked_div(2).unwrap_or_default();
         let step = half.checked_div(PROBES.saturating_mul(2)).unwrap_or_default();
-        let for_consent = (self.answered + half).max(self.probed + step);
+        let mut for_consent = (self.answered + half).max(self.probed + step);
+        if let Some(contest) = contest.filter(|contest| self.sign <= contest.since) {
+            let probe = (contest.since + CONTEST_DOUBT).max(self.probed + CONTEST_DOUBT);
+            for_consent = for_consent.min(probe);
+        }
         if self.is_silent(now, timing.disconnected_after) {
             return for_consent;
         }
@@ -82,6 +94,22 @@ fn doubt_after(timing: &Timing) -> Duration {
         consent
     } else {
         timing.disconnected_after.checked_div(2).unwrap_or_default()
+    }
+}
+
+/// A nomination that was not followed, since the selected pair is better and may be alive (RFC 8445
+/// §8.1.1): the peer may have nominated it because that one is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Contest {
+    pair: PairId,
+    since: Timestamp,
+}
+
+impl Contest {
+    /// When it is decided: the selected pair has had as long to give a sign of life, and the peer to
+    /// nominate it again.
+    fn ends(&self) -> Timestamp {
+        self.since + NOT_RECEIVING
     }
 }
 
@@ -136,6 +164,14 @@ impl IceAgent {
         }
     }
 
+    /// The peer's check nominated the pair.
+    pub(super) fn note_nomination(&mut self, pair: PairId) {
+        let now = self.now;
+        if let Some(upkeep) = self.upkeep_mut(pair) {
+            upkeep.nominated = now;
+        }
+    }
+
     fn sign_of_life(&mut self, pair: PairId) {
         let now = self.now;
         if let Some(upkeep) = self.upkeep_mut(pair) {
@@ -152,12 +188,13 @@ impl IceAgent {
         }
     }
 
-    /// The peer has answered a check of the pair (RFC 7675 §5.1).
-    pub(super) fn consent_given(&mut self, pair: PairId) {
+    /// The peer has answered a check of the pair (RFC 7675 §5.1), after this time if that is known.
+    pub(super) fn consent_given(&mut self, pair: PairId, round_trip: Option<Duration>) {
         let now = self.now;
         if let Some(upkeep) = self.upkeep_mut(pair) {
             upkeep.answered = now;
             upkeep.sign = now;
+            upkeep.round_trips.extend(round_trip);
         }
     }
 
@@ -169,31 +206,37 @@ impl IceAgent {
         }
     }
 
-    /// After a selection: the pairs that are kept are the selected one and the best other valid
-    /// ones. The rest is valid no longer, since nothing renews their consent.
+    /// After a selection, or when another pair has become valid: the pairs that are kept are the
+    /// selected one and the best other valid ones, those first that are not silent. The rest is valid no longer, since nothing renews their consent.
     pub(super) fn keep_spares(&mut self, stream: StreamId, number: u16, selected: PairId) {
-        let mut spares: Vec<(u64, PairId)> = self
+        let silent = |id| {
+            self.kept().any(|(_, upkeep, _)| {
+                upkeep.pair == id && upkeep.is_silent(self.now, self.silence())
+            })
+        };
+        let mut spares: Vec<(bool, Reverse<u64>, PairId)> = self
             .lists
             .pairs()
             .filter(|(id, pair)| {
-                *id != selected && pair.stream == stream && pair.component == number
+                *id != selected && pair.stream == stream && pair.component == number && !pair.past
             })
-            .filter_map(|(id, pair)| Some((pair.valid?.priority, id)))
+            .filter_map(|(id, pair)| Some((silent(id), Reverse(pair.valid?.priority), id)))
             .collect();
-        spares.sort_unstable_by_key(|&(priority, id)| (core::cmp::Reverse(priority), id));
-        for (_, id) in spares.iter().skip(SPARES) {
+        spares.sort_unstable();
+        let room = if self.config.strict_nomination { 0 } else { SPARES };
+        for (_, _, id) in spares.iter().skip(room) {
             if let Some(pair) = self.lists.annotate(*id) {
                 pair.valid = None;
             }
         }
-        spares.truncate(SPARES);
+        spares.truncate(room);
         if let Some(component) = self.component_mut(stream, number) {
             component.upkeep.retain(|upkeep| {
-                upkeep.pair == selected || spares.iter().any(|&(_, id)| id == upkeep.pair)
+                upkeep.pair == selected || spares.iter().any(|&(_, _, id)| id == upkeep.pair)
             });
         }
         self.keep(stream, number, selected);
-        for (_, id) in spares {
+        for (_, _, id) in spares {
             self.keep(stream, number, id);
         }
     }
@@ -209,8 +252,10 @@ impl IceAgent {
                 answered,
                 check,
                 sign: answered,
+                nominated: answered,
                 probed: answered,
                 sent: now,
+                round_trips: RoundTrips::default(),
             });
         }
     }
@@ -269,12 +314,17 @@ impl IceAgent {
 
     fn next_task(&self) -> Option<Task> {
         let timing = &self.config.timing;
-        self.kept().find_map(|(_, upkeep, in_use)| {
+        // First what does not wait for the spacing of packets.
+        let expired = |upkeep: &Upkeep| upkeep.consent_ends(timing) <= self.now;
+        let expired = self.kept().find(|(_, upkeep, _)| self.asks_consent() && expired(upkeep));
+        if let Some((_, upkeep, _)) = expired {
+            return Some(Task::Expire(upkeep.pair));
+        }
+        self.kept().find_map(|(component, upkeep, in_use)| {
             if self.asks_consent() {
-                if upkeep.consent_ends(timing) <= self.now {
-                    return Some(Task::Expire(upkeep.pair));
-                }
-                let probe = in_use && upkeep.next_probe(self.now, timing) <= self.now;
+                let probe = in_use
+                    && upkeep.next_probe(self.now, timing, component.contest.as_deref())
+                        <= self.now;
                 (probe || upkeep.check <= self.now).then_some(Task::Check(upkeep.pair))
             } else if self.config.lite
                 && upkeep.is_silent(self.now, self.silence().saturating_mul(2))
@@ -297,13 +347,17 @@ impl IceAgent {
                 next = Some((at, reason));
             }
         };
-        for (_, upkeep, in_use) in self.kept() {
+        for (component, upkeep, in_use) in self.kept() {
             if self.asks_consent() {
                 consider(upkeep.consent_ends(timing), TimeoutReason::ConsentExpiry);
                 consider(upkeep.check.max(clear), TimeoutReason::ConsentCheck);
                 if in_use {
-                    let probe = upkeep.next_probe(self.now, timing).max(clear);
+                    let contest = component.contest.as_deref();
+                    let probe = upkeep.next_probe(self.now, timing, contest).max(clear);
                     consider(probe, TimeoutReason::Probe);
+                    if let Some(contest) = contest.filter(|contest| contest.ends() > self.now) {
+                        consider(contest.ends(), TimeoutReason::Nomination);
+                    }
                     if !upkeep.is_silent(self.now, self.silence()) {
                         consider(upkeep.sign + self.silence(), TimeoutReason::Silence);
                     }
@@ -363,7 +417,8 @@ impl IceAgent {
             .upkeep
             .iter()
             .any(|upkeep| upkeep.pair == selected && upkeep.is_silent(self.now, self.silence()));
-        if !self.config.consent || !dead || component.nominating.is_some() {
+        let kept = self.config.consent && !self.config.strict_nomination;
+        if !kept || !dead || component.nominating.is_some() {
             return None;
         }
         let alive = |upkeep: &&Upkeep| {
@@ -378,14 +433,63 @@ impl IceAgent {
         spare.map(|upkeep| upkeep.pair)
     }
 
+    /// Whether a pair has its consent and is not silent.
+    pub(super) fn is_alive(&self, upkeep: &Upkeep) -> bool {
+        self.asks_consent() && !upkeep.is_silent(self.now, self.silence())
+    }
+
     /// Whether a nomination away from the selected pair is to be followed though that one is
     /// better: it has stopped receiving.
     pub(super) fn may_leave(&self, selected: PairId) -> bool {
         self.role() == Role::Controlling
-            || self
-                .kept()
-                .find(|(_, upkeep, _)| upkeep.pair == selected)
-                .is_none_or(|(_, upkeep, _)| upkeep.sign + NOT_RECEIVING <= self.now)
+            || (!self.config.strict_nomination && !self.is_receiving(selected))
+    }
+
+    /// The peer has nominated a pair that is worse than the selected one, which may be alive: that
+    /// is found out. Whether the peer has gone on to nominate it for so long, and not the selected
+    /// one, that it means it.
+    pub(super) fn wins_contest(&mut self, stream: StreamId, number: u16, pair: PairId) -> bool {
+        if self.role() != Role::Controlled || !self.asks_consent() || self.config.strict_nomination
+        {
+            return false;
+        }
+        let since = self.now;
+        let Some(component) = self.component_mut(stream, number) else { return false };
+        let selected = component.selected;
+        let upkeep = component.upkeep.iter().find(|upkeep| Some(upkeep.pair) == selected);
+        let nominated = upkeep.map(|upkeep| upkeep.nominated);
+        match &mut component.contest {
+            Some(contest) if contest.pair == pair && nominated <= Some(contest.since) => {
+                contest.ends() <= since
+            }
+            contest => {
+                *contest = Some(Box::new(Contest { pair, since }));
+                false
+            }
+        }
+    }
+
+    /// Follows the nominations away from pairs that have given no sign of life since.
+    pub(super) fn settle_contests(&mut self) {
+        let lost: SmallVec<[PairId; 1]> = self
+            .kept()
+            .filter_map(|(component, upkeep, _)| {
+                let contest = component.contest.as_deref()?;
+                let selected = component.selected == Some(upkeep.pair);
+                let lost = contest.ends() <= self.now && upkeep.sign <= contest.since;
+                (selected && lost).then_some(contest.pair)
+            })
+            .collect();
+        for pair in lost {
+            self.settle_on(pair);
+        }
+    }
+
+    /// Whether the peer has lately given a sign of life on a pair.
+    pub(super) fn is_receiving(&self, pair: PairId) -> bool {
+        self.kept()
+            .find(|(_, upkeep, _)| upkeep.pair == pair)
+            .is_some_and(|(_, upkeep, _)| upkeep.sign + NOT_RECEIVING > self.now)
     }
 
     /// RFC 7675 §5.1, §5.2: nothing may be sent on this pair any more, until a restart.
@@ -397,31 +501,12 @@ impl IceAgent {
         pair.nomination = Nomination::None;
         self.lists.fail(id);
         self.checks.discard(id);
-        if let Some(component) = self.component_mut(stream, number) {
-            component.upkeep.retain(|upkeep| upkeep.pair != id);
-            if component.nominating == Some(id) {
-                component.nominating = None;
-            }
-        }
-        let spare = self.lists.best_valid(stream, number);
-        let mut lost = false;
-        if let Some(component) = self.component_mut(stream, number) {
-            if component.selected == Some(id) {
-                component.selected = None;
-                lost = true;
-            }
-            if spare.is_none() {
-                component.valid_since = None;
-            }
-        }
-        if lost {
-            if let Some(list) = self.lists.index(stream) {
-                self.lists.set_list_state(list, ChecklistState::Running);
-            }
-        }
-        self.refresh_path(stream, number);
+        // The end of the path from before a restart is nothing that another one would mend.
+        let previous =
+            self.component(stream, number).is_some_and(|component| component.previous == Some(id));
+        self.leave_pair(id, stream, number);
         self.notice(Notice::ConsentLost { stream, component: number, pair: id });
-        if spare.is_none() {
+        if self.lists.best_valid(stream, number).is_none() && !previous {
             self.notice(Notice::RestartNeeded);
         }
     }

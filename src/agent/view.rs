@@ -4,6 +4,7 @@ use crate::checklist::{CandidatePair, Nomination, PairState};
 use crate::config::Role;
 use crate::id::{PairId, StreamId};
 
+use super::candidates::{Membership, Remote};
 use super::io::{CandidateView, Event, GatheringState};
 use super::output::Notice;
 use super::{ConnectionState, Counters, IceAgent};
@@ -58,10 +59,12 @@ impl IceAgent {
         self.streams.iter().map(|stream| stream.id)
     }
 
-    /// The pair that nomination has settled on for a component.
+    /// The pair that nomination has settled on for a component; during a restart the one from
+    /// before, as long as it may carry data.
     #[must_use]
     pub fn selected_pair(&self, stream: StreamId, component: u16) -> Option<PairView> {
-        let id = self.component(stream, component)?.selected?;
+        let component = self.component(stream, component)?;
+        let id = component.selected.or(component.previous)?;
         self.view_pair(id, self.lists.get(id)?)
     }
 
@@ -70,9 +73,13 @@ impl IceAgent {
         self.candidates.locals.iter().filter_map(|(id, _)| self.candidates.view_local(id))
     }
 
-    /// The remote candidates, signalled or discovered.
+    /// The remote candidates, signalled or discovered, those of a generation to come among them.
     pub fn remote_candidates(&self) -> impl Iterator<Item = CandidateView> {
-        self.candidates.remotes.iter().filter_map(|(id, _)| self.candidates.view_remote(id))
+        self.candidates
+            .remotes
+            .iter()
+            .filter(|(_, remote)| !self.is_past(remote))
+            .filter_map(|(id, _)| self.candidates.view_remote(id))
     }
 
     /// The candidate pairs, those among them that have left their checklist but may carry data.
@@ -102,13 +109,17 @@ impl IceAgent {
         })
     }
 
+    fn is_past(&self, remote: &Remote) -> bool {
+        matches!(remote.membership, Membership::Of(generation) if generation != self.local.generation)
+    }
+
     /// The event behind a notice; `None` when what it is about is gone.
     pub(super) fn event_of(&self, notice: Notice) -> Option<Event> {
         Some(match notice {
             Notice::LocalCandidate(id) => Event::LocalCandidate {
                 id,
                 stream: self.candidates.locals.get(id)?.stream,
-                candidate: self.candidates.signalled_form(id, self.local.credentials.ufrag())?,
+                candidate: self.candidates.signalled_form(id, self.newest().credentials.ufrag())?,
             },
             Notice::LocalCandidateRemoved(id, stream) => {
                 Event::LocalCandidateRemoved { id, stream }
@@ -129,6 +140,9 @@ impl IceAgent {
                 Event::ConsentLost { stream, component, pair }
             }
             Notice::RestartNeeded => Event::RestartNeeded,
+            Notice::RemoteRestart => {
+                Event::RemoteRestart { ufrag: self.remote.as_ref()?.ufrag().to_owned() }
+            }
             Notice::RoleChanged(role) => Event::RoleChanged(role),
             Notice::RemoteCandidateDiscovered(id) => {
                 let candidate = self.candidates.view_remote(id)?;

@@ -126,7 +126,6 @@ impl FoundationKey {
         }
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "servers are not asked yet"))]
     pub(crate) const fn server_reflexive(
         base_ip: IpAddr,
         server_ip: IpAddr,
@@ -142,7 +141,6 @@ impl FoundationKey {
     }
 
     /// The base of a relayed candidate is the candidate itself (RFC 8445 §5.1.1.2).
-    #[cfg_attr(not(test), expect(dead_code, reason = "servers are not asked yet"))]
     pub(crate) const fn relayed(
         relayed_ip: IpAddr,
         server_ip: IpAddr,

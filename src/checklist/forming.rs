@@ -75,6 +75,29 @@ impl ChecklistSet {
         }
     }
 
+    /// Local candidates and pairs are gone: valid pairs that were found valid in their name are so in
+    /// their own from now on.
+    pub(crate) fn forget_proofs(&mut self, locals: &[CandidateId], pairs: &[PairId]) {
+        for (id, pair) in self.pairs.iter_mut() {
+            let base = pair.local;
+            let Some(valid) = &mut pair.valid else { continue };
+            if locals.contains(&valid.local) {
+                valid.local = base;
+            }
+            if pairs.contains(&valid.generated_by) {
+                valid.generated_by = id;
+            }
+        }
+    }
+
+    /// A local candidate is gone: no more pairs of it are formed. Those that exist are the caller's
+    /// to discard.
+    pub(crate) fn remove_local(&mut self, base: CandidateId) {
+        for pool in self.lists.iter_mut().flat_map(|list| &mut list.pools) {
+            pool.remove_local(base);
+        }
+    }
+
     /// A peer-reflexive candidate turned out to be a signalled one (RFC 8838 §11): it may be
     /// paired with the other local candidates from now on, and its own pairs keep their state
     /// under the signalled priority.

@@ -92,6 +92,8 @@ pub(crate) struct CandidatePair {
     pub(crate) last_request: Option<TransactionId>,
     /// Consent expired on it: it is dead for its generation (RFC 7675 §5.1).
     pub(crate) expired: bool,
+    /// It is of a generation that a restart has ended, and only carries data.
+    pub(crate) past: bool,
     pub(crate) valid: Option<ValidPair>,
     pub(crate) attempts: Attempts,
 }
@@ -120,6 +122,7 @@ impl CandidatePair {
             heard: false,
             last_request: None,
             expired: false,
+            past: false,
             valid: None,
             attempts: Attempts::default(),
         }

@@ -84,6 +84,11 @@ impl Pool {
         self.rows.insert(at, row);
     }
 
+    /// Removes a base with its row.
+    pub(super) fn remove_local(&mut self, base: CandidateId) {
+        self.rows.retain(|row| row.endpoint.id != base);
+    }
+
     /// Adds a signalled remote candidate.
     pub(super) fn add_remote(&mut self, endpoint: Endpoint) {
         if self.closed {

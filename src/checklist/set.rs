@@ -9,7 +9,7 @@ use crate::id::{CandidateId, PairId, StreamId, Table};
 
 use super::foundations::{Foundations, PairFoundation, Rank};
 use super::list::{Checklist, ChecklistState, Ranked};
-use super::pair::{CandidatePair, PairState};
+use super::pair::{CandidatePair, Nomination, PairState};
 
 /// The checklists of all streams, in the order of the streams.
 #[derive(Clone, Debug, Hash)]
@@ -95,6 +95,33 @@ impl ChecklistSet {
             .map(|(id, _)| id)
     }
 
+    /// Begins a new generation (RFC 8445 §9): empty checklists of these streams and numbers of
+    /// components. The pairs to keep are in none of them.
+    pub(crate) fn restart(
+        &mut self,
+        streams: impl Iterator<Item = (StreamId, u16)>,
+        keep: impl Fn(PairId) -> bool,
+    ) {
+        self.started = false;
+        self.foundations.clear();
+        self.lists =
+            streams.map(|(stream, components)| Checklist::new(stream, components)).collect();
+        self.pairs.retain(|id, pair| {
+            pair.listed = false;
+            pair.past = true;
+            pair.nomination = Nomination::None;
+            if let Some(valid) = &mut pair.valid {
+                valid.generated_by = id;
+            }
+            keep(id)
+        });
+    }
+
+    /// Forgets the pairs of earlier generations.
+    pub(crate) fn discard_past(&mut self) {
+        self.pairs.retain(|_, pair| !pair.past);
+    }
+
     /// Removes a pair altogether.
     pub(crate) fn discard(&mut self, id: PairId) -> Option<CandidatePair> {
         self.unqueue(id);
@@ -159,7 +186,7 @@ impl ChecklistSet {
     pub(crate) fn best_valid(&self, stream: StreamId, component: u16) -> Option<PairId> {
         self.pairs
             .iter()
-            .filter(|(_, pair)| pair.stream == stream && pair.component == component)
+            .filter(|(_, pair)| pair.stream == stream && pair.component == component && !pair.past)
             .filter_map(|(id, pair)| Some((pair.valid?.priority, Reverse(id))))
             .max()
             .map(|(_, Reverse(id))| id)

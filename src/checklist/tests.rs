@@ -21,6 +21,9 @@ const DEFAULT_LIMIT: usize = 100;
 /// A pair by the numbers of its local and its remote candidate.
 type Numbers = (u32, u32);
 
+/// No pairs. Its type is written out, as other crates compare pairs of numbers with types of theirs.
+const NONE: [Numbers; 0] = [];
+
 fn stream(list: u32) -> StreamId {
     StreamId::new(list)
 }

@@ -52,6 +52,9 @@ pub enum AddSocketError {
     /// The agent has no stream.
     #[error("the agent has no stream")]
     NoStream,
+    /// The agent has no socket to move.
+    #[error("the agent has no socket")]
+    NoSocket,
     /// The host cannot have the address.
     #[error("addr: {0}")]
     Address(#[from] AddAddressError),

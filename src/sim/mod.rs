@@ -149,6 +149,7 @@ mod sockets;
 mod stats;
 mod tcp;
 mod topology;
+mod turn_server;
 mod walk;
 mod world;
 
@@ -177,4 +178,9 @@ pub use signal::{Signal, SignalError};
 pub use stats::{DropReason, NetworkStats, Unreachable, WorldStats};
 pub use tcp::{Segmentation, TcpError, TcpEvent, TcpEventKind, TcpId};
 pub use topology::{AddAddressError, AddInterfaceError, AddRealmError};
+pub use turn_server::{
+    PasswordAlgorithm, TurnAllocation, TurnBehaviour, TurnConfigError, TurnConnectionError,
+    TurnIcmp, TurnMethod, TurnRefusal, TurnRejected, TurnRoute, TurnServer, TurnServerConfig,
+    TurnServerLimits, TurnStats, TurnTamper, TurnUser,
+};
 pub use world::World;

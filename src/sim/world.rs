@@ -21,7 +21,7 @@ use super::signal::{Channel, Signal};
 use super::sockets::{Socket, Sockets};
 use super::stats::{WorldStats, increment};
 use crate::agent::io::{Event, GatheringState, LocalAddress, Received, Route};
-use crate::agent::{IceAgent, IcmpError, SendError, TransmitError};
+use crate::agent::{IceAgent, IcmpError, RestartError, SendError, TransmitError};
 use crate::config::{AgentConfig, ConfigError, Signalling};
 use crate::id::{CandidateId, StreamId};
 use crate::time::Timestamp;
@@ -164,6 +164,28 @@ impl World {
         host.is_some_and(|host| self.sockets.close(host, addr))
     }
 
+    /// Moves the first socket of an agent to another address of its host, which gets it if it does
+    /// not have it, and tells the agent. The old address stays with the host.
+    ///
+    /// # Errors
+    /// The host cannot have the address, or the agent refuses it.
+    pub fn rebind(
+        &mut self,
+        agent: AgentIndex,
+        addr: SocketAddr,
+    ) -> Result<CandidateId, AddSocketError> {
+        let now = self.now;
+        let node = self.nodes.get(agent.0).ok_or(AddSocketError::UnknownAgent)?;
+        let first = node.agent.local_candidates().find(|local| local.addr == local.base);
+        let (host, first) = (node.host, first.ok_or(AddSocketError::NoSocket)?);
+        self.network.add_address(host, addr.ip())?;
+        let lent = self.agent_mut(agent).ok_or(AddSocketError::UnknownAgent)?;
+        let id = lent.rebind_local(now, first.id, addr)?;
+        self.sockets.close(host, first.addr);
+        self.sockets.open(host, addr, agent);
+        Ok(id)
+    }
+
     /// Wires the signalling of two agents to each other. What each has to say goes to this peer
     /// from now on.
     ///
@@ -208,6 +230,25 @@ impl World {
         }
         node.outbox.flush(now, &mut self.channel);
         self.call(agent, IceAgent::gather)
+    }
+
+    /// Lets an agent restart: stages new credentials, signals them, and gathers again. Its peer
+    /// answers by itself.
+    ///
+    /// # Errors
+    /// The agent is unknown or breaks its contract. Within the answer: it has nothing to restart.
+    pub fn restart(&mut self, agent: AgentIndex) -> Result<Result<(), RestartError>, WorldError> {
+        let now = self.now;
+        let node = self.input(agent)?;
+        if let Err(error) = node.agent.prepare_restart(now) {
+            return Ok(Err(error));
+        }
+        if node.signalling == Signalling::Trickle {
+            node.outbox.hold(Signal::Parameters(node.agent.local_parameters()));
+        }
+        let node = self.nodes.get_mut(agent.0).ok_or(WorldError::UnknownAgent(agent))?;
+        node.outbox.flush(now, &mut self.channel);
+        self.call(agent, IceAgent::gather).map(Ok)
     }
 
     /// Signals something to an agent, at `at` or now if that is past, whoever might have said it.
@@ -537,7 +578,11 @@ impl World {
         let _ = write!(self.hash, "{event:?}");
         let now = self.now;
         let node = self.nodes.get_mut(agent.0).ok_or(WorldError::UnknownAgent(agent))?;
+        let answers_restart = matches!(event, Event::RemoteRestart { .. });
         let signal = match (node.signalling, &event) {
+            (Signalling::Trickle, Event::RemoteRestart { .. }) => {
+                Some(Signal::Parameters(node.agent.local_parameters()))
+            }
             (Signalling::Trickle, Event::LocalCandidate { stream, candidate, .. }) => {
                 Some(Signal::candidate(&node.agent, *stream, candidate))
             }
@@ -556,6 +601,9 @@ impl World {
             node.outbox.flush(now, &mut self.channel);
         }
         node.log(now, |_| Logged::Event(Box::new(event)));
+        if answers_restart {
+            node.agent.gather(now);
+        }
         Ok(())
     }
 

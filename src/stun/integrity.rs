@@ -6,7 +6,7 @@
 
 use core::fmt;
 
-use hmac::{Hmac, Mac};
+use hmac::{Hmac, HmacCore, Mac};
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
@@ -15,35 +15,41 @@ use super::header::HEADER_LEN;
 /// The block of SHA-1 and of SHA-256, which is what HMAC stretches a key to (RFC 2104 §2).
 const BLOCK: usize = 64;
 
-/// A key of MESSAGE-INTEGRITY.
+/// A key of MESSAGE-INTEGRITY: the two states of the hash alone, without the buffer that comes to
+/// them when a message is hashed, since every session holds two keys.
 #[derive(Clone)]
-pub(crate) struct IntegrityKey(Hmac<Sha1>);
+pub(crate) struct IntegrityKey(HmacCore<Sha1>);
 
 impl IntegrityKey {
     /// RFC 8489 §9.1.1
     pub(crate) fn short_term(password: &[u8]) -> Self {
-        Self(Hmac::new(&block::<Sha1>(password).into()))
+        Self(hmac::digest::KeyInit::new(&block::<Sha1>(password).into()))
     }
 
     /// RFC 8489 §9.2.2
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "the long-term mechanism is for servers, which are not asked yet"
-        )
-    )]
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn long_term_md5(username: &[u8], realm: &[u8], password: &[u8]) -> Self {
         Self::short_term(&md5_key(username, realm, password))
     }
 
+    /// RFC 8489 §9.2.4: with PASSWORD-ALGORITHM SHA-256, for a request that has no
+    /// MESSAGE-INTEGRITY-SHA256.
+    #[cfg(feature = "sim")]
+    pub(crate) fn long_term_sha256(username: &[u8], realm: &[u8], password: &[u8]) -> Self {
+        Self::short_term(&sha256_key(username, realm, password))
+    }
+
     /// The tag over `covered`, the message up to the integrity attribute.
     pub(super) fn tag(&self, covered: &[u8]) -> [u8; 20] {
-        absorb(self.0.clone(), covered, 20).finalize().into_bytes().into()
+        absorb(self.hmac(), covered, 20).finalize().into_bytes().into()
     }
 
     pub(super) fn verify(&self, covered: &[u8], tag: &[u8]) -> bool {
-        absorb(self.0.clone(), covered, tag.len()).verify_slice(tag).is_ok()
+        absorb(self.hmac(), covered, tag.len()).verify_slice(tag).is_ok()
+    }
+
+    fn hmac(&self) -> Hmac<Sha1> {
+        Hmac::from_core(self.0.clone())
     }
 }
 
@@ -58,31 +64,15 @@ impl IntegrityKeySha256 {
     }
 
     /// RFC 8489 §18.5.1.1: with PASSWORD-ALGORITHM MD5, or none.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "the long-term mechanism is for servers, which are not asked yet"
-        )
-    )]
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn long_term_md5(username: &[u8], realm: &[u8], password: &[u8]) -> Self {
         Self::short_term(&md5_key(username, realm, password))
     }
 
     /// RFC 8489 §18.5.1.2: with PASSWORD-ALGORITHM SHA-256.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "the long-term mechanism is for servers, which are not asked yet"
-        )
-    )]
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn long_term_sha256(username: &[u8], realm: &[u8], password: &[u8]) -> Self {
-        let key = [username, b":", realm, b":", password]
-            .into_iter()
-            .fold(Sha256::new(), Digest::chain_update)
-            .finalize();
-        Self::short_term(&key)
+        Self::short_term(&sha256_key(username, realm, password))
     }
 
     /// The tag over `covered`, the message up to the integrity attribute.
@@ -97,21 +87,29 @@ impl IntegrityKeySha256 {
 }
 
 /// RFC 8489 §14.4: what stands for the username where it must not be seen.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the long-term mechanism is for servers, which are not asked yet")
-)]
+#[cfg(any(test, feature = "sim"))]
 pub(crate) fn userhash(username: &[u8], realm: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(username).chain_update(b":").chain_update(realm).finalize().into()
 }
 
 /// RFC 8489 §18.5.1.1
+#[cfg(any(test, feature = "sim"))]
 pub(super) fn md5_key(username: &[u8], realm: &[u8], password: &[u8]) -> [u8; 16] {
     let mut md5 = md5::Context::new();
     for part in [username, b":", realm, b":", password] {
         md5.consume(part);
     }
     md5.compute().0
+}
+
+/// RFC 8489 §18.5.1.2
+#[cfg(any(test, feature = "sim"))]
+fn sha256_key(username: &[u8], realm: &[u8], password: &[u8]) -> [u8; 32] {
+    [username, b":", realm, b":", password]
+        .into_iter()
+        .fold(Sha256::new(), Digest::chain_update)
+        .finalize()
+        .into()
 }
 
 /// RFC 2104 §2: the key as one block, which cannot have a wrong length.

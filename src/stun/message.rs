@@ -183,13 +183,23 @@ pub(crate) fn encode<'b>(message: &Message<Attribute>, buf: &'b mut Vec<u8>) -> 
 }
 
 /// RFC 8489 §14.8, RFC 8445 §7.3.1.1, RFC 8656 §19: the phrases that the RFCs recommend.
-const fn reason(code: u16) -> &'static str {
+pub(crate) const fn reason(code: u16) -> &'static str {
     match code {
+        300 => "Try Alternate",
         400 => "Bad Request",
         401 => "Unauthenticated",
+        403 => "Forbidden",
         420 => "Unknown Attribute",
+        437 => "Allocation Mismatch",
+        438 => "Stale Nonce",
+        440 => "Address Family not Supported",
+        441 => "Wrong Credentials",
+        442 => "Unsupported Transport Protocol",
+        443 => "Peer Address Family Mismatch",
+        486 => "Allocation Quota Reached",
         487 => "Role Conflict",
         500 => "Server Error",
+        508 => "Insufficient Capacity",
         _ => "",
     }
 }

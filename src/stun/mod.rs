@@ -14,12 +14,16 @@ pub(crate) mod attribute;
 mod binding;
 mod header;
 mod integrity;
+#[cfg(feature = "sim")]
+pub(crate) mod long_term;
 pub(crate) mod message;
 pub(crate) mod method;
 mod scan;
 #[cfg(test)]
 mod tests;
 mod transaction;
+#[cfg(feature = "sim")]
+pub(crate) mod turn;
 mod write;
 
 pub(crate) use binding::{CheckRequest, xor_mapped_address};

@@ -42,7 +42,8 @@ impl<'b> Writer<'b> {
         Self { buf, start, id, overflow: false }
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the tests write any attribute by it"))]
+    /// An attribute of any type.
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         self.push(kind, &[value])
     }
@@ -125,7 +126,7 @@ impl<'b> Writer<'b> {
 
     /// Appends one attribute, padded with zeros (RFC 8489 §14), and sets the length of the
     /// message.
-    fn push(&mut self, kind: u16, parts: &[&[u8]]) -> &mut Self {
+    pub(super) fn push(&mut self, kind: u16, parts: &[&[u8]]) -> &mut Self {
         let len = parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.len()));
         let before = self.written().len().saturating_sub(HEADER_LEN);
         let padded = len.saturating_add(3) & !3;

@@ -8,8 +8,8 @@ use crate::config::Role;
 use super::super::pool::Pool;
 use super::super::{ChecklistSet, Endpoint, PairState, Reach, priority_in};
 use super::{
-    DEFAULT_LIMIT, candidate, checks, controlling, endpoint, fail, id, local, order, pair, remote,
-    stream, trigger_new, udp, validate,
+    DEFAULT_LIMIT, NONE, candidate, checks, controlling, endpoint, fail, id, local, order, pair,
+    remote, stream, trigger_new, udp, validate,
 };
 
 const HIGHEST: u32 = 0x7fff_ffff;
@@ -276,7 +276,7 @@ fn a_role_switch_unfreezes_nothing() {
     set.start();
     assert_eq!(checks(&mut set, 0), [(1, 13)]);
     set.set_role(Role::Controlled);
-    assert_eq!(checks(&mut set, 0), []);
+    assert_eq!(checks(&mut set, 0), NONE);
     fail(&mut set, (1, 13));
     assert_eq!(checks(&mut set, 0), [(1, 12)]);
 }
@@ -451,7 +451,7 @@ fn before_the_start_only_triggered_checks_are_made() {
     local(&mut set, 0, 1, endpoint(1, 100, 0));
     remote(&mut set, 0, 1, endpoint(11, 100, 0));
     assert!(!set.has_check(0));
-    assert_eq!(checks(&mut set, 0), []);
+    assert_eq!(checks(&mut set, 0), NONE);
     let early = trigger_new(&mut set, 0, 1, endpoint(1, 100, 0), endpoint(12, 50, 9));
     assert!(set.has_check(0));
     assert_eq!(checks(&mut set, 0), [(1, 12)]);

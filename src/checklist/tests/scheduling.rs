@@ -4,7 +4,7 @@ use crate::candidate::{CandidateTransport, TcpType};
 
 use super::super::{ChecklistState, Endpoint, PairState, Reach};
 use super::{
-    DEFAULT_LIMIT, checks, controlling, endpoint, fail, id, local, next, order, pair, remote,
+    DEFAULT_LIMIT, NONE, checks, controlling, endpoint, fail, id, local, next, order, pair, remote,
     state, states, succeed, trigger_new, udp,
 };
 
@@ -99,9 +99,9 @@ fn a_frozen_pair_waits_for_its_foundation_in_another_list() {
         remote(&mut set, list, 1, endpoint(11 + list, 100, 0));
     }
     set.start();
-    assert_eq!(checks(&mut set, 1), [], "Waiting in the first list");
+    assert_eq!(checks(&mut set, 1), NONE, "Waiting in the first list");
     assert_eq!(checks(&mut set, 0), [(1, 11)]);
-    assert_eq!(checks(&mut set, 1), [], "In-Progress in the first list");
+    assert_eq!(checks(&mut set, 1), NONE, "In-Progress in the first list");
     assert_eq!(state(&set, (2, 12)), Frozen);
     fail(&mut set, (1, 11));
     assert_eq!(checks(&mut set, 1), [(2, 12)]);
@@ -176,7 +176,7 @@ fn a_list_that_has_ended_makes_triggered_checks_only() {
         set.start();
         set.set_list_state(0, ended);
         assert!(!set.has_check(0), "{ended:?}");
-        assert_eq!(checks(&mut set, 0), [], "{ended:?}");
+        assert_eq!(checks(&mut set, 0), NONE, "{ended:?}");
     }
     let mut set = controlling(DEFAULT_LIMIT, &[1]);
     local(&mut set, 0, 1, endpoint(1, 100, 0));

@@ -3,8 +3,8 @@
 
 use super::super::{ChecklistSet, ChecklistState, Nomination, PairState, Triggered};
 use super::{
-    DEFAULT_LIMIT, Numbers, checks, controlling, endpoint, fail, id, local, next, order, remote,
-    state, states, stream, succeed, trigger_new, validate,
+    DEFAULT_LIMIT, NONE, Numbers, checks, controlling, endpoint, fail, id, local, next, order,
+    remote, state, states, stream, succeed, trigger_new, validate,
 };
 
 use PairState::{Failed, Frozen, InProgress, Succeeded, Waiting};
@@ -346,7 +346,7 @@ fn expired_and_valid_pairs_are_not_listed_again() {
             set.succeed(aside);
         }
         set.relist(aside);
-        assert_eq!(order(&set, 0), [], "expired: {expired}");
+        assert_eq!(order(&set, 0), NONE, "expired: {expired}");
     }
 }
 

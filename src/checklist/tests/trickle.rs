@@ -6,8 +6,8 @@ use crate::config::Role;
 
 use super::super::{ChecklistSet, Nomination, PairState};
 use super::{
-    DEFAULT_LIMIT, Numbers, checks, controlling, endpoint, id, local, next, order, pair, remote,
-    state, stream, succeed, trigger_new, validate,
+    DEFAULT_LIMIT, NONE, Numbers, checks, controlling, endpoint, id, local, next, order, pair,
+    remote, state, stream, succeed, trigger_new, validate,
 };
 
 use PairState::{Failed, Frozen, InProgress, Succeeded, Waiting};
@@ -239,7 +239,7 @@ fn an_adopted_pair_holds_back_its_new_foundation_and_not_its_old_one() {
     assert_eq!(checks(&mut set, 0), [(1, 15)]);
     set.adopt_remote(stream(0), 1, endpoint(15, 1, 6));
     super::fail(&mut set, (1, 13));
-    assert_eq!(checks(&mut set, 0), [], "the adopted pair is of this foundation now");
+    assert_eq!(checks(&mut set, 0), NONE, "the adopted pair is of this foundation now");
     super::fail(&mut set, (1, 11));
     assert_eq!(checks(&mut set, 0), [(1, 12)]);
     super::fail(&mut set, (1, 15));

@@ -5,9 +5,11 @@ mod binding;
 mod differential;
 mod hostile;
 mod integrity;
+mod long_term;
 mod message;
 mod scan;
 mod transaction;
+mod turn;
 mod vectors;
 mod write;
 

@@ -1,0 +1,10 @@
+//! What TURN (RFC 8656) adds to STUN messages: ChannelData, and how both follow each other on a
+//! stream.
+
+mod channel_data;
+mod frame;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use channel_data::{ChannelData, is_channel};
+pub(crate) use frame::frame_len;
