@@ -161,7 +161,7 @@ impl Bench {
                 let answer = call(&mut self.agent, &self.peer, self.now, input);
                 assert_eq!(answer, call(&mut self.twin, &self.peer, self.now, input));
                 if let (&Input::SetRemote { peer, .. }, "Ok(())") = (input, answer.as_str()) {
-                    self.peer.own = self.peer.own.or(Some(PEERS[usize::from(peer % 2)]));
+                    self.peer.own = self.peer.own.or_else(|| Some(PEERS[usize::from(peer % 2)]));
                 }
             }
         }
