@@ -150,6 +150,7 @@ struct Bench {
     sides: [AgentIndex; 2],
     /// What was done to them that no healing of the network mends.
     tampered: bool,
+    asks_consent: [bool; 2],
 }
 
 impl Bench {
@@ -167,7 +168,8 @@ impl Bench {
             config.limits.replies = replies;
             world.add_agent(config).expect("it can be made")
         });
-        let mut bench = Self { world, sides, tampered: false };
+        let asks_consent = setup.agents.map(|side| side.config.build().consent);
+        let mut bench = Self { world, sides, tampered: false, asks_consent };
         for (side, input) in setup.agents.iter().enumerate() {
             for socket in 0..=input.sockets % SOCKETS {
                 bench.add_socket(side, socket);
@@ -327,6 +329,9 @@ impl Bench {
             // What answered one side was too slow for the other one, which nominates nothing.
             [Outcome::Failed, Outcome::Undecided(ConnectionState::Connected)]
             | [Outcome::Undecided(ConnectionState::Connected), Outcome::Failed] => {}
+            // Without consent a side does not notice that nobody is there.
+            [Outcome::Connected(_), Outcome::Failed] if !self.asks_consent[0] => {}
+            [Outcome::Failed, Outcome::Connected(_)] if !self.asks_consent[1] => {}
             // Consent is one-way: it is for the application to tell the other side, by a restart.
             [Outcome::Lost, Outcome::Connected(_)] | [Outcome::Connected(_), Outcome::Lost] => {}
             other => panic!("the agents disagree: {other:?}"),
