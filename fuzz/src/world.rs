@@ -329,9 +329,16 @@ impl Bench {
             // What answered one side was too slow for the other one, which nominates nothing.
             [Outcome::Failed, Outcome::Undecided(ConnectionState::Connected)]
             | [Outcome::Undecided(ConnectionState::Connected), Outcome::Failed] => {}
-            // Without consent a side does not notice that nobody is there.
-            [Outcome::Connected(_), Outcome::Failed] if !self.asks_consent[0] => {}
-            [Outcome::Failed, Outcome::Connected(_)] if !self.asks_consent[1] => {}
+            // Without consent a side asks nothing any more once it has selected: it does not notice
+            // that the other one has given up, or could not check the nominated pair itself.
+            [
+                Outcome::Connected(_),
+                Outcome::Failed | Outcome::Undecided(ConnectionState::Connected),
+            ] if !self.asks_consent[0] => {}
+            [
+                Outcome::Failed | Outcome::Undecided(ConnectionState::Connected),
+                Outcome::Connected(_),
+            ] if !self.asks_consent[1] => {}
             // Consent is one-way: it is for the application to tell the other side, by a restart.
             [Outcome::Lost, Outcome::Connected(_)] | [Outcome::Connected(_), Outcome::Lost] => {}
             other => panic!("the agents disagree: {other:?}"),
