@@ -77,6 +77,9 @@ mod checklist;
 mod config;
 mod credentials;
 mod description;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod id;
 #[cfg(feature = "sim")]
 pub mod sim;

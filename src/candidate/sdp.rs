@@ -3,14 +3,14 @@
 //! Reading is lenient where peers differ from the grammar and nothing can be misunderstood;
 //! writing keeps to it. What was read can be written and read again without a change.
 
-use core::fmt;
+use core::fmt::{self, Write as _};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::str::FromStr;
 
 use super::foundation::FoundationError;
 use super::{Candidate, CandidateAddress, CandidateKind, CandidateTransport, TcpType};
 
-/// The longest line that is read, in bytes.
+/// The longest candidate that is read or would be written, in bytes, from the foundation on.
 const MAX_LINE: usize = 1024;
 
 /// The most extensions that one candidate may have.
@@ -27,7 +27,7 @@ const RESERVED: [&str; 3] = ["raddr", "rport", "tcptype"];
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CandidateParseError {
-    /// It is longer than 1024 bytes.
+    /// It is longer than 1024 bytes, as it stands or as it would be written.
     #[error("a candidate line has at most 1024 bytes")]
     TooLong,
     /// It has a control character, such as a line break.
@@ -92,15 +92,16 @@ impl FromStr for Candidate {
     /// address that is hidden, or given by name, is none, as is one of a host candidate. The last
     /// extension may lack its value.
     fn from_str(line: &str) -> Result<Self, CandidateParseError> {
+        let line = line.trim_matches(|c: char| c.is_ascii_whitespace());
+        let line = line.strip_prefix("a=").unwrap_or(line);
+        let line = line.strip_prefix("candidate:").unwrap_or(line);
         if line.len() > MAX_LINE {
             return Err(CandidateParseError::TooLong);
         }
-        let line = line.trim_matches(|c: char| c.is_ascii_whitespace());
         if line.contains(char::is_control) {
             return Err(CandidateParseError::ControlCharacter);
         }
-        let line = line.strip_prefix("a=").unwrap_or(line);
-        let mut fields = Fields(line.strip_prefix("candidate:").unwrap_or(line).split(' '));
+        let mut fields = Fields(line.split(' '));
 
         let foundation =
             fields.next().unwrap_or_default().parse().map_err(CandidateParseError::Foundation)?;
@@ -136,7 +137,7 @@ impl FromStr for Candidate {
             (_, 0) => return Err(CandidateParseError::Port),
             (_, port) => port,
         };
-        Ok(Self {
+        let candidate = Self {
             foundation,
             component,
             transport,
@@ -145,7 +146,32 @@ impl FromStr for Candidate {
             kind,
             related: tail.related.filter(|_| kind != CandidateKind::Host),
             extensions: tail.extensions,
-        })
+        };
+        // Writing adds what a peer may leave out, such as a hidden related address. That is far
+        // less than half of what there may be.
+        if line.len() > MAX_LINE / 2 && Length::of(&candidate) > MAX_LINE {
+            return Err(CandidateParseError::TooLong);
+        }
+        Ok(candidate)
+    }
+}
+
+/// Counts the bytes of what is written to it.
+struct Length(usize);
+
+impl Length {
+    fn of(what: &impl fmt::Display) -> usize {
+        let mut length = Self(0);
+        // Counting does not fail.
+        let _ = write!(length, "{what}");
+        length.0
+    }
+}
+
+impl fmt::Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 = self.0.saturating_add(text.len());
+        Ok(())
     }
 }
 

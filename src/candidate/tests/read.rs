@@ -356,6 +356,28 @@ fn what_is_not_supported_is_told_from_what_is_wrong() {
     }
 }
 
+/// Found by the fuzz target `sdp`: the hidden related address, which the peer left out, made the
+/// written line longer than any that is read.
+#[test]
+fn a_candidate_that_would_be_too_long_when_written_is_refused() {
+    let line = |value: usize| {
+        let start = "1 1 UDP 9 192.0.2.1 9 typ srflx x ";
+        format!("{start}{}", "y".repeat(value - start.len()))
+    };
+    let added = " raddr 0.0.0.0 rport 9".len();
+    let longest = read(&line(1024 - added)).to_string();
+    assert_eq!(longest.len(), 1024);
+    assert!(longest.parse::<Candidate>().is_ok());
+    assert_eq!(line(1025 - added).parse::<Candidate>(), Err(Error::TooLong));
+}
+
+#[test]
+fn the_name_of_the_attribute_does_not_count_as_its_length() {
+    let host = "1 1 UDP 9 192.0.2.1 9 typ host x ";
+    let line = format!("a=candidate:{host}{}\r\n", "y".repeat(1024 - host.len()));
+    assert!(line.parse::<Candidate>().is_ok());
+}
+
 #[test]
 fn a_line_is_bounded_in_length_and_in_extensions() {
     let host = "1 1 UDP 9 192.0.2.1 9 typ host";

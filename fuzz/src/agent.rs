@@ -1,0 +1,427 @@
+//! One agent under arbitrary calls, times and datagrams, the authentic ones of its peer among
+//! them, and a twin that gets the same.
+//!
+//! After every input it is held against the contract: what it puts out is as the protocol wants
+//! it, it comes to rest, its limits hold, the twin has done the same, and what was not authentic
+//! has changed nothing.
+
+mod input;
+mod peer;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use arbitrary::{Arbitrary, Unstructured};
+use frazil::{
+    AgentConfig, ConnectionState, Credentials, Event, IceAgent, IcmpError, LocalAddress,
+    Parameters, Received, Refused, Role, Route, StreamId, Timestamp, Transmit, TransmitError,
+    Transport,
+};
+
+use super::OnPanic;
+use super::pool::{self, Remote, Time, address};
+use input::{Input, Local, Setup, Step};
+use peer::{Datagram, PEERS, Peer};
+
+/// More inputs than a case needs.
+const STEPS: usize = 300;
+
+/// Draining an event may make something due at the same instant once more.
+const REPEATS: usize = 8;
+
+pub fn run(data: &[u8]) {
+    let mut bytes = Unstructured::new(data);
+    let Ok(setup) = Setup::arbitrary(&mut bytes) else { return };
+    let _tell = OnPanic(|| tell(data));
+    let Some(mut bench) = Bench::new(&setup) else { return };
+    bench.tell(setup.told);
+    for _ in 0..STEPS {
+        if bytes.is_empty() {
+            break;
+        }
+        let Ok(step) = Step::arbitrary(&mut bytes) else { break };
+        bench.step(&step);
+    }
+    bench.leave_alone();
+}
+
+/// The input in words.
+fn tell(data: &[u8]) {
+    let mut bytes = Unstructured::new(data);
+    println!("{:?}", Setup::arbitrary(&mut bytes));
+    while !bytes.is_empty() {
+        println!("{:?}", Step::arbitrary(&mut bytes));
+    }
+}
+
+/// What an agent has put out.
+#[derive(Debug, PartialEq)]
+enum Output {
+    Transmit(Transmit, Vec<u8>),
+    Event(Event),
+}
+
+/// The agent, its twin and its peer.
+struct Bench {
+    config: AgentConfig,
+    agent: IceAgent,
+    twin: IceAgent,
+    peer: Peer,
+    /// What the driver takes for the time, which may run backwards.
+    now: Timestamp,
+    /// The newest time that the agent has been told.
+    newest: Timestamp,
+    /// The state that the events have told.
+    told_state: ConnectionState,
+    told_role: Role,
+}
+
+impl Bench {
+    fn new(setup: &Setup) -> Option<Self> {
+        let config = setup.config.build();
+        let agent = IceAgent::new(config.clone(), [setup.seed; 32]).expect("it can be made");
+        let twin = IceAgent::new(config.clone(), [setup.seed; 32]).ok()?;
+        let parameters = agent.local_parameters();
+        let peer = Peer {
+            ufrag: parameters.credentials.ufrag().to_owned(),
+            pwd: parameters.credentials.pwd().to_owned(),
+            own: None,
+            requests: Vec::new(),
+            ids: BTreeSet::new(),
+            unanswered: 0,
+        };
+        Some(Self {
+            told_role: config.role,
+            config,
+            agent,
+            twin,
+            peer,
+            now: Timestamp::ZERO,
+            newest: Timestamp::ZERO,
+            told_state: ConnectionState::New,
+        })
+    }
+
+    /// What most sessions begin with.
+    fn tell(&mut self, told: u8) {
+        let mut inputs = Vec::new();
+        for address in 0..told & 3 {
+            let (stream, component, cost, flags, interface) = (0, 0, 0, 0, 0);
+            inputs.push(Input::AddLocal(Local {
+                stream,
+                component,
+                address,
+                cost,
+                flags,
+                interface,
+            }));
+        }
+        for address in 0..told >> 2 & 3 {
+            inputs.push(Input::AddRemote { stream: 0, remote: Remote::host(3 - address) });
+        }
+        if told >> 4 & 1 == 1 {
+            inputs.push(Input::SetRemote { peer: 0, lite: false, pacing: 0 });
+        }
+        if told >> 5 & 1 == 1 {
+            inputs.push(Input::Gather);
+        }
+        if told >> 6 & 1 == 1 {
+            inputs.push(Input::EndOfRemote(0));
+        }
+        for input in inputs {
+            self.step(&Step { time: Time::Same, neglect: false, input });
+        }
+    }
+
+    fn step(&mut self, step: &Step<'_>) {
+        self.now = step.time.after(self.now, self.agent.poll_timeout());
+        let was_closed = self.agent.state() == ConnectionState::Closed;
+        match &step.input {
+            Input::Clone => self.twin = self.agent.clone(),
+            Input::AnswerAll => {
+                for datagram in self.peer.answer_all() {
+                    self.receive(&datagram, Transport::Udp);
+                }
+            }
+            Input::Answer(answer) => {
+                if let Some(datagram) = self.peer.answer(answer) {
+                    self.receive(&datagram, Transport::Udp);
+                }
+            }
+            Input::Check(check) => {
+                let datagram = self.peer.check(check, self.agent.role());
+                self.receive(&datagram, Transport::Udp);
+            }
+            &Input::Datagram { to, from, tcp, bytes } => {
+                let (to, from, bytes) = (address(to), address(from), bytes.to_vec());
+                let transport = if tcp { Transport::Tcp } else { Transport::Udp };
+                self.receive(&Datagram { to, from, bytes }, transport);
+            }
+            input => {
+                let answer = call(&mut self.agent, &self.peer, self.now, input);
+                assert_eq!(answer, call(&mut self.twin, &self.peer, self.now, input));
+                if let (&Input::SetRemote { peer, .. }, "Ok(())") = (input, answer.as_str()) {
+                    self.peer.own = self.peer.own.or_else(|| Some(PEERS[usize::from(peer % 2)]));
+                }
+            }
+        }
+        self.newest = self.newest.max(self.now);
+        if !step.neglect {
+            self.settle();
+        }
+        self.check_limits();
+        assert!(!was_closed || self.agent.state() == ConnectionState::Closed);
+    }
+
+    /// A datagram arrives. What is not authentic may bring forth an answer, and changes nothing.
+    fn receive(&mut self, datagram: &Datagram, transport: Transport) {
+        let Datagram { to, from, bytes } = datagram;
+        let before = (!self.peer.may_matter(bytes)).then(|| {
+            let mut idle = self.agent.clone();
+            tell_time(&mut idle, self.now);
+            poll_transmits(&mut idle, self.now);
+            idle.state_digest()
+        });
+        let received = self.agent.handle_datagram(self.now, transport, *to, *from, bytes);
+        assert_eq!(received, self.twin.handle_datagram(self.now, transport, *to, *from, bytes));
+        if let Received::Data { payload, .. } = received {
+            assert_eq!(payload, bytes);
+            assert!(!frazil::fuzzing::is_stun(bytes));
+        }
+        if let Some(before) = before {
+            let mut after = self.agent.clone();
+            poll_transmits(&mut after, self.now);
+            assert_eq!(after.state_digest(), before, "it was not authentic: {received:?}");
+        }
+    }
+
+    /// What a driver does after an input: drains the agent, and wakes it up while it is due.
+    fn settle(&mut self) {
+        // Not every input was a call.
+        tell_time(&mut self.agent, self.newest);
+        tell_time(&mut self.twin, self.newest);
+        self.drain();
+        for repeat in 0.. {
+            match self.agent.poll_timeout() {
+                Some(deadline) if deadline <= self.newest => {}
+                _ => break,
+            }
+            assert!(repeat < REPEATS, "still due: {:?}", self.agent.timeout_reason());
+            self.agent.handle_timeout(self.newest);
+            self.twin.handle_timeout(self.newest);
+            let events = self.drain();
+            let due = self.agent.poll_timeout().is_some_and(|deadline| deadline <= self.newest);
+            assert!(!due || events > 0, "a driver spins: {:?}", self.agent.timeout_reason());
+        }
+        assert!(!self.agent.has_transmit() && !self.agent.has_event());
+
+        // Before the deadline a timeout does nothing.
+        let digest = self.agent.state_digest();
+        let mut early = self.agent.clone();
+        early.handle_timeout(self.newest);
+        assert_eq!(early.state_digest(), digest);
+        assert!(!early.has_transmit() && !early.has_event());
+        self.agent.handle_timeout(self.newest);
+        assert_eq!(self.twin.state_digest(), digest);
+        assert_eq!(self.agent.poll_timeout(), self.twin.poll_timeout());
+        assert_eq!(self.agent.counters(), self.twin.counters());
+
+        if self.agent.counters().refused(Refused::Event) == 0 {
+            assert_eq!(self.told_state, self.agent.state());
+            assert_eq!(self.told_role, self.agent.role());
+        }
+    }
+
+    /// Takes out everything, and says how many events there were.
+    fn drain(&mut self) -> usize {
+        let limits = &self.config.limits;
+        // Each candidate that is polled may move the session.
+        let most_events =
+            usize::from(limits.events) + 8 * (1 + self.agent.local_candidates().count());
+        let (mut events, mut answers) = (0, 0);
+        loop {
+            let output = poll(&mut self.agent, self.now);
+            assert_eq!(output, poll(&mut self.twin, self.now));
+            match output {
+                Some(Output::Transmit(transmit, bytes)) => {
+                    assert!(self.agent.state() != ConnectionState::Closed);
+                    self.peer.look(&transmit, &bytes);
+                    answers += usize::from(bytes[0] == 1);
+                }
+                Some(Output::Event(event)) => {
+                    events += 1;
+                    match event {
+                        Event::ConnectionState(state) => self.told_state = state,
+                        Event::RoleChanged(role) => self.told_role = role,
+                        _ => {}
+                    }
+                }
+                None => break,
+            }
+            assert!(events <= most_events, "{events} events");
+            assert!(answers <= 2 * usize::from(limits.replies), "{answers} answers");
+        }
+        events
+    }
+
+    fn check_limits(&self) {
+        let limits = &self.config.limits;
+        let streams = self.agent.streams().count();
+        let most_remotes = limits.remote_candidates + limits.peer_reflexive_candidates;
+        assert!(streams <= usize::from(limits.streams).max(1));
+        assert!(self.agent.local_candidates().count() <= usize::from(limits.local_candidates));
+        assert!(self.agent.remote_candidates().count() <= usize::from(most_remotes));
+        // As many out of the checklists as in them; and every list may have one.
+        let pairs = self.agent.pairs().count();
+        assert!(pairs <= 2 * usize::from(limits.pairs) + streams, "{pairs} pairs");
+        for stream in self.agent.streams() {
+            for component in 1..=5 {
+                if let Some(pair) = self.agent.selected_pair(stream, component) {
+                    assert_eq!((pair.stream, pair.component), (stream, component));
+                    assert!(pair.nominated);
+                }
+            }
+        }
+    }
+
+    /// Nobody speaks to the agent any more: it ends what it has begun and does not wake up too
+    /// often.
+    fn leave_alone(&mut self) {
+        self.settle();
+        for _ in 0..200 {
+            let Some(deadline) = self.agent.poll_timeout() else { break };
+            assert!(deadline > self.newest);
+            self.now = deadline;
+            self.newest = deadline;
+            self.agent.handle_timeout(deadline);
+            self.twin.handle_timeout(deadline);
+            self.settle();
+            self.check_limits();
+        }
+    }
+}
+
+/// One call, with its answer in words.
+fn call(agent: &mut IceAgent, peer: &Peer, now: Timestamp, input: &Input<'_>) -> String {
+    let generations = [PEERS[0].0, PEERS[1].0];
+    match *input {
+        Input::Wake => agent.handle_timeout(now),
+        Input::AddStream(components) => {
+            let components = if components == 255 { 257 } else { u16::from(components % 4) };
+            return format!("{:?}", agent.add_stream(now, components));
+        }
+        Input::AddLocal(local) => {
+            let Some(stream) = stream(agent, local.stream) else { return String::new() };
+            let mut socket = LocalAddress::udp(address(local.address));
+            socket.cost = local.cost.into();
+            socket.temporary = local.flags & 1 == 1;
+            socket.deprecated = local.flags & 6 == 6;
+            socket.interface = u32::from(local.interface % 4);
+            if local.flags & 24 == 24 {
+                socket.transport = Transport::Tcp;
+            }
+            let component = u16::from(local.component % 4) + 1;
+            return format!("{:?}", agent.add_local(now, stream, component, socket));
+        }
+        Input::AddRemote { stream: index, remote } => {
+            let Some(stream) = stream(agent, index) else { return String::new() };
+            let candidate = remote.candidate(generations);
+            return format!("{:?}", agent.add_remote_candidate(now, stream, &candidate));
+        }
+        Input::SetRemote { peer, lite, pacing } => {
+            let (ufrag, pwd) = PEERS[usize::from(peer % 2)];
+            let mut parameters = Parameters::new(Credentials::new(ufrag, pwd).unwrap());
+            parameters.lite = lite;
+            let pacings = [None, Some(0), Some(5), Some(200), Some(10_000), Some(u64::MAX)];
+            parameters.pacing = pacings[usize::from(pacing % 6)].map(Duration::from_millis);
+            return format!("{:?}", agent.set_remote(now, parameters));
+        }
+        Input::EndOfRemote(generation) => {
+            let generation = generations.get(usize::from(generation).wrapping_sub(1)).copied();
+            agent.end_of_remote_candidates(now, generation);
+        }
+        Input::Gather => agent.gather(now),
+        Input::TakeDescription => return format!("{:?}", agent.take_description(now)),
+        Input::SetTiming(timing) => {
+            return format!("{:?}", agent.set_timing(now, pool::timing(timing)));
+        }
+        Input::Send { stream: index, component, bytes } => {
+            let Some(stream) = stream(agent, index) else { return String::new() };
+            let component = u16::from(component % 4) + 1;
+            let route = agent.route(stream, component);
+            let sent = agent.send(now, stream, component, bytes);
+            if let Ok(outgoing) = &sent {
+                assert_eq!((outgoing.payload(), Some(outgoing.route)), (bytes, route));
+            }
+            return format!("{sent:?}");
+        }
+        Input::NoteActivity(index) => {
+            let pair = agent.pairs().nth(index.into()).map(|pair| pair.id);
+            if let Some(pair) = pair {
+                agent.note_activity(now, pair);
+            }
+        }
+        Input::NoteSent { stream: index, component } => {
+            if let Some(stream) = stream(agent, index) {
+                agent.note_sent(now, stream, u16::from(component % 4) + 1);
+            }
+        }
+        Input::TransmitFailed { request, elsewhere, error } => {
+            let Some(request) = peer.requests.iter().rev().nth(request.into()) else {
+                return String::new();
+            };
+            let errors =
+                [TransmitError::Unreachable, TransmitError::NotPermitted, TransmitError::TooLarge];
+            let (transport, local, remote) = (Transport::Udp, request.from, request.to);
+            let remote = if elsewhere == 0 { remote } else { address(elsewhere) };
+            let route = Route::Datagram { transport, local, remote };
+            agent.transmit_failed(now, route, errors[usize::from(error % 3)]);
+        }
+        Input::Icmp { request, elsewhere, soft, cut } => {
+            let Some(request) = peer.requests.iter().rev().nth(request.into()) else {
+                return String::new();
+            };
+            let remote = if elsewhere == 0 { request.to } else { address(elsewhere) };
+            let len = request.bytes.len().saturating_sub(cut.into());
+            let error = if soft { IcmpError::Soft } else { IcmpError::Hard };
+            let quoted = &request.bytes[..len];
+            agent.handle_icmp(now, Transport::Udp, request.from, remote, error, quoted);
+        }
+        Input::Close => agent.close(now),
+        Input::Clone
+        | Input::AnswerAll
+        | Input::Check(_)
+        | Input::Answer(_)
+        | Input::Datagram { .. } => unreachable!("these are no calls"),
+    }
+    String::new()
+}
+
+fn stream(agent: &IceAgent, index: u8) -> Option<StreamId> {
+    agent.streams().nth(usize::from(index % 4))
+}
+
+/// The next output, behind what is in the buffer already.
+fn poll(agent: &mut IceAgent, now: Timestamp) -> Option<Output> {
+    let mut buf = b"before".to_vec();
+    if let Some(transmit) = agent.poll_transmit(now, &mut buf) {
+        assert_eq!(transmit.range, 6..buf.len());
+        assert!(buf.starts_with(b"before"));
+        let bytes = buf.split_off(6);
+        return Some(Output::Transmit(transmit, bytes));
+    }
+    assert_eq!(buf, b"before");
+    agent.poll_event(now).map(Output::Event)
+}
+
+/// A call that counts something and does nothing else.
+fn tell_time(agent: &mut IceAgent, now: Timestamp) {
+    let (transport, addr) = (Transport::Udp, address(0));
+    let route = Route::Datagram { transport, local: addr, remote: addr };
+    agent.transmit_failed(now, route, TransmitError::TooLarge);
+}
+
+fn poll_transmits(agent: &mut IceAgent, now: Timestamp) {
+    let mut buf = Vec::new();
+    while agent.poll_transmit(now, &mut buf).is_some() {}
+}

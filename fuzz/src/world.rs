@@ -1,0 +1,525 @@
+//! Two agents in a simulated world under an arbitrary list of faults and calls.
+//!
+//! The world never finds that a driver's contract is broken, a clone of it has the same future,
+//! and when the network heals and everything has come to rest, the agents agree: their selected
+//! pairs mirror each other, or both have said that there are none, or one has asked for a restart.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use arbitrary::{Arbitrary, Unstructured};
+use frazil::sim::{AgentIndex, Datagram, Link, LogDetail, Logged, Probability, World};
+use frazil::{
+    ConnectionState, Event, IceAgent, IcmpError, Limits, LocalAddress, Route, Timestamp, Timing,
+    TransmitError, Transport,
+};
+
+use super::OnPanic;
+use super::pool::{self, Config};
+use super::wire::{self, Message};
+
+/// More than a case needs.
+const STEPS: usize = 60;
+
+/// The most virtual time that the steps may take together.
+const STEPS_END: Timestamp = Timestamp::from_millis(300_000);
+
+/// After this time without a fault an agent has found a path, or has given up: it gives up a path
+/// after 60 s, and its first checks after 39.5 s.
+const REST: Duration = Duration::from_secs(150);
+
+#[derive(Arbitrary, Debug)]
+struct Setup {
+    seed: u8,
+    agents: [Side; 2],
+    link: LinkInput,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+struct Side {
+    config: Config,
+    /// The sockets that it starts with, one at least.
+    sockets: u8,
+    signalling_delay: u8,
+    /// It starts before the first step.
+    started: bool,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+struct LinkInput {
+    delay: u8,
+    jitter: u8,
+    loss: u8,
+    duplication: u8,
+    reordering: u8,
+}
+
+#[derive(Arbitrary, Debug)]
+struct Step<'a> {
+    /// What passes before it, in units of 4 ms or of 1 s.
+    wait: u8,
+    long: bool,
+    side: bool,
+    input: Input<'a>,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Input<'a> {
+    /// Nothing but the waiting.
+    Wait,
+    DefaultLink(LinkInput),
+    /// From the side's first address or second one, to the other's.
+    Link {
+        from: u8,
+        to: u8,
+        link: LinkInput,
+    },
+    Block {
+        from: u8,
+        to: u8,
+    },
+    Unblock {
+        from: u8,
+        to: u8,
+    },
+    Clear,
+    Start,
+    AddSocket(u8),
+    CloseSocket(u8),
+    /// An address goes, and may come back.
+    RemoveAddress(u8),
+    AddAddress(u8),
+    Send(&'a [u8]),
+    Timing(u8),
+    TransmitFailed {
+        from: u8,
+        to: u8,
+        permitted: bool,
+    },
+    /// The next datagram on its way is lost, altered, or quoted by ICMP.
+    Lose,
+    Alter {
+        at: u16,
+        with: u8,
+    },
+    Icmp,
+    /// Anybody sends anything.
+    Inject {
+        from: u8,
+        to: u8,
+        bytes: &'a [u8],
+    },
+    /// The other side sees a check of this one that claims a role.
+    Conflict {
+        to: u8,
+        controlling: bool,
+        tie_breaker: u8,
+        nominates: bool,
+    },
+    EndOfCandidates,
+    Close,
+}
+
+pub fn run(data: &[u8]) {
+    let mut bytes = Unstructured::new(data);
+    let Ok(setup) = Setup::arbitrary(&mut bytes) else { return };
+    let _tell = OnPanic(|| tell(data));
+    let mut bench = Bench::new(&setup);
+    for _ in 0..STEPS {
+        if bytes.is_empty() || bench.world.now() > STEPS_END {
+            break;
+        }
+        let Ok(step) = Step::arbitrary(&mut bytes) else { break };
+        bench.step(&step);
+    }
+    bench.heal();
+}
+
+/// The input in words.
+fn tell(data: &[u8]) {
+    let mut bytes = Unstructured::new(data);
+    println!("{:?}", Setup::arbitrary(&mut bytes));
+    while !bytes.is_empty() {
+        println!("{:?}", Step::arbitrary(&mut bytes));
+    }
+}
+
+struct Bench {
+    world: World,
+    sides: [AgentIndex; 2],
+    /// What was done to them that no healing of the network mends.
+    tampered: bool,
+    asks_consent: [bool; 2],
+}
+
+impl Bench {
+    fn new(setup: &Setup) -> Self {
+        let mut world = World::new([setup.seed; 32]);
+        world.set_log_detail(LogDetail::Full);
+        world.network_mut().set_default_link(setup.link.link());
+        let sides = setup.agents.map(|side| {
+            let mut config = side.config.build();
+            config.components = config.components.clamp(1, 2);
+            config.timing = timing_of(side.config.timing);
+            // What pairs, candidates, early checks and events are refused, no healing brings back.
+            let replies = config.limits.replies;
+            config.limits = Limits::default();
+            config.limits.replies = replies;
+            world.add_agent(config).expect("it can be made")
+        });
+        let asks_consent = setup.agents.map(|side| side.config.build().consent);
+        let mut bench = Self { world, sides, tampered: false, asks_consent };
+        for (side, input) in setup.agents.iter().enumerate() {
+            for socket in 0..=input.sockets % SOCKETS {
+                bench.add_socket(side, socket);
+            }
+            let delay = Duration::from_millis(u64::from(input.signalling_delay) * 20);
+            bench.world.set_signalling_delay(sides[side], delay).expect("there is such an agent");
+        }
+        bench.world.connect(sides[0], sides[1]).expect("there are such agents");
+        for (side, input) in setup.agents.iter().enumerate() {
+            if input.started {
+                bench.world.start(sides[side]).expect("the contract holds");
+            }
+        }
+        bench
+    }
+
+    fn step(&mut self, step: &Step<'_>) {
+        let unit = Duration::from_millis(if step.long { 1_000 } else { 4 });
+        let until = self.world.now() + unit * u32::from(step.wait);
+        self.world.run_until(until).expect("the contract holds");
+        let side = usize::from(step.side);
+        let agent = self.sides[side];
+        match step.input {
+            Input::Wait => {}
+            Input::DefaultLink(link) => self.world.network_mut().set_default_link(link.link()),
+            Input::Link { from, to, link } => {
+                let (from, to) = (socket(side, from), socket(1 - side, to));
+                self.world.network_mut().set_link(from.ip(), to.ip(), link.link());
+            }
+            Input::Block { from, to } => {
+                let (from, to) = (socket(side, from), socket(1 - side, to));
+                self.world.network_mut().block(from.ip(), to.ip());
+            }
+            Input::Unblock { from, to } => {
+                let (from, to) = (socket(side, from), socket(1 - side, to));
+                self.world.network_mut().unblock(from.ip(), to.ip());
+            }
+            Input::Clear => self.world.network_mut().clear_rules(),
+            Input::Start => self.world.start(agent).expect("the contract holds"),
+            Input::AddSocket(index) => self.add_socket(side, index),
+            Input::CloseSocket(index) => {
+                self.tampered |= self.world.close_socket(agent, component_of(socket(side, index)));
+            }
+            Input::RemoveAddress(index) => {
+                self.world.network_mut().remove_address(socket(side, index).ip());
+            }
+            Input::AddAddress(index) => self.restore(side, index),
+            Input::Send(bytes) => {
+                let stream = self.world.agent(agent).and_then(|agent| agent.streams().next());
+                let _ = self.world.send(agent, stream.expect("it has one"), 1, bytes);
+            }
+            Input::Timing(timing) => {
+                let timing = timing_of(timing);
+                self.call(side, |agent, now| {
+                    agent.set_timing(now, timing.clone()).expect("it is sound");
+                });
+            }
+            Input::TransmitFailed { from, to, permitted } => {
+                let (local, remote) =
+                    (component_of(socket(side, from)), component_of(socket(1 - side, to)));
+                let error = if permitted {
+                    TransmitError::Unreachable
+                } else {
+                    TransmitError::NotPermitted
+                };
+                let route = Route::Datagram { transport: Transport::Udp, local, remote };
+                self.call(side, |agent, now| agent.transmit_failed(now, route, error));
+            }
+            Input::Lose => {
+                if let Some(id) = self.world.network().next_underway() {
+                    self.world.network_mut().remove(id);
+                }
+            }
+            Input::Alter { at, with } => {
+                if let Some(datagram) = self.next_datagram() {
+                    if let Some(at) = usize::from(at).checked_rem(datagram.payload.len()) {
+                        datagram.payload[at] ^= with;
+                    }
+                }
+            }
+            Input::Icmp => self.icmp(),
+            Input::Inject { from, to, bytes } => {
+                let (from, to) =
+                    (component_of(socket(side, from)), component_of(socket(1 - side, to)));
+                self.world.inject(Datagram::udp(from, to, bytes));
+            }
+            Input::Conflict { to, controlling, tie_breaker, nominates } => {
+                self.conflict(side, to, controlling, tie_breaker, nominates);
+            }
+            Input::EndOfCandidates => {
+                self.tampered = true;
+                self.call(side, |agent, now| agent.end_of_remote_candidates(now, None));
+            }
+            Input::Close => {
+                self.tampered = true;
+                self.call(side, IceAgent::close);
+            }
+        }
+    }
+
+    /// What has been lost is restored, everything is told, and time passes.
+    fn heal(&mut self) {
+        let network = self.world.network_mut();
+        network.clear_rules();
+        network.set_default_link(Link::default());
+        for (one, other) in (0..SOCKETS).flat_map(|one| (0..SOCKETS).map(move |other| (one, other)))
+        {
+            let (one, other) = (socket(0, one).ip(), socket(1, other).ip());
+            network.set_link(one, other, Link::default());
+            network.set_link(other, one, Link::default());
+        }
+        for side in 0..2 {
+            for index in 0..SOCKETS {
+                self.restore(side, index);
+            }
+            self.world.start(self.sides[side]).expect("the contract holds");
+        }
+
+        let mut clone = self.world.clone();
+        let soon = self.world.now() + Duration::from_secs(10);
+        self.world.run_until(soon).expect("the contract holds");
+        clone.run_until(soon).expect("the contract holds");
+        assert_eq!(self.world.hash(), clone.hash(), "a clone has another future");
+
+        self.world.run_until(self.world.now() + REST).expect("the contract holds");
+        let outcome = self.outcomes();
+        self.world
+            .run_until(self.world.now() + Duration::from_secs(45))
+            .expect("the contract holds");
+        if !self.tampered && !self.consent_was_lost() {
+            self.assert_agreed(&outcome);
+        }
+    }
+
+    /// Whether consent has ended on some pair. What has lost it is used no more before a restart,
+    /// which only the agent knows that has lost it: the other one may settle on that pair.
+    fn consent_was_lost(&self) -> bool {
+        self.sides.iter().any(|&side| {
+            self.world.events(side).any(|(_, event)| matches!(event, Event::ConsentLost { .. }))
+        })
+    }
+
+    fn assert_agreed(&mut self, outcomes: &[Outcome; 2]) {
+        assert_eq!(outcomes, &self.outcomes(), "no rest");
+        match outcomes {
+            [Outcome::Connected(ours), Outcome::Connected(theirs)] => {
+                let mirrored: Vec<_> =
+                    theirs.iter().map(|&(n, local, remote)| (n, remote, local)).collect();
+                if self.nominated_once() {
+                    assert_eq!(ours, &mirrored, "the selected pairs differ");
+                }
+                for side in 0..2 {
+                    self.data_arrives(side);
+                }
+            }
+            [Outcome::Failed | Outcome::Lost, Outcome::Failed | Outcome::Lost] => {}
+            // What answered one side was too slow for the other one, which nominates nothing.
+            [Outcome::Failed, Outcome::Undecided(ConnectionState::Connected)]
+            | [Outcome::Undecided(ConnectionState::Connected), Outcome::Failed] => {}
+            // Without consent a side asks nothing any more once it has selected: it does not notice
+            // that the other one has given up, or could not check the nominated pair itself.
+            [
+                Outcome::Connected(_),
+                Outcome::Failed | Outcome::Undecided(ConnectionState::Connected),
+            ] if !self.asks_consent[0] => {}
+            [
+                Outcome::Failed | Outcome::Undecided(ConnectionState::Connected),
+                Outcome::Connected(_),
+            ] if !self.asks_consent[1] => {}
+            // Consent is one-way: it is for the application to tell the other side, by a restart.
+            [Outcome::Lost, Outcome::Connected(_)] | [Outcome::Connected(_), Outcome::Lost] => {}
+            other => panic!("the agents disagree: {other:?}"),
+        }
+    }
+
+    /// Whether no component saw two pairs nominated. When all answers to a nomination are lost, the
+    /// controlling agent turns to another pair, and the controlled one need not follow.
+    fn nominated_once(&self) -> bool {
+        let mut pairs = BTreeSet::new();
+        for &side in &self.sides {
+            for entry in self.world.log(side) {
+                let Logged::Transmit {
+                    route: Route::Datagram { local, remote, .. }, bytes, ..
+                } = &entry.what
+                else {
+                    continue;
+                };
+                let nominates = wire::kind(bytes) == Some(wire::REQUEST)
+                    && wire::attributes(bytes).iter().any(|&(_, k, _)| k == wire::USE_CANDIDATE);
+                if nominates {
+                    pairs.insert((local.port(), local.min(remote), local.max(remote)));
+                }
+            }
+        }
+        let components: BTreeSet<u16> = pairs.iter().map(|&(component, ..)| component).collect();
+        pairs.len() == components.len()
+    }
+
+    fn data_arrives(&mut self, side: usize) {
+        let (from, to) = (self.sides[side], self.sides[1 - side]);
+        let stream = self.world.agent(from).and_then(|agent| agent.streams().next());
+        let payload = [0xff, side as u8];
+        self.world.send(from, stream.expect("it has one"), 1, &payload).expect("it is connected");
+        self.world
+            .run_until(self.world.now() + Duration::from_millis(1))
+            .expect("the contract holds");
+        assert_eq!(self.world.received(to).last(), Some(&payload[..]));
+    }
+
+    fn outcomes(&self) -> [Outcome; 2] {
+        self.sides.map(|index| {
+            let agent = self.world.agent(index).expect("there is such an agent");
+            let restart = self.world.events(index).any(|(_, event)| *event == Event::RestartNeeded);
+            match agent.state() {
+                ConnectionState::Completed => {
+                    let stream = agent.streams().next().expect("it has one");
+                    let pairs = (1..=2).filter_map(|component| {
+                        let pair = agent.selected_pair(stream, component)?;
+                        Some((component, pair.local.addr, pair.remote.addr))
+                    });
+                    Outcome::Connected(pairs.collect())
+                }
+                _ if restart => Outcome::Lost,
+                ConnectionState::Failed => Outcome::Failed,
+                // It goes on to wait for the first check of its peer.
+                ConnectionState::Checking if agent.local_parameters().lite => Outcome::Failed,
+                state => Outcome::Undecided(state),
+            }
+        })
+    }
+
+    fn call(&mut self, side: usize, call: impl FnOnce(&mut IceAgent, Timestamp)) {
+        self.world.call(self.sides[side], call).expect("the contract holds");
+    }
+
+    /// A socket for each component, which the agent may refuse.
+    fn add_socket(&mut self, side: usize, index: u8) {
+        let agent = self.sides[side];
+        let addr = socket(side, index);
+        let Some(stream) = self.world.agent(agent).and_then(|agent| agent.streams().next()) else {
+            return;
+        };
+        for component in 1..=2 {
+            let addr = SocketAddr::new(addr.ip(), addr.port() + component);
+            let _ = self.world.add_local(agent, stream, component, LocalAddress::udp(addr));
+        }
+    }
+
+    fn restore(&mut self, side: usize, index: u8) {
+        if let Some(host) = self.world.host(self.sides[side]) {
+            let _ = self.world.network_mut().add_address(host, socket(side, index).ip());
+        }
+    }
+
+    fn next_datagram(&mut self) -> Option<&mut Datagram> {
+        let id = self.world.network().next_underway()?;
+        self.world.network_mut().underway_mut(id)
+    }
+
+    /// The sender of the next datagram hears that it cannot get there.
+    fn icmp(&mut self) {
+        let Some(datagram) = self.next_datagram() else { return };
+        let Datagram { from, to, payload, .. } = datagram.clone();
+        let host = self.world.network().host_of(from.ip());
+        if let Some(side) = (0..2).find(|&side| host == self.world.host(self.sides[side])) {
+            self.call(side, |agent, now| {
+                agent.handle_icmp(now, Transport::Udp, from, to, IcmpError::Hard, &payload);
+            });
+        }
+    }
+
+    /// An authentic check in the name of one side that claims whatever role.
+    fn conflict(
+        &mut self,
+        side: usize,
+        to: u8,
+        controlling: bool,
+        tie_breaker: u8,
+        nominates: bool,
+    ) {
+        // The other side believes what this one does not know of.
+        self.tampered = true;
+        let [ours, theirs] = [side, 1 - side].map(|side| {
+            let agent = self.world.agent(self.sides[side]).expect("there is such an agent");
+            agent.local_parameters().credentials
+        });
+        let mut message = Message::new(wire::REQUEST, [tie_breaker; 12]);
+        message
+            .attribute(wire::USERNAME, format!("{}:{}", theirs.ufrag(), ours.ufrag()).as_bytes());
+        message.attribute(wire::PRIORITY, &0x6e00_00ff_u32.to_be_bytes());
+        let role = if controlling { wire::ICE_CONTROLLING } else { wire::ICE_CONTROLLED };
+        message.attribute(role, &(u64::from(tie_breaker) << 56).to_be_bytes());
+        if nominates {
+            message.attribute(wire::USE_CANDIDATE, &[]);
+        }
+        message.integrity(theirs.pwd());
+        message.fingerprint();
+        let (from, to) = (component_of(socket(side, 0)), component_of(socket(1 - side, to)));
+        self.world.inject(Datagram::udp(from, to, message.bytes));
+    }
+}
+
+/// What has become of an agent.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    /// The components that it has selected pairs for, with their addresses.
+    Connected(Vec<(u16, SocketAddr, SocketAddr)>),
+    /// It has said that it does not connect.
+    Failed,
+    /// It was connected, and has said that only a restart can connect it again.
+    Lost,
+    Undecided(ConnectionState),
+}
+
+impl LinkInput {
+    fn link(self) -> Link {
+        let milliseconds = |units: u8| Duration::from_millis(u64::from(units) * 4);
+        let percent = |parts: u8| Probability::percent(u32::from(parts).min(100));
+        Link::delayed(milliseconds(self.delay))
+            .with_jitter(milliseconds(self.jitter))
+            .with_loss(percent(self.loss))
+            .with_duplication(percent(self.duplication))
+            .with_reordering(percent(self.reordering), milliseconds(self.jitter))
+    }
+}
+
+/// Nobody waits for the 45 days of the slowest timing. And only its peer's consent checks keep a
+/// lite agent alive, which are up to 14.4 s apart.
+fn timing_of(choice: u8) -> Timing {
+    let mut timing = pool::timing(if choice % 4 == 3 { 0 } else { choice });
+    timing.lite_timeout = Duration::from_secs(30);
+    timing
+}
+
+/// The addresses of a side.
+const SOCKETS: u8 = 4;
+
+/// An address of a side, with the port before that of the first component.
+fn socket(side: usize, index: u8) -> SocketAddr {
+    let side = side + 1;
+    let text = match index % SOCKETS {
+        0 => format!("10.0.{side}.1:1000"),
+        1 => format!("10.0.{side}.2:1000"),
+        2 => format!("[2001:db8::{side}]:1000"),
+        _ => format!("10.0.{side}.3:1000"),
+    };
+    text.parse().unwrap()
+}
+
+/// The socket of the first component at an address.
+fn component_of(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip(), addr.port() + 1)
+}
