@@ -289,6 +289,8 @@ pub struct Limits {
     pub remote_candidates: u16,
     /// Remote peer-reflexive candidates, in one generation.
     pub peer_reflexive_candidates: u16,
+    /// Checks of this side under way, those that were given up but may still be answered among them.
+    pub transactions: u16,
     /// Checks that arrived before the remote parameters and are kept for later.
     pub early_checks: u16,
     /// Streams.
@@ -308,6 +310,7 @@ impl Default for Limits {
             local_candidates: 128,
             remote_candidates: 128,
             peer_reflexive_candidates: 32,
+            transactions: 1024,
             early_checks: 16,
             streams: 32,
             replies: 8,
@@ -319,8 +322,14 @@ impl Default for Limits {
 
 impl Limits {
     fn validate(&self) -> Result<(), ConfigError> {
-        let positive =
-            [self.pairs, self.local_candidates, self.remote_candidates, self.replies, self.events];
+        let positive = [
+            self.pairs,
+            self.local_candidates,
+            self.remote_candidates,
+            self.transactions,
+            self.replies,
+            self.events,
+        ];
         if positive.contains(&0) {
             return Err(ConfigError::Limits);
         }
@@ -372,6 +381,6 @@ pub enum ConfigError {
     #[error("timing.keepalive: must be 15 s to 10 min")]
     Keepalive,
     /// A bound in `limits` without which no agent works is zero.
-    #[error("limits: pairs, candidates, replies and events must be at least 1")]
+    #[error("limits: pairs, candidates, transactions, replies and events must be at least 1")]
     Limits,
 }

@@ -11,7 +11,7 @@ use allocation_counter::measure;
 use common::{
     Bench, ERROR, INDICATION, Message, PEER_PWD, REQUEST, SUCCESS, Sent, USE_CANDIDATE, addr, ms,
 };
-use frazil::sim::{Link, LogDetail, Probability, World};
+use frazil::sim::{AgentIndex, Link, LogDetail, Probability, World};
 use frazil::{
     AgentConfig, ConfigError, ConnectionState, Event, IceAgent, LocalAddress, Role, Route,
     SendError, Timestamp, Timing, Transport,
@@ -592,4 +592,65 @@ fn consent_that_ends_while_another_check_waits_for_the_spacing_leaves_no_deadlin
     while agent.poll_transmit(late, &mut Vec::new()).is_some() || agent.poll_event(late).is_some() {
     }
     assert!(agent.poll_timeout() > Some(late), "{:?}", agent.timeout_reason());
+}
+
+/// Two agents, the second with two addresses, that have not been started.
+fn two_paths(lite: bool) -> (World, AgentIndex, AgentIndex) {
+    let mut world = World::new([1; 32]);
+    world.network_mut().set_default_link(Link::delayed(Duration::from_millis(10)));
+    let [alice, bob] = [Role::Controlling, Role::Controlled].map(|role| {
+        let mut config = AgentConfig::new(role);
+        config.lite = lite && role == Role::Controlled;
+        world.add_agent(config).unwrap()
+    });
+    for (agent, socket) in [(alice, "10.0.1.1:1"), (bob, "10.0.2.1:1"), (bob, "10.0.2.2:1")] {
+        world.add_socket(agent, socket.parse().unwrap()).unwrap();
+    }
+    world.connect(alice, bob).unwrap();
+    (world, alice, bob)
+}
+
+/// The controlled side hears of its peer a minute before the peer hears of it; meanwhile one of its
+/// paths is down for 45 s. The other one is kept under consent before anything is nominated, so data
+/// goes both ways. (The peer may still nominate the one on which this side's consent has ended: that
+/// is answered, and not followed.)
+#[test]
+fn regression_valid_pairs_lose_consent_before_nomination() {
+    let (mut world, alice, bob) = two_paths(false);
+    world.set_signalling_delay(bob, Duration::from_secs(60)).unwrap();
+    world.start(alice).unwrap();
+    world.start(bob).unwrap();
+    world.run_until(ms(5_000)).unwrap();
+    world.network_mut().block_between("10.0.1.1".parse().unwrap(), "10.0.2.1".parse().unwrap());
+    world.run_until(ms(50_000)).unwrap();
+    world.network_mut().clear_rules();
+    world.run_until(ms(180_000)).unwrap();
+    for agent in [alice, bob] {
+        let needed = world.events(agent).any(|(_, event)| *event == Event::RestartNeeded);
+        assert!(!needed);
+        let stream = world.agent(agent).unwrap().streams().next().unwrap();
+        world.send(agent, stream, 1, b"alive").unwrap();
+    }
+    world.run_until(ms(180_100)).unwrap();
+    for agent in [alice, bob] {
+        assert_eq!(world.received(agent).collect::<Vec<_>>(), [b"alive"]);
+    }
+}
+
+/// A nomination fails, the failed pair makes room for one that the peer's check asks for, and then
+/// its consent would have ended.
+#[test]
+fn regression_consent_of_a_pair_that_is_gone_loops() {
+    let mut config = AgentConfig::new(Role::Controlling);
+    config.limits.pairs = 1;
+    config.timing.hedging = false;
+    config.timing.transmissions = 1;
+    config.timing.final_wait = 1;
+    let mut bench = Bench::started(config, &[LOCAL], &[REMOTE]);
+    let check = bench.last_request();
+    let _ = bench.answer(&check);
+    bench.run_until(ms(1_000));
+    let _ = bench.send_check(LOCAL, "10.0.0.3:3000", false);
+    bench.run_until(ms(40_000));
+    assert_eq!(bench.agent.pairs().count(), 1);
 }

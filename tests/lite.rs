@@ -262,3 +262,17 @@ fn data_flows_between_a_full_and_a_lite_agent() {
     let received = bench.feed(LOCAL, REMOTE, b"data");
     assert!(matches!(received, Received::Data { component: 1, .. }));
 }
+
+/// A lite agent that no check reaches has failed when patience ends, as a full one would have.
+#[test]
+fn regression_a_lite_agent_without_a_peer_never_fails() {
+    let mut config = AgentConfig::new(Role::Controlled);
+    config.lite = true;
+    let mut bench = Bench::started(config, &["10.0.0.1:1000"], &["10.0.0.2:2000"]);
+    bench.run_until(ms(39_000));
+    assert_ne!(bench.agent.state(), ConnectionState::Failed);
+    bench.run_until(ms(40_000));
+    assert_eq!(bench.agent.state(), ConnectionState::Failed);
+    let _ = bench.send_check("10.0.0.1:1000", "10.0.0.2:2000", true);
+    assert_eq!(bench.agent.state(), ConnectionState::Completed, "better late than never");
+}

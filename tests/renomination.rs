@@ -19,6 +19,7 @@ const L: &str = "10.0.0.1:1000";
 const R: &str = "10.0.0.2:2000";
 const R2: &str = "10.0.0.3:2000";
 const R3: &str = "10.0.0.4:2000";
+const R4: &str = "10.0.0.5:2000";
 
 fn with_mode(role: Role, nomination: NominationMode) -> AgentConfig {
     let mut config = plain(role);
@@ -444,4 +445,36 @@ fn strictness_goes_with_regular_nomination_only() {
         let error = frazil::IceAgent::new(config, [1; 32]).unwrap_err();
         assert_eq!(error, ConfigError::Nomination);
     }
+}
+
+/// A pair that was valid and found no place among the spare ones is checked anew when it is
+/// nominated.
+#[test]
+fn a_pair_that_found_no_place_among_the_spares_can_be_nominated() {
+    let config = with_mode(Role::Controlled, ON_REQUEST);
+    let all = [R, R2, R3, R4];
+    let mut bench = started(config, &["ice2", "renomination"], &all);
+    run_answering(&mut bench, ms(900), &all);
+    nominate(&mut bench, R, true, Some(1));
+    run_answering(&mut bench, ms(1_000), &all);
+    assert_eq!(selected(&bench).as_deref(), Some(R));
+    nominate(&mut bench, R4, true, Some(2));
+    run_answering(&mut bench, ms(3_000), &all);
+    assert_eq!(selected(&bench).as_deref(), Some(R4));
+}
+
+/// A peer that renominates goes on checking other pairs: they become spare paths of the controlled
+/// side too.
+#[test]
+fn a_controlled_agent_keeps_spares_too() {
+    let config = with_mode(Role::Controlled, NominationMode::Renomination { automatic: true });
+    let mut bench = started(config, &["ice2", "renomination"], &[R, R2]);
+    run_answering(&mut bench, ms(10), &[R, R2]);
+    nominate(&mut bench, R, true, Some(1));
+    run_answering(&mut bench, ms(20), &[R, R2]);
+    assert_eq!(selected(&bench).as_deref(), Some(R));
+    let check = bench.check(Role::Controlling).integrity(&bench.pwd()).fingerprint();
+    let _ = bench.feed(L, R2, &check);
+    run_answering(&mut bench, ms(1_000), &[R, R2]);
+    assert!(bench.agent.pairs().any(|pair| pair.remote.addr == addr(R2) && pair.valid));
 }

@@ -8,10 +8,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::{Bench, ERROR, ICE_CONTROLLED, Message, PEER_PWD, PEER_UFRAG, Sent, addr, ms};
+use frazil::sim::{Link, World};
 use frazil::{
     AgentConfig, Candidate, ConnectionState, Credentials, Event, IceAgent, LocalAddress, PairId,
-    PairState, PairView, Parameters, Received, Role, Route, StreamId, TimeoutReason, Timestamp,
-    Timing, Transport,
+    PairState, PairView, Parameters, Received, Refused, Role, Route, StreamId, TimeoutReason,
+    Timestamp, Timing, Transport,
 };
 
 const L1: &str = "10.0.0.1:1000";
@@ -1542,4 +1543,47 @@ fn loss_costs_a_hedge_and_not_an_rto() {
         assert!(median < ms(250), "{hosts_of:?}: p50 {median:?}");
         assert!(late < ms(900), "{hosts_of:?}: p95 {late:?}");
     }
+}
+
+/// More pairs than the limit on a slow path: a pair that the peer has nominated does not make room
+/// for others.
+#[test]
+fn regression_a_nominated_pair_is_retired() {
+    let mut world = World::new([1; 32]);
+    world.network_mut().set_default_link(Link::delayed(Duration::from_millis(932)));
+    let [alice, bob] = [Role::Controlling, Role::Controlled].map(|role| {
+        let mut config = AgentConfig::new(role);
+        config.limits.pairs = if role == Role::Controlled { 8 } else { 100 };
+        world.add_agent(config).unwrap()
+    });
+    for (agent, side) in [(alice, 1), (bob, 2)] {
+        for host in 1..=4 {
+            world.add_socket(agent, format!("10.0.{side}.{host}:1").parse().unwrap()).unwrap();
+        }
+    }
+    world.connect(alice, bob).unwrap();
+    world.set_signalling_delay(alice, Duration::from_secs(60)).unwrap();
+    world.start(alice).unwrap();
+    world.start(bob).unwrap();
+    world.run_until(ms(300_000)).unwrap();
+    for agent in [alice, bob] {
+        assert_eq!(world.agent(agent).unwrap().state(), ConnectionState::Completed);
+    }
+}
+
+/// Each check of the peer on a pair in progress cancels one of ours and starts another; those that
+/// were cancelled may be answered for 39.5 s, but not any number of them.
+#[test]
+fn regression_cancelled_transactions_pile_up() {
+    let mut config = plain(Role::Controlled);
+    config.limits.transactions = 20;
+    let mut bench = Bench::started(config, &["10.0.0.1:1000"], &["10.0.0.2:2000"]);
+    for round in 1..=200 {
+        bench.run_until(ms(round * 50));
+        let _ = bench.send_check("10.0.0.1:1000", "10.0.0.2:2000", false);
+    }
+    assert!(bench.agent.counters().refused(Refused::Transaction) >= 100);
+    let newest = bench.last_request();
+    assert_eq!(bench.answer(&newest), Received::Consumed);
+    assert_eq!(bench.agent.state(), ConnectionState::Connected);
 }

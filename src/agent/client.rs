@@ -67,7 +67,9 @@ impl IceAgent {
             self.pacer.started(now);
         }
         self.output.check(check.id);
-        self.checks.push(check);
+        if self.checks.push(check, usize::from(self.config.limits.transactions)) {
+            self.counters.refuse(Refused::Transaction);
+        }
     }
 
     /// Writes a check (RFC 8445 §7.1, §7.2.2). A repetition is written anew: same id, same bytes.

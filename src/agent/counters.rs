@@ -16,6 +16,8 @@ pub enum Refused {
     PeerReflexiveCandidate,
     /// A check before the remote parameters, beyond `limits.early_checks`.
     EarlyCheck,
+    /// A check under way that made room for a newer one at `limits.transactions`.
+    Transaction,
     /// A pair that a check asked for, when `limits.pairs` were alive and none could give way.
     Pair,
     /// An answer beyond `limits.replies`.
@@ -46,11 +48,12 @@ const IGNORED: [Ignored; 11] = [
 ];
 
 /// All refusals, in the order of their counts.
-const REFUSED: [Refused; 10] = [
+const REFUSED: [Refused; 11] = [
     Refused::LocalCandidate,
     Refused::RemoteCandidate,
     Refused::PeerReflexiveCandidate,
     Refused::EarlyCheck,
+    Refused::Transaction,
     Refused::Pair,
     Refused::Reply,
     Refused::UnauthenticatedReply,

@@ -39,6 +39,8 @@ impl IceAgent {
             if let Some(selected) = component.and_then(|component| component.selected) {
                 self.keep_spares(stream, number, selected);
                 self.stop_exploring(stream, number);
+            } else {
+                self.keep_best(stream, number);
             }
         }
     }
@@ -152,6 +154,9 @@ impl IceAgent {
         for id in holders {
             if let Some(pair) = self.lists.annotate(id) {
                 pair.valid = None;
+            }
+            if let Some(component) = self.component_mut(stream, number) {
+                component.upkeep.retain(|upkeep| upkeep.pair != id);
             }
         }
         if let Some(pair) = self.lists.annotate(generated_by) {
@@ -341,14 +346,18 @@ impl IceAgent {
             return false;
         }
         let Some(list) = self.lists.lists().get(index) else { return false };
+        // A lite agent checks nothing: where the peer has not been heard it has nothing to expect.
+        let lite = self.config.lite;
         let undecided = self.lists.listed(index).any(|(_, pair)| {
-            matches!(pair.state, PairState::Frozen | PairState::Waiting | PairState::InProgress)
+            let open = !matches!(pair.state, PairState::Succeeded | PairState::Failed);
+            open && (!lite || pair.heard)
         });
+        let prospects = !lite && list.has_prospects();
         let missing =
             self.streams.iter().find(|stream| stream.id == list.stream).is_some_and(|stream| {
                 stream.components.iter().any(|component| component.valid_since.is_none())
             });
-        !undecided && !list.has_prospects() && missing
+        !undecided && !prospects && missing
     }
 
     /// Whether a local candidate is still to be told to the peer.

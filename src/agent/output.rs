@@ -106,17 +106,28 @@ impl Output {
         }
     }
 
-    /// Queues an event. When nobody polls, the oldest of its sort makes way: the newest state is
-    /// the one that counts.
+    /// Queues an event. When nobody polls, the oldest of its sort makes way, or else of the sort of
+    /// which there are most: the newest state is the one that counts, and a candidate that nobody
+    /// hears of is never paired.
     pub(super) fn notice(&mut self, notice: Notice, counters: &mut Counters) {
         if self.notices.len() >= self.notice_limit {
             let sort = core::mem::discriminant(&notice);
-            let oldest =
-                self.notices.iter().position(|other| core::mem::discriminant(other) == sort);
+            let position =
+                |sort| self.notices.iter().position(|other| core::mem::discriminant(other) == sort);
+            let oldest = position(sort).or_else(|| position(self.commonest_sort()?));
             self.notices.remove(oldest.unwrap_or(0));
             counters.refuse(Refused::Event);
         }
         self.notices.push_back(notice);
+    }
+
+    fn commonest_sort(&self) -> Option<core::mem::Discriminant<Notice>> {
+        let sorts = self
+            .notices
+            .iter()
+            .filter(|notice| !matches!(notice, Notice::LocalCandidate(_)))
+            .map(core::mem::discriminant);
+        sorts.clone().max_by_key(|sort| sorts.clone().filter(|other| other == sort).count())
     }
 
     /// Gives back spare capacity, but for the answers, whose queue never grows.

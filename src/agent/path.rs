@@ -131,6 +131,7 @@ impl IceAgent {
 
     /// Finds the way of a component's data anew.
     pub(super) fn refresh_path(&mut self, stream: StreamId, number: u16) {
+        self.doubt_stale_pairs(stream, number);
         let Some(component) = self.component(stream, number) else { return };
         let pair = component
             .selected

@@ -213,6 +213,16 @@ impl IceAgent {
         self.explores() && kept <= SPARES
     }
 
+    /// Whether a pair that the peer still checks is checked in return after the conclusion, since the
+    /// peer may nominate it later.
+    pub(super) fn may_become_spare(&self, id: PairId) -> bool {
+        let wanted = |pair: &CandidatePair| {
+            let component = self.component(pair.stream, pair.component)?;
+            Some(component.selected? != id && component.upkeep.len() <= SPARES)
+        };
+        self.may_renominate() && self.lists.get(id).and_then(wanted).unwrap_or(false)
+    }
+
     /// Checks what nomination would otherwise have ended, best first.
     pub(super) fn queue_undecided(&mut self, stream: StreamId, number: u16) {
         let Some(list) = self.lists.index(stream) else { return };

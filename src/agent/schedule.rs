@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::checklist::{CandidatePair, Checklist, ChecklistState, PairState};
+use crate::checklist::{CandidatePair, Checklist, ChecklistState, Nomination, PairState};
 use crate::id::PairId;
 use crate::time::Timestamp;
 
@@ -87,6 +87,9 @@ impl IceAgent {
             }
             let worn_out = |pair: &CandidatePair| {
                 let sent = pair.attempts.transmissions;
+                if pair.nomination != Nomination::None {
+                    return None;
+                }
                 let retires = sent >= TRANSMISSIONS_TO_RETIRE || (sent >= required && silent(pair));
                 retires.then(|| retire_rank(pair))
             };
@@ -241,8 +244,10 @@ impl IceAgent {
     }
 }
 
-/// The pairs with the most transmissions go first, the oldest attempt among equals.
+/// Those that the peer was not heard on go first, then the pairs with the most transmissions, the
+/// oldest attempt among equals.
 fn retire_rank(pair: &CandidatePair) -> u64 {
-    let age = u64::MAX.saturating_sub(pair.attempts.first.as_nanos()) >> 16;
-    (u64::from(pair.attempts.transmissions) << 48) | age
+    let age = u64::MAX.saturating_sub(pair.attempts.first.as_nanos()) >> 17;
+    let transmissions = u64::from(pair.attempts.transmissions.min(0x7fff));
+    (u64::from(!pair.heard) << 63) | (transmissions << 48) | age
 }

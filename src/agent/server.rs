@@ -215,21 +215,23 @@ impl IceAgent {
             generation: arrival.generation,
             sha256: !scan.has_integrity(),
         };
+        let staged = arrival.generation > self.local.generation;
+        let early = staged || self.remote.is_none();
+        let nominates = request.use_candidate || request.nomination.is_some();
+        // A nomination that would be forgotten is not answered: the peer comes again with it.
+        if early && !self.keep_early(arrival, &request, remote_ufrag) && nominates {
+            return Err(Ignored::LimitReached);
+        }
         if !self.output.reply(reply, &mut self.counters) {
             return Err(Ignored::LimitReached);
         }
         if past {
             self.past_check_arrived(arrival);
-            return Ok(());
-        }
-        let staged = arrival.generation > self.local.generation;
-        if !staged && self.is_from_peer(remote_ufrag) {
+        } else if !early && self.is_from_peer(remote_ufrag) {
             let changed = self.check_arrived(arrival, &request);
             if changed || role_before != self.role() {
                 self.run();
             }
-        } else if staged || self.remote.is_none() {
-            self.keep_early(arrival, &request, remote_ufrag);
         }
         Ok(())
     }
@@ -327,8 +329,9 @@ impl IceAgent {
         ErrorReply { reply, code, unknown, authenticated }
     }
 
-    /// RFC 8445 §7.3: what came before the parameters is processed when they are there.
-    fn keep_early(&mut self, arrival: Arrival, request: &CheckRequest<'_>, ufrag: &[u8]) {
+    /// RFC 8445 §7.3: what came before the parameters is processed when they are there. Whether there
+    /// was room for it.
+    fn keep_early(&mut self, arrival: Arrival, request: &CheckRequest<'_>, ufrag: &[u8]) -> bool {
         let check = EarlyCheck {
             local: arrival.local,
             from: arrival.from,
@@ -339,9 +342,11 @@ impl IceAgent {
             generation: arrival.generation,
             ufrag: ufrag.into(),
         };
-        if !self.early.push(check, usize::from(self.config.limits.early_checks)) {
+        let kept = self.early.push(check, usize::from(self.config.limits.early_checks));
+        if !kept {
             self.counters.refuse(Refused::EarlyCheck);
         }
+        kept
     }
 
     pub(super) fn process_early_checks(&mut self) {
@@ -397,7 +402,7 @@ impl IceAgent {
         }
         let pursued =
             nominates && (self.is_better_than_selected(id) || self.is_nominated_by_value(id));
-        if pursued || self.is_way_out(id) {
+        if pursued || self.is_way_out(id) || self.may_become_spare(id) {
             self.lists.relist(id);
         }
         match self.lists.trigger(id) {

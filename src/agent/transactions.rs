@@ -71,8 +71,20 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn push(&mut self, check: Check) {
+    /// Adds a check. At the limit the oldest makes room, one that was given up if there is any;
+    /// whether that was so.
+    pub(super) fn push(&mut self, check: Check, limit: usize) -> bool {
+        let full = self.checks.len() >= limit.max(1);
+        if full {
+            let oldest = self.checks.iter().position(|check| check.cancelled).unwrap_or(0);
+            self.checks.remove(oldest);
+        }
+        // A session at rest has one or two of them: no more room than that.
+        if self.checks.len() < 4 {
+            self.checks.reserve_exact(1);
+        }
         self.checks.push(check);
+        full
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Check> {

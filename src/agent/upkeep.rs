@@ -191,6 +191,9 @@ impl IceAgent {
     /// The peer has answered a check of the pair (RFC 7675 §5.1), after this time if that is known.
     pub(super) fn consent_given(&mut self, pair: PairId, round_trip: Option<Duration>) {
         let now = self.now;
+        if let Some(pair) = self.lists.annotate(pair) {
+            pair.attempts.answered = now;
+        }
         if let Some(upkeep) = self.upkeep_mut(pair) {
             upkeep.answered = now;
             upkeep.sign = now;
@@ -225,9 +228,7 @@ impl IceAgent {
         spares.sort_unstable();
         let room = if self.config.strict_nomination { 0 } else { SPARES };
         for (_, _, id) in spares.iter().skip(room) {
-            if let Some(pair) = self.lists.annotate(*id) {
-                pair.valid = None;
-            }
+            self.lists.forget_proof(*id);
         }
         spares.truncate(room);
         if let Some(component) = self.component_mut(stream, number) {
@@ -238,6 +239,49 @@ impl IceAgent {
         self.keep(stream, number, selected);
         for (_, _, id) in spares {
             self.keep(stream, number, id);
+        }
+    }
+
+    /// Before a selection: so many of the best valid pairs are kept, since any may be nominated.
+    pub(super) fn keep_best(&mut self, stream: StreamId, number: u16) {
+        let mut best: SmallVec<[(Reverse<u64>, PairId); 4]> = self
+            .lists
+            .pairs()
+            .filter(|(_, pair)| pair.stream == stream && pair.component == number && !pair.past)
+            .filter_map(|(id, pair)| Some((Reverse(pair.valid?.priority), id)))
+            .collect();
+        best.sort_unstable();
+        best.truncate(SPARES.saturating_add(1));
+        if let Some(component) = self.component_mut(stream, number) {
+            let path = component.path.as_ref().map(|path| path.pair);
+            component.upkeep.retain(|upkeep| {
+                Some(upkeep.pair) == path || best.iter().any(|&(_, id)| id == upkeep.pair)
+            });
+        }
+        for (_, id) in best {
+            self.keep(stream, number, id);
+        }
+    }
+
+    /// The valid pairs of a component for which nobody has asked for consent until it ended: they
+    /// have to be checked anew before they carry anything (RFC 7675 §5.1).
+    pub(super) fn doubt_stale_pairs(&mut self, stream: StreamId, number: u16) {
+        if !self.asks_consent() {
+            return;
+        }
+        let timeout = self.config.timing.consent_timeout;
+        let kept = |id: PairId| self.kept().any(|(_, upkeep, _)| upkeep.pair == id);
+        let stale: SmallVec<[PairId; 4]> = self
+            .lists
+            .pairs()
+            .filter(|(_, pair)| pair.stream == stream && pair.component == number)
+            .filter(|(id, pair)| {
+                pair.valid.is_some() && pair.attempts.answered + timeout <= self.now && !kept(*id)
+            })
+            .map(|(id, _)| id)
+            .collect();
+        for id in stale {
+            self.lists.doubt(id);
         }
     }
 
@@ -494,7 +538,13 @@ impl IceAgent {
 
     /// RFC 7675 §5.1, §5.2: nothing may be sent on this pair any more, until a restart.
     pub(super) fn consent_lost(&mut self, id: PairId) {
-        let Some(pair) = self.lists.annotate(id) else { return };
+        let Some(pair) = self.lists.annotate(id) else {
+            // It has made room for another pair.
+            for component in self.streams.iter_mut().flat_map(|stream| &mut stream.components) {
+                component.upkeep.retain(|upkeep| upkeep.pair != id);
+            }
+            return;
+        };
         let (stream, number) = (pair.stream, pair.component);
         pair.valid = None;
         pair.expired = !self.config.lite;

@@ -64,7 +64,10 @@ impl IceAgent {
     #[must_use]
     pub fn selected_pair(&self, stream: StreamId, component: u16) -> Option<PairView> {
         let component = self.component(stream, component)?;
-        let id = component.selected.or(component.previous)?;
+        let previous = component.previous.filter(|&id| {
+            self.lists.get(id).is_some_and(|pair| pair.nomination == Nomination::Nominated)
+        });
+        let id = component.selected.or(previous)?;
         self.view_pair(id, self.lists.get(id)?)
     }
 

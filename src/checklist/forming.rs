@@ -149,7 +149,7 @@ impl ChecklistSet {
 
     /// Inserts a pair that no rule formed: from a peer's check (RFC 8445 §7.3.1.4) or a check's
     /// mapped address (§7.2.5.3.2). At the limit it takes the place of the worst pair that has
-    /// not succeeded; `None` when there is none.
+    /// not succeeded and that nobody has nominated; `None` when there is none.
     pub(crate) fn insert(
         &mut self,
         stream: StreamId,
@@ -176,7 +176,11 @@ impl ChecklistSet {
                         matches!(pair.state, PairState::Frozen | PairState::Waiting)
                     })
                 })
-                .or_else(|| self.worst(list, |pair| pair.state == PairState::InProgress))?;
+                .or_else(|| {
+                    self.worst(list, |pair| {
+                        pair.state == PairState::InProgress && pair.nomination == Nomination::None
+                    })
+                })?;
             self.evict(list, worst);
         }
         Some(())

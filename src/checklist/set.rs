@@ -9,7 +9,7 @@ use crate::id::{CandidateId, PairId, StreamId, Table};
 
 use super::foundations::{Foundations, PairFoundation, Rank};
 use super::list::{Checklist, ChecklistState, Ranked};
-use super::pair::{CandidatePair, Nomination, PairState};
+use super::pair::{CandidatePair, PairState};
 
 /// The checklists of all streams, in the order of the streams.
 #[derive(Clone, Debug, Hash)]
@@ -109,7 +109,6 @@ impl ChecklistSet {
         self.pairs.retain(|id, pair| {
             pair.listed = false;
             pair.past = true;
-            pair.nomination = Nomination::None;
             if let Some(valid) = &mut pair.valid {
                 valid.generated_by = id;
             }

@@ -165,6 +165,28 @@ impl ChecklistSet {
         }
     }
 
+    /// What a check of the pair has proved holds no longer, since nobody asks for consent on it:
+    /// only another check makes it valid again.
+    pub(crate) fn forget_proof(&mut self, id: PairId) {
+        if let Some(pair) = self.pairs.get_mut(id) {
+            pair.valid = None;
+        }
+        self.set_state(id, PairState::Failed);
+    }
+
+    /// What a check of the pair has proved is too long ago: it is checked again.
+    pub(crate) fn doubt(&mut self, id: PairId) {
+        if let Some(pair) = self.pairs.get_mut(id) {
+            pair.valid = None;
+        }
+        if self.pairs.get(id).is_some_and(|pair| pair.listed && !pair.expired) {
+            self.set_state(id, PairState::Waiting);
+            self.queue(id);
+        } else {
+            self.set_state(id, PairState::Failed);
+        }
+    }
+
     /// A check of the pair failed (RFC 8445 §7.2.5.2): pairs of its foundation are left alone. At
     /// the limit it makes room for one that had none.
     pub(crate) fn fail(&mut self, id: PairId) {
