@@ -187,7 +187,7 @@ impl Driver {
     /// Gives up an address: its candidates are removed, its sockets closed.
     #[allow(dead_code, reason = "not every example loses an address")]
     pub(crate) fn close(&mut self, events: &mut EventLoop, ip: IpAddr) -> Result<(), CloseError> {
-        let gone = |addr: SocketAddr| addr.ip() == ip;
+        let gone = |addr: SocketAddr| addr.ip().to_canonical() == ip.to_canonical();
         // Those that a peer has seen go with the candidate that is their base.
         let own = |candidate: &CandidateView| candidate.addr == candidate.base;
         let candidates = self.agent.local_candidates();

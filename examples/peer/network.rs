@@ -24,7 +24,8 @@ impl Change {
         let (Some(ip), Some(way), None) = (fields.next(), fields.next(), fields.next()) else {
             return Err("an IP address and `up` or `down` are wanted".into());
         };
-        let ip = ip.parse().map_err(|_| format!("{ip}: not an IP address"))?;
+        let ip: IpAddr = ip.parse().map_err(|_| format!("{ip}: not an IP address"))?;
+        let ip = ip.to_canonical();
         match way {
             "up" => Ok(Self { ip, up: true }),
             "down" => Ok(Self { ip, up: false }),
