@@ -9,6 +9,8 @@
 #![expect(clippy::disallowed_methods, reason = "an example owns the clock that the agent lacks")]
 
 mod driver;
+#[path = "connect/options.rs"]
+mod options;
 #[path = "connect/pings.rs"]
 mod pings;
 #[path = "connect/side.rs"]
@@ -22,32 +24,21 @@ use std::mem;
 use std::process::ExitCode;
 
 use driver::host::{self, Host};
-use driver::{BATCH, DATAGRAM, EventLoop, seed, words};
+use driver::{BATCH, DATAGRAM, EventLoop, words};
 use frazil::{
-    Candidate, CandidateAddress, CandidateView, ConnectionState, Event, GatheringState, Received,
-    Role, StreamId, Timestamp,
+    AgentConfig, Candidate, CandidateAddress, CandidateView, ConnectionState, Event,
+    GatheringState, Received, Role, StreamId, Timestamp,
 };
-use pings::Pings;
+use options::{HELP, Options};
+use pings::{Phase, Pings};
 use side::{Side, Sides, Who, news_of, position};
 use timeline::{Names, Timeline, place};
 
 /// After this it has failed: on one machine all is over in a blink.
 const DEADLINE: Timestamp = Timestamp::from_millis(15_000);
-/// The default limit of an agent.
-const MAX_STREAMS: u16 = 32;
 
-const HELP: &str = "\
-Two ICE agents find each other on this machine, over real UDP sockets.
-
-usage: connect [--seed HEX] [--streams N]
-
-  --seed HEX     up to 64 hexadecimal digits, the seed of everything random
-                 (default: from the operating system)
-  --streams N    data streams, 1 to 32 (default: 1)
-  -h, --help     this text
-
-exit status: 0 when data went both ways on every stream, 1 when not, 2 for wrong arguments
-";
+const RESTARTS: &str = "new credentials; the old path stays in use until a new one is selected";
+const FOLLOWS: &str = "new credentials in answer";
 
 fn main() -> ExitCode {
     let done = match Options::parse() {
@@ -73,38 +64,6 @@ fn complain(error: &dyn Error) {
     writeln!(io::stderr(), "connect: {error}").ok();
 }
 
-struct Options {
-    seed: [u8; 32],
-    streams: u16,
-}
-
-impl Options {
-    /// `None` when help is wanted.
-    fn parse() -> Result<Option<Self>, lexopt::Error> {
-        use lexopt::prelude::{Long, Short, ValueExt};
-
-        let mut options =
-            Self { seed: seed::random().map_err(|error| error.to_string())?, streams: 1 };
-        let mut arguments = lexopt::Parser::from_env();
-        while let Some(argument) = arguments.next()? {
-            match argument {
-                Long("seed") => options.seed = arguments.value()?.parse_with(seed::parse)?,
-                Long("streams") => {
-                    options.streams = arguments.value()?.parse_with(parse_streams)?;
-                }
-                Short('h') | Long("help") => return Ok(None),
-                other => return Err(other.unexpected()),
-            }
-        }
-        Ok(Some(options))
-    }
-}
-
-fn parse_streams(text: &str) -> Result<u16, String> {
-    let streams = text.parse().ok().filter(|streams| (1..=MAX_STREAMS).contains(streams));
-    streams.ok_or_else(|| format!("--streams is 1 to {MAX_STREAMS}"))
-}
-
 /// Whether data went both ways.
 fn run(options: &Options) -> Result<bool, Box<dyn Error>> {
     let mut session = Session::new(options)?;
@@ -127,6 +86,9 @@ struct Session {
     names: Names,
     timeline: Timeline,
     pings: Pings,
+    restart_begun: Option<Timestamp>,
+    /// When the later side had selected all its pairs anew.
+    restarted: Option<Timestamp>,
     /// The one buffer that everything is received in.
     incoming: Vec<u8>,
 }
@@ -139,13 +101,19 @@ impl Session {
         let hosts = hosts()?;
         let mut other_seed = options.seed;
         other_seed.iter_mut().for_each(|byte| *byte = !*byte);
-        let a = Side::new(Role::Controlling, options.seed, options.streams, &hosts, &mut events)?;
-        let b = Side::new(Role::Controlled, other_seed, options.streams, &hosts, &mut events)?;
+        let mut config = AgentConfig::new(Role::Controlling);
+        config.nomination = options.nomination;
+        let a = Side::new(config.clone(), options.seed, options.streams, &hosts, &mut events)?;
+        config.role = Role::Controlled;
+        config.lite = options.lite;
+        let b = Side::new(config, other_seed, options.streams, &hosts, &mut events)?;
         Ok(Self {
             events,
             names: Names::default(),
             timeline,
-            pings: Pings::new(usize::from(options.streams)),
+            pings: Pings::new(usize::from(options.streams), options.restart),
+            restart_begun: None,
+            restarted: None,
             incoming: vec![0; DATAGRAM],
             sides: Sides { a, b },
         })
@@ -157,7 +125,8 @@ impl Session {
         for who in [Who::A, Who::B] {
             let parameters = self.sides.of(who).driver.agent.local_parameters();
             let role = words::role(self.sides.of(who).driver.agent.role());
-            self.timeline.line(now, who, "role", role)?;
+            let lite = if parameters.lite { ", lite" } else { "" };
+            self.timeline.line(now, who, "role", format_args!("{role}{lite}"))?;
             for (host, error) in mem::take(&mut self.sides.of(who).unused) {
                 self.timeline.line(now, who, "not used", format_args!("{}: {error}", host.ip))?;
             }
@@ -209,7 +178,9 @@ impl Session {
             let side = self.sides.of(who);
             let Some(received) = side.driver.receive(now, &mut self.incoming) else { break };
             if let Received::Data { stream, payload, .. } = received {
-                self.pings.receive(now, who, side, stream, payload);
+                if let Some(round_trip) = self.pings.receive(now, who, side, stream, payload) {
+                    self.timeline.line(now, who, "ping", round_trip)?;
+                }
             }
             self.settle()?;
         }
@@ -229,11 +200,49 @@ impl Session {
                     self.tell_pairs(now, who)?;
                 }
             }
-            if idle {
+            if idle && !self.move_on()? {
                 break;
             }
         }
         self.ping()
+    }
+
+    /// Begins the next phase of the pings when it is time for it. Whether that gives the agents
+    /// something to do.
+    fn move_on(&mut self) -> Result<bool, Box<dyn Error>> {
+        match self.pings.next_phase() {
+            Some(Phase::During) => {
+                self.restart()?;
+                self.pings.begin(Phase::During);
+                Ok(true)
+            }
+            Some(phase) if self.sides.are_completed() => {
+                self.restarted = Some(self.events.now());
+                self.pings.begin(phase);
+                Ok(false)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Side A restarts; what it signals is new credentials and its candidates once more.
+    fn restart(&mut self) -> Result<(), Box<dyn Error>> {
+        let now = self.events.now();
+        self.restart_begun = Some(now);
+        let parameters = self.sides.a.driver.agent.prepare_restart(now)?;
+        self.timeline.line(now, Who::A, "restart", RESTARTS)?;
+        self.sides.b.driver.agent.set_remote(now, parameters)?;
+        self.sides.a.driver.agent.gather(now);
+        Ok(())
+    }
+
+    /// A side answers the restart of the other one in kind.
+    fn follow_restart(&mut self, now: Timestamp, who: Who) -> Result<(), Box<dyn Error>> {
+        let parameters = self.sides.of(who).driver.agent.local_parameters();
+        self.timeline.line(now, who, "restart", FOLLOWS)?;
+        self.sides.of(who.other()).driver.agent.set_remote(now, parameters)?;
+        self.sides.of(who).driver.agent.gather(now);
+        Ok(())
     }
 
     fn on_event(&mut self, now: Timestamp, who: Who, event: Event) -> Result<(), Box<dyn Error>> {
@@ -256,6 +265,7 @@ impl Session {
             Event::RoleChanged(role) => {
                 Ok(self.timeline.line(now, who, "role", words::role(role))?)
             }
+            Event::RemoteRestart { .. } => self.follow_restart(now, who),
             Event::RemoteCandidateDiscovered { candidate, .. } => {
                 self.on_discovered(now, who, &candidate)
             }
@@ -318,6 +328,10 @@ impl Session {
     /// Tells how the checks go, which an agent has no events for: the pairs show it.
     fn tell_pairs(&mut self, now: Timestamp, who: Who) -> Result<(), Box<dyn Error>> {
         let side = self.sides.of(who);
+        if side.lite {
+            // It has pairs, but sends no checks.
+            return Ok(());
+        }
         for pair in side.driver.agent.pairs() {
             let Some(news) = news_of(&mut side.told, &pair) else { continue };
             let at = position(&side.streams, pair.stream);
@@ -352,9 +366,15 @@ impl Session {
             self.timeline.connected(connected, completed)?;
         }
         self.timeline.round_trips(&self.pings)?;
+        if let (Some(begun), Some(restarted)) = (self.restart_begun, self.restarted) {
+            self.timeline.restarted(restarted - begun, &self.pings)?;
+        }
         let reason = match outcome {
             Outcome::Done => self.pings.failure(),
             Outcome::Failed(who) => Some(format!("agent {who} found no path")),
+            Outcome::TimedOut if self.restart_begun.is_some() && self.restarted.is_none() => {
+                Some("the restart took too long".to_owned())
+            }
             Outcome::TimedOut if completed.is_some() => Some("the pings took too long".to_owned()),
             Outcome::TimedOut => {
                 Some(format!("not connected within {} s", DEADLINE.as_duration().as_secs()))

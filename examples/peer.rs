@@ -8,26 +8,31 @@
 mod driver;
 #[path = "peer/input.rs"]
 mod input;
+#[path = "peer/network.rs"]
+mod network;
 #[path = "peer/options.rs"]
 mod options;
+#[path = "peer/signalling.rs"]
+mod signalling;
+#[path = "peer/stats.rs"]
+mod stats;
 
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
-use std::iter;
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use driver::host::{self, Host};
-use driver::{BATCH, DATAGRAM, Driver, EventLoop, OpenError, words};
+use driver::{BATCH, DATAGRAM, Driver, EventLoop, words};
 use frazil::{
     AddRemoteError, AgentConfig, Candidate, CandidateParseError, CandidateView, ConnectionState,
-    Credentials, Event, GatheringState, IceAgent, Parameters, Received, StreamId, Timestamp,
-    Transport,
+    Event, GatheringState, IceAgent, Received, StreamId, Timestamp, Transport,
 };
 use input::{Input, Line};
+use network::Change;
 use options::{HELP, Options};
+use signalling::{Announced, ParametersLine};
 
 /// How long the agent outlives the end of its input, so that what was asked for last is done.
 const GRACE: Duration = Duration::from_secs(1);
@@ -37,7 +42,7 @@ const QUOTE: usize = 60;
 
 fn main() -> ExitCode {
     let done = match Options::parse() {
-        Ok(Some(options)) => run(&options),
+        Ok(Some(options)) => run(options),
         Ok(None) => io::stdout().write_all(HELP.as_bytes()).map_err(Failure::from),
         Err(error) => Err(Failure::Flag(error.to_string())),
     };
@@ -50,7 +55,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<(), Failure> {
+fn run(options: Options) -> Result<(), Failure> {
     let mut peer = Peer::new(options)?;
     peer.greet()?;
     peer.drive()
@@ -89,7 +94,7 @@ struct Peer {
     input: Input,
     /// The one buffer that everything is received in.
     incoming: Vec<u8>,
-    echo: bool,
+    options: Options,
     /// What the other side said of itself before its credentials.
     announced: Announced,
     /// When to close, once the input has ended.
@@ -97,10 +102,12 @@ struct Peer {
 }
 
 impl Peer {
-    fn new(options: &Options) -> Result<Self, Failure> {
+    fn new(options: Options) -> Result<Self, Failure> {
         let mut events = EventLoop::new()?;
         let mut config = AgentConfig::new(options.role);
         config.lite = options.lite;
+        config.nomination = options.nomination;
+        config.continual = options.continual;
         config.loopback = options.bind.iter().any(IpAddr::is_loopback);
         if let Some(pacing) = options.pacing {
             config.timing.ta = pacing;
@@ -109,14 +116,14 @@ impl Peer {
             IceAgent::new(config, options.seed).map_err(|error| Failure::Other(error.into()))?;
         let stream = agent.streams().next().ok_or(Failure::NoAddress)?;
         let mut driver = Driver::new(agent);
-        open_all(options, &mut driver, stream, &mut events)?;
+        network::open_all(&options, &mut driver, stream, &mut events)?;
         Ok(Self {
             input: Input::start(&mut events)?,
             events,
             driver,
             stream,
             incoming: vec![0; DATAGRAM],
-            echo: options.echo,
+            options,
             announced: Announced::default(),
             closing: None,
         })
@@ -125,6 +132,12 @@ impl Peer {
     /// What the other side has to know first.
     fn greet(&mut self) -> io::Result<()> {
         say(format_args!("role {}", words::role(self.driver.agent.role())))?;
+        self.begin_generation()
+    }
+
+    /// Tells what the other side has to know of this generation, then gathers. The candidates come
+    /// after that: they are told when their events are polled.
+    fn begin_generation(&mut self) -> io::Result<()> {
         let parameters = self.driver.agent.local_parameters();
         say(ParametersLine(&parameters))?;
         let credentials = &parameters.credentials;
@@ -183,7 +196,7 @@ impl Peer {
             let Some(received) = self.driver.receive(now, &mut self.incoming) else { break };
             if let Received::Data { stream, payload, .. } = received {
                 say(format_args!("recv {}", one_line(&String::from_utf8_lossy(payload))))?;
-                if self.echo {
+                if self.options.echo {
                     if let Err(error) = self.driver.send(now, stream, payload) {
                         say(format_args!("error echo: {error}"))?;
                     }
@@ -211,7 +224,7 @@ impl Peer {
         Ok(())
     }
 
-    fn tell(&self, event: Event) -> io::Result<()> {
+    fn tell(&mut self, event: Event) -> io::Result<()> {
         match event {
             Event::LocalCandidate { candidate, .. } => say(format_args!("candidate {candidate}")),
             Event::GatheringState(GatheringState::Complete) => say("end-of-candidates"),
@@ -221,6 +234,11 @@ impl Peer {
             }
             Event::SelectedPair { local, remote, .. } => say_selected(&local, &remote),
             Event::RoleChanged(role) => say(format_args!("role {}", words::role(role))),
+            Event::RemoteRestart { .. } => self.begin_generation(),
+            Event::RestartNeeded => {
+                note("no valid pair is left: only a restart connects again");
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -256,15 +274,16 @@ impl Peer {
                 Ok(())
             }
             "send" => self.on_send(rest),
+            "restart" if rest.is_empty() => self.on_restart(),
+            "network" => self.on_network(rest),
+            "stats" if rest.is_empty() => self.on_stats(),
             "close" => {
                 self.driver.agent.close(self.events.now());
                 Ok(())
             }
-            "stats" if !rest.is_empty() => Ok(()),
             // What the other side reports, when all of its lines are piped here. To answer that
             // with an error would have both complain about each other's complaints for ever.
-            "role" | "state" | "selected" | "recv" | "error" | "why" => Ok(()),
-            "restart" | "network" | "stats" => Err("not supported yet".into()),
+            "role" | "state" | "selected" | "recv" | "error" | "why" | "stats" => Ok(()),
             _ => {
                 let quote: String = line.chars().take(QUOTE).collect();
                 return Err(format!("unknown line: {quote}").into());
@@ -281,14 +300,7 @@ impl Peer {
 
     fn on_credentials(&mut self, rest: &str) -> Result<(), Box<dyn Error>> {
         let announced = std::mem::take(&mut self.announced);
-        let mut fields = rest.split_whitespace();
-        let (Some(ufrag), Some(pwd), None) = (fields.next(), fields.next(), fields.next()) else {
-            return Err("a username fragment and a password are wanted".into());
-        };
-        let mut parameters = Parameters::new(Credentials::new(ufrag, pwd)?);
-        parameters.lite = announced.lite;
-        parameters.pacing = announced.pacing;
-        parameters.options = announced.options;
+        let parameters = announced.with_credentials(rest)?;
         Ok(self.driver.agent.set_remote(self.events.now(), parameters)?)
     }
 
@@ -315,76 +327,56 @@ impl Peer {
     fn on_send(&mut self, text: &str) -> Result<(), Box<dyn Error>> {
         Ok(self.driver.send(self.events.now(), self.stream, text.as_bytes())?)
     }
-}
 
-/// Opens sockets on the addresses that were named, or on all but loopback.
-fn open_all(
-    options: &Options,
-    driver: &mut Driver,
-    stream: StreamId,
-    events: &mut EventLoop,
-) -> Result<(), Failure> {
-    let hosts = host::all()?;
-    if options.bind.is_empty() {
-        return open_any(&hosts, options, driver, stream, events);
+    fn on_restart(&mut self) -> Result<(), Box<dyn Error>> {
+        self.stage_restart()?;
+        Ok(self.begin_generation()?)
     }
-    for &ip in &options.bind {
-        let known = hosts.iter().find(|host| host.ip == ip).copied();
-        if known.is_none() && host::is_link_local(ip) {
-            return Err(Failure::Flag(format!("--bind {ip}: on which link is not known")));
+
+    /// The agent would give the parameters of a restart that is staged already once more, but the
+    /// other side has them, and who asks for two restarts at once should learn of it.
+    fn stage_restart(&mut self) -> Result<(), Box<dyn Error>> {
+        let before = self.driver.agent.local_parameters();
+        let staged = self.driver.agent.prepare_restart(self.events.now())?;
+        if staged == before {
+            return Err("the other side has not answered the last restart yet".into());
         }
-        // Not every address that can be bound is listed: all of 127.0.0.0/8 is this machine.
-        let host = known.unwrap_or(Host { ip, interface: 0 });
-        open(host, options, driver, stream, events).map_err(|error| {
-            no_port(host, options, &error)
-                .unwrap_or_else(|| Failure::Flag(format!("--bind {ip}: {error}")))
-        })?;
+        Ok(())
     }
-    Ok(())
-}
 
-/// Opens what can be opened. An address that cannot (an IPv6 one that is not settled yet) is no
-/// failure as long as there is another.
-fn open_any(
-    hosts: &[Host],
-    options: &Options,
-    driver: &mut Driver,
-    stream: StreamId,
-    events: &mut EventLoop,
-) -> Result<(), Failure> {
-    for &host in hosts.iter().filter(|host| !host.ip.is_loopback()) {
-        if let Err(error) = open(host, options, driver, stream, events) {
-            if let Some(failure) = no_port(host, options, &error) {
-                return Err(failure);
-            }
-            note(format_args!("{} passed over: {error}", host.ip));
+    fn on_network(&mut self, rest: &str) -> Result<(), Box<dyn Error>> {
+        let Change { ip, up } = Change::parse(rest)?;
+        let is_up = self.driver.agent.local_candidates().any(|own| own.base.ip() == ip);
+        match (is_up, up) {
+            (true, true) => Err(format!("{ip} is up").into()),
+            (false, false) => Err(format!("{ip} is not in use").into()),
+            (true, false) => Ok(self.driver.close(&mut self.events, ip)?),
+            (false, true) if self.options.continual => self.open_late(ip),
+            (false, true) => self.restart_with(ip),
         }
     }
-    if driver.agent.local_candidates().next().is_none() {
-        return Err(Failure::NoAddress);
-    }
-    Ok(())
-}
 
-fn open(
-    host: Host,
-    options: &Options,
-    driver: &mut Driver,
-    stream: StreamId,
-    events: &mut EventLoop,
-) -> Result<(), OpenError> {
-    match options.ports {
-        Some(ports) => driver.open(events, stream, host, ports.starting_by(&options.seed)),
-        None => driver.open(events, stream, host, iter::once(0)),
+    fn open_late(&mut self, ip: IpAddr) -> Result<(), Box<dyn Error>> {
+        let Self { options, driver, stream, events, .. } = self;
+        network::open_late(ip, options, driver, *stream, events)
     }
-}
 
-/// Whether the reason is that all ports of the range are taken.
-fn no_port(host: Host, options: &Options, error: &OpenError) -> Option<Failure> {
-    let ports = options.ports?;
-    let taken =
-        matches!(error, OpenError::Socket(error) if error.kind() == io::ErrorKind::AddrInUse);
-    taken.then(|| Failure::Flag(format!("--port-range {ports}: none is free on {}", host.ip)))
+    /// What an application does about a new address when the other side has been told that there
+    /// are no more candidates.
+    fn restart_with(&mut self, ip: IpAddr) -> Result<(), Box<dyn Error>> {
+        self.stage_restart()?;
+        if let Err(error) = self.open_late(ip) {
+            // Nothing of it has been told yet.
+            self.driver.agent.rollback_restart(self.events.now());
+            return Err(error);
+        }
+        Ok(self.begin_generation()?)
+    }
+
+    fn on_stats(&mut self) -> Result<(), Box<dyn Error>> {
+        let report = stats::report(&self.driver, self.stream, self.events.now());
+        Ok(say(format_args!("stats {report}"))?)
+    }
 }
 
 /// Whether a candidate is one that this agent has no use for, rather than a wrong one.
@@ -398,53 +390,6 @@ const fn is_passed_over(why: AddRemoteError) -> bool {
             | AddRemoteError::PastGeneration
             | AddRemoteError::Limit
     )
-}
-
-/// What a `parameters` line says.
-#[derive(Default)]
-struct Announced {
-    lite: bool,
-    pacing: Option<Duration>,
-    options: Vec<String>,
-}
-
-impl Announced {
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut announced = Self::default();
-        for field in text.split_whitespace() {
-            match field.split_once('=') {
-                None if field == "lite" => announced.lite = true,
-                Some(("pacing", millis)) => {
-                    let millis = millis.parse().map_err(|_| "pacing: not a number of ms")?;
-                    announced.pacing = Some(Duration::from_millis(millis));
-                }
-                Some(("options", names)) => {
-                    announced.options = names.split(',').map(str::to_owned).collect();
-                }
-                _ => return Err(format!("unknown parameter: {field}")),
-            }
-        }
-        Ok(announced)
-    }
-}
-
-/// The line that [`Announced::parse`] reads.
-struct ParametersLine<'a>(&'a Parameters);
-
-impl fmt::Display for ParametersLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("parameters")?;
-        if self.0.lite {
-            f.write_str(" lite")?;
-        }
-        if let Some(pacing) = self.0.pacing {
-            write!(f, " pacing={}", pacing.as_millis())?;
-        }
-        if !self.0.options.is_empty() {
-            write!(f, " options={}", self.0.options.join(","))?;
-        }
-        Ok(())
-    }
 }
 
 fn say_selected(local: &CandidateView, remote: &CandidateView) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::iter;
 
 use frazil::{
-    AgentConfig, ConnectionState, IceAgent, PairId, PairState, PairView, Role, StreamId, Timestamp,
+    AgentConfig, ConnectionState, IceAgent, PairId, PairState, PairView, StreamId, Timestamp,
 };
 
 use crate::driver::host::Host;
@@ -50,6 +50,12 @@ impl Sides {
         }
     }
 
+    /// Whether both have selected all their pairs now.
+    pub(crate) fn are_completed(&self) -> bool {
+        let sides = [&self.a, &self.b];
+        sides.iter().all(|side| side.driver.agent.state() == ConnectionState::Completed)
+    }
+
     /// When the later one was connected.
     pub(crate) fn connected(&self) -> Option<Timestamp> {
         Some(self.a.connected?.max(self.b.connected?))
@@ -64,6 +70,7 @@ impl Sides {
 /// An agent with what has been told of it.
 pub(crate) struct Side {
     pub(crate) driver: Driver,
+    pub(crate) lite: bool,
     /// Its streams; those of the other side correspond by position.
     pub(crate) streams: Vec<StreamId>,
     /// The pairs as they were told last.
@@ -76,13 +83,12 @@ pub(crate) struct Side {
 
 impl Side {
     pub(crate) fn new(
-        role: Role,
+        mut config: AgentConfig,
         seed: [u8; 32],
         streams: u16,
         hosts: &[Host],
         events: &mut EventLoop,
     ) -> Result<Self, Box<dyn Error>> {
-        let mut config = AgentConfig::new(role);
         config.loopback = hosts.iter().any(|host| host.ip.is_loopback());
         // Every address makes a candidate in every stream.
         let candidates = hosts.len().saturating_mul(usize::from(streams));
@@ -90,6 +96,7 @@ impl Side {
         let limits = &mut config.limits;
         limits.local_candidates = limits.local_candidates.max(candidates);
         limits.remote_candidates = limits.remote_candidates.max(candidates);
+        let lite = config.lite;
         let mut driver = Driver::new(IceAgent::new(config, seed)?);
         for _ in 1..streams {
             driver.agent.add_stream(events.now(), 1)?;
@@ -97,6 +104,7 @@ impl Side {
         let mut side = Self {
             streams: driver.agent.streams().collect(),
             driver,
+            lite,
             told: Vec::new(),
             unused: Vec::new(),
             connected: None,

@@ -9,7 +9,7 @@ use frazil::{CandidateKind, PairView, Timestamp};
 
 use crate::Options;
 use crate::driver::words;
-use crate::pings::Pings;
+use crate::pings::{Phase, Pings};
 use crate::side::{Sides, Who, position};
 
 /// The output.
@@ -21,7 +21,7 @@ impl Timeline {
     pub(crate) fn head(&mut self, options: &Options) -> io::Result<()> {
         let seed: String = options.seed.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut out = io::stdout().lock();
-        writeln!(out, "Two ICE agents on this machine, --streams {}", options.streams)?;
+        writeln!(out, "Two ICE agents on this machine, {options}")?;
         writeln!(out, "--seed {seed}\n")?;
         writeln!(out, "{:>9}  who  what", "ms")
     }
@@ -78,18 +78,29 @@ impl Timeline {
 
     pub(crate) fn round_trips(&mut self, pings: &Pings) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        for (line, (position, from)) in pings.rows().into_iter().enumerate() {
-            if line == 0 {
-                writeln!(out, "\nRound trips of application datagrams, in ms:")?;
+        let mut told = None;
+        for (phase, position, from) in pings.rows() {
+            if told.replace(phase) != Some(phase) {
+                let after = if phase == Phase::After { " after the restart" } else { "" };
+                writeln!(out, "\nRound trips of application datagrams{after}, in ms:")?;
             }
             let to = from.other();
             write!(out, "  {}{from} -> {to} -> {from}", self.stream(position))?;
-            for round_trip in pings.row(from, position) {
+            for round_trip in pings.row(phase, position, from) {
                 write!(out, "{:>9}", round_trip.map_or_else(|| "lost".to_owned(), millis))?;
             }
             writeln!(out)?;
         }
         Ok(())
+    }
+
+    pub(crate) fn restarted(&mut self, took: Duration, pings: &Pings) -> io::Result<()> {
+        let (sent, lost) = pings.during();
+        writeln!(
+            io::stdout(),
+            "\nRestarted within {} ms. Pings sent meanwhile: {sent}, lost: {lost}.",
+            millis(took),
+        )
     }
 
     pub(crate) fn failed(&mut self, reason: &str, names: &Names, sides: &Sides) -> io::Result<()> {
@@ -114,7 +125,7 @@ impl Timeline {
     }
 }
 
-fn millis(duration: Duration) -> String {
+pub(crate) fn millis(duration: Duration) -> String {
     format!("{:.3}", duration.as_secs_f64() * 1e3)
 }
 

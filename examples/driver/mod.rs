@@ -14,12 +14,12 @@ pub(crate) mod seed;
 pub(crate) mod words;
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Instant;
 
 use frazil::{
-    AddLocalError, Event, IceAgent, LocalAddress, Received, Route, SendError, StreamId, Timestamp,
-    Transport,
+    AddLocalError, CandidateView, Event, IceAgent, LocalAddress, Received, RemoveLocalError, Route,
+    SendError, StreamId, Timestamp, Transport,
 };
 use mio::event::Source;
 use mio::net::UdpSocket;
@@ -35,7 +35,7 @@ pub(crate) const DATAGRAM: usize = 65_535;
 pub(crate) const BATCH: usize = 64;
 
 /// The streams of the examples have one component.
-const COMPONENT: u16 = 1;
+pub(crate) const COMPONENT: u16 = 1;
 
 /// The clock and the sockets' readiness.
 pub(crate) struct EventLoop {
@@ -133,6 +133,16 @@ pub(crate) enum OpenError {
     Agent(#[from] AddLocalError),
 }
 
+/// Why an address was not given up.
+#[allow(dead_code, reason = "not every example loses an address")]
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CloseError {
+    #[error(transparent)]
+    Socket(#[from] io::Error),
+    #[error(transparent)]
+    Agent(#[from] RemoveLocalError),
+}
+
 /// Why application data was not sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataError {
@@ -171,6 +181,25 @@ impl Driver {
         let socket = Socket { udp, token, local: local.addr, scope: host.scope(), readable: false };
         self.agent.add_local(events.now(), stream, COMPONENT, local)?;
         self.sockets.push(socket);
+        Ok(())
+    }
+
+    /// Gives up an address: its candidates are removed, its sockets closed.
+    #[allow(dead_code, reason = "not every example loses an address")]
+    pub(crate) fn close(&mut self, events: &mut EventLoop, ip: IpAddr) -> Result<(), CloseError> {
+        let gone = |addr: SocketAddr| addr.ip().to_canonical() == ip.to_canonical();
+        // Those that a peer has seen go with the candidate that is their base.
+        let own = |candidate: &CandidateView| candidate.addr == candidate.base;
+        let candidates = self.agent.local_candidates();
+        let ids: Vec<_> =
+            candidates.filter(|c| own(c) && gone(c.addr)).map(|candidate| candidate.id).collect();
+        for id in ids {
+            self.agent.remove_local(events.now(), id)?;
+        }
+        for socket in self.sockets.iter_mut().filter(|socket| gone(socket.local)) {
+            socket.udp.deregister(events.registry())?;
+        }
+        self.sockets.retain(|socket| !gone(socket.local));
         Ok(())
     }
 

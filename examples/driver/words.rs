@@ -1,6 +1,6 @@
 //! How the examples call what an agent tells.
 
-use frazil::{ConnectionState, Counters, PairState, PairView, Role};
+use frazil::{ConnectionState, Counters, NominationMode, PairState, PairView, Role};
 
 pub(crate) const fn role(role: Role) -> &'static str {
     match role {
@@ -18,6 +18,16 @@ pub(crate) const fn state(state: ConnectionState) -> &'static str {
         ConnectionState::Disconnected => "disconnected",
         ConnectionState::Failed => "failed",
         ConnectionState::Closed => "closed",
+    }
+}
+
+/// What `--nomination` takes.
+pub(crate) fn parse_nomination(text: &str) -> Result<NominationMode, &'static str> {
+    match text {
+        "regular" => Ok(NominationMode::Regular),
+        "aggressive" => Ok(NominationMode::Aggressive),
+        "renomination" => Ok(NominationMode::Renomination { automatic: true }),
+        _ => Err("--nomination is regular, aggressive or renomination"),
     }
 }
 

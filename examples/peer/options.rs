@@ -4,9 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use frazil::Role;
+use frazil::{NominationMode, Role};
 
-use crate::driver::{host, seed};
+use crate::driver::{host, seed, words};
 
 pub(crate) const HELP: &str = "\
 One ICE agent on real sockets, driven by lines on standard input and output.
@@ -17,6 +17,11 @@ usage: peer --role controlling|controlled [flags]
   --lite                         a lite agent: it answers checks and sends none (default: full)
   --bind IP                      an address of this machine to use, loopback among them;
                                  repeatable (default: all but loopback)
+  --nomination MODE              regular: one pair, once; aggressive: with every check, as in RFC
+                                 5245; renomination: a better pair takes over when both sides
+                                 have it, else regular (default: regular)
+  --continual                    never tell end-of-candidates: `network IP up` adds a candidate to
+                                 the session instead of restarting it
   --port-range MIN-MAX           the ports to bind to (default: whatever the system gives)
   --pacing MS                    the Ta to propose, 5 to 500 (default: 50)
   --echo                         send every received datagram back
@@ -26,7 +31,7 @@ usage: peer --role controlling|controlled [flags]
 
 not supported yet:
   --stun --turn --turn-transport --insecure --relay-only --tcp --no-udp --mdns --nat-1to1
-  --nomination --trace --record
+  --trace --record
 
 lines it prints                                      lines it takes
   parameters [lite] [pacing=MS] [options=A,B]          parameters ..
@@ -34,14 +39,19 @@ lines it prints                                      lines it takes
   candidate ATTRIBUTE                                  candidate ATTRIBUTE
   end-of-candidates                                    end-of-candidates
   state STATE, role ROLE                               send TEXT
-  selected LOCAL REMOTE LOCAL-TYPE REMOTE-TYPE PATH    close
-  recv TEXT, error TEXT, why TEXT
+  selected LOCAL REMOTE LOCAL-TYPE REMOTE-TYPE PATH    restart
+  recv TEXT, error TEXT, why TEXT                      network IP up|down
+  stats JSON                                           stats
+                                                       close
+
+A restart, by either side, prints new parameters, credentials and candidates. So does
+`network IP up`, unless --continual is given.
 
 exit status: 0 after `close` or the end of input, 1 when it could not go on, 2 for wrong flags
 ";
 
 /// Flags of the line protocol whose features have not been built.
-const NOT_YET: [&str; 12] = [
+const NOT_YET: [&str; 11] = [
     "stun",
     "turn",
     "turn-transport",
@@ -51,7 +61,6 @@ const NOT_YET: [&str; 12] = [
     "no-udp",
     "mdns",
     "nat-1to1",
-    "nomination",
     "trace",
     "record",
 ];
@@ -59,6 +68,10 @@ const NOT_YET: [&str; 12] = [
 pub(crate) struct Options {
     pub(crate) role: Role,
     pub(crate) lite: bool,
+    pub(crate) nomination: NominationMode,
+    /// Off unless asked for: other implementations wait for end-of-candidates before they give up,
+    /// and take no candidates after nomination (RFC 8838 §13).
+    pub(crate) continual: bool,
     /// The addresses to use; all of the machine's when there is none.
     pub(crate) bind: Vec<IpAddr>,
     pub(crate) ports: Option<PortRange>,
@@ -76,6 +89,8 @@ impl Options {
         let mut options = Self {
             role: Role::Controlling,
             lite: false,
+            nomination: NominationMode::Regular,
+            continual: false,
             bind: Vec::new(),
             ports: None,
             pacing: None,
@@ -93,6 +108,10 @@ impl Options {
                 Long("pacing") => {
                     options.pacing = Some(arguments.value()?.parse_with(parse_pacing)?);
                 }
+                Long("nomination") => {
+                    options.nomination = arguments.value()?.parse_with(words::parse_nomination)?;
+                }
+                Long("continual") => options.continual = true,
                 Long("lite") => options.lite = true,
                 Long("echo") => options.echo = true,
                 Long("seed") => options.seed = arguments.value()?.parse_with(seed::parse)?,

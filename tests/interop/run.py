@@ -8,6 +8,7 @@ everything else is watched here. A case is a row of the table below.
 
 import argparse
 import ipaddress
+import json
 import os
 import shutil
 import subprocess
@@ -24,6 +25,10 @@ BUILT = HERE.parent.parent / "target" / "interop"
 # ---------------------------------------------------------------- the table
 
 LOOPBACK = ("--bind", "127.0.0.1")
+TWO_ADDRESSES = (*LOOPBACK, "--bind", "127.0.0.2")
+AGGRESSIVE = ("--nomination", "aggressive")
+RENOMINATION = ("--nomination", "renomination")
+CONTINUAL = ("--continual",)
 WIRE = ("--bind", "192.0.2.1")
 """The IPv4 address of the first of two hosts with a wire between them."""
 
@@ -32,6 +37,9 @@ ROLES = {"controlling": "controlled", "controlled": "controlling"}
 BROWSERS = {"chromium"}
 """Peers that have ICE only: DTLS is not there to carry data. A browser cannot be kept to
 loopback either, so its cases have two hosts of their own, with a wire between them."""
+
+SEAMLESS = {"frazil"}
+"""Peers whose old path carries data during a restart, until the new one is selected."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +54,14 @@ class Side:
 
     def __str__(self):
         # What nearly every row has would only make its name longer.
-        if self.flags[:2] in (LOOPBACK, WIRE):
+        if self.flags[:4] == TWO_ADDRESSES:
+            extra = ("two addresses", *self.flags[4:])
+        elif self.flags[:2] in (LOOPBACK, WIRE):
             extra = self.flags[2:]
-        elif self.flags or self.peer in BROWSERS:
+        elif "--bind" in self.flags or self.peer in BROWSERS:
             extra = self.flags
         else:
-            extra = ("any address",)
+            extra = ("any address", *self.flags)
         return " ".join([self.peer, self.role, *extra])
 
 
@@ -62,8 +72,9 @@ class Case:
 
     a: Side
     b: Side
-    restart: str = ""
-    """"a" or "b": after the first exchange this side restarts, and all is checked again."""
+    then: tuple = ()
+    """What happens after the first exchange: a side and one of STEPS, such as "a restarts". After
+    each of them all is checked again."""
     deadline: float = 20.0
     """Seconds within which both must be connected over one pair."""
     note: str = ""
@@ -71,9 +82,7 @@ class Case:
 
     @property
     def name(self):
-        restart = f", {self.restart} restarts" if self.restart else ""
-        note = f", {self.note}" if self.note else ""
-        return f"{self.a} x {self.b}{restart}{note}"
+        return ", ".join([f"{self.a} x {self.b}", *self.then, *filter(None, [self.note])])
 
     @property
     def has_browser(self):
@@ -102,6 +111,35 @@ def browser_rows(peer, browser):
     ]
 
 
+def restart_rows(peer, flags=LOOPBACK, other_flags=LOOPBACK):
+    """Both roles, and a restart of either side, then of the other one."""
+    return [
+        Case(Side("frazil", role, flags), Side(peer, other, other_flags), then)
+        for role, other in ROLES.items()
+        for then in (("a restarts", "b restarts"), ("b restarts", "a restarts"))
+    ]
+
+
+def roaming_rows():
+    """Addresses that go and come on a live session. With renomination there are spare paths from
+    the other address; without it what is left takes a restart."""
+    spares = (*TWO_ADDRESSES, *RENOMINATION)
+    kept = [
+        Case(Side("frazil", "controlling", flags), Side("frazil", "controlled", flags), then)
+        for flags, then in (
+            (spares, ("a loses its path",)),
+            (spares, ("a loses its path", "a regains its address")),
+            ((*spares, *CONTINUAL), ("a loses its path", "a regains its address")),
+        )
+    ]
+    restarted = [
+        Case(Side("frazil", role, TWO_ADDRESSES), Side("frazil", other, TWO_ADDRESSES),
+             ("a loses its path and restarts",))
+        for role, other in ROLES.items()
+    ]
+    return [*kept, *restarted]
+
+
 CASES = [
     *both_roles("frazil", "pion"),
     *both_roles("frazil", "aioice"),
@@ -113,6 +151,28 @@ CASES = [
     ),
     Case(Side("frazil", "controlling"), Side("pion", "controlled", (*LOOPBACK, "--lite"))),
     Case(Side("frazil", "controlled", ("--lite",)), Side("chromium", "controlling", ())),
+    *restart_rows("pion"),
+    *restart_rows("frazil")[:2],
+    *restart_rows("chromium", WIRE, ()),
+    *(
+        Case(Side("frazil", "controlled", (*LOOPBACK, "--lite")), Side(peer, "controlling"),
+             ("a restarts", "b restarts"))
+        for peer in ("pion", "frazil")
+    ),
+    *(
+        Case(Side("frazil", "controlling", (*LOOPBACK, *AGGRESSIVE)), Side(peer, "controlled"))
+        for peer in ("pion", "aioice", "frazil")
+    ),
+    Case(Side("frazil", "controlling", (*WIRE, *AGGRESSIVE)), Side("chromium", "controlled", ())),
+    Case(Side("frazil", "controlling", AGGRESSIVE), Side("chromium", "controlled", ())),
+    *(
+        Case(Side("frazil", "controlling", (*LOOPBACK, *RENOMINATION)), Side(peer, "controlled"))
+        for peer in ("pion", "aioice")
+    ),
+    Case(Side("frazil", "controlling", (*TWO_ADDRESSES, *RENOMINATION)),
+         Side("frazil", "controlled", (*TWO_ADDRESSES, *RENOMINATION)),
+         ("a restarts", "b restarts")),
+    *roaming_rows(),
 ]
 
 # ------------------------------------------------------------- what is checked
@@ -127,6 +187,10 @@ DATA_DEADLINE = 5.0
 HOLD = 5.0
 """Seconds for which both must stay connected where there is no exchange. libwebrtc counts a path
 on which nothing came for 2.5 s as disconnected."""
+STATS_DEADLINE = 5.0
+"""Seconds until statistics must show what was to happen."""
+STATS_INTERVAL = 0.1
+"""Seconds between two questions for statistics."""
 EXIT_DEADLINE = 10.0
 """Seconds until a process must have ended after `close`."""
 
@@ -144,11 +208,11 @@ def run_case(case, commands):
     try:
         session.start()
         seconds = session.connect()
-        session.use("1")
-        if case.restart:
-            session.restart(case.restart)
+        session.use()
+        for step in case.then:
+            session.step(step)
             session.connect()
-            session.use("2")
+            session.use()
         session.close()
         return seconds
     except Failure as failure:
@@ -166,6 +230,7 @@ class Session:
         self.news = threading.Condition()
         self.began = time.monotonic()
         self.hosts = None
+        self.exchanges = 0
         self.a = Peer("a", case.a, commands, self)
         self.b = Peer("b", case.b, commands, self)
 
@@ -206,12 +271,12 @@ class Session:
             and self.a.selected.mirrors(self.b.selected)
         )
 
-    def use(self, label):
+    def use(self):
         """Sees that the path works."""
         if self.case.has_browser:
             self.hold()
         else:
-            self.exchange(label)
+            self.exchange(*self.peers)
 
     def hold(self):
         """Sees both sides stay connected, and what a browser sends, its ClientHello, arrive."""
@@ -229,35 +294,87 @@ class Session:
             if peer.side.peer not in BROWSERS and not peer.received:
                 raise Failure(f"{peer.tag} received nothing from the browser")
 
-    def exchange(self, label):
-        """Sends every payload each way and waits for all of them, each exactly once."""
+    def exchange(self, *senders):
+        """Sends every payload from each of these and waits for all of them, each exactly once."""
+        self.exchanges += 1
         expected = {}
         with self.news:
             for peer in self.peers:
                 peer.received.clear()
-        for peer in self.peers:
-            texts = [f"{label}{peer.tag}{i} {text}" for i, text in enumerate(PAYLOADS)]
+        for peer in senders:
+            texts = [f"{self.exchanges}{peer.tag}{i} {text}" for i, text in enumerate(PAYLOADS)]
             expected[self.other(peer)] = Counter(texts)
             for text in texts:
                 peer.write(f"send {text}")
         self.wait(
-            "all data both ways", DATA_DEADLINE,
-            lambda: all(peer.received.total() >= expected[peer].total() for peer in self.peers),
+            "all data", DATA_DEADLINE,
+            lambda: all(peer.received.total() >= texts.total() for peer, texts in expected.items()),
         )
-        for peer in self.peers:
-            if peer.received != expected[peer]:
+        for peer, texts in expected.items():
+            if peer.received != texts:
                 raise Failure(f"{peer.tag} received other data than was sent")
 
-    def restart(self, tag):
-        """Restarts one side and waits until both have new credentials."""
+    def step(self, step):
+        tag, _, what = step.partition(" ")
+        STEPS[what](self, self.a if tag == "a" else self.b)
+
+    def restart(self, peer):
+        self.renew(peer, "restart")
+
+    def renew(self, peer, line, has_path=True):
+        """Restarts the session by a line to this side, and waits until both have new credentials.
+        Where there is a path, it carries data meanwhile if both sides keep it."""
         with self.news:
             before = {peer: peer.generation for peer in self.peers}
-        peer = self.a if tag == "a" else self.b
-        peer.write("restart")
+        peer.write(line)
+        if has_path and all(peer.side.peer in SEAMLESS for peer in self.peers):
+            self.exchange(*self.peers)
         self.wait(
             "new credentials of both sides", START_DEADLINE,
             lambda: all(peer.generation > before[peer] for peer in self.peers),
         )
+
+    def lose_path(self, peer):
+        """Takes the address of the selected pair away; data goes on at once."""
+        ip = peer.selected.local[0]
+        self.see(peer, "another path", lambda stats: valid_addresses(stats) - {ip})
+        self.take_down(peer, ip)
+        self.exchange(peer)
+
+    def lose_path_and_restart(self, peer):
+        """Takes the address of the only valid pair away; what is left takes a restart."""
+        self.take_down(peer, peer.selected.local[0])
+        self.renew(peer, "restart", has_path=False)
+
+    def take_down(self, peer, ip):
+        with self.news:
+            peer.lost = ip
+            for each in self.peers:
+                each.selected = None
+        peer.write(f"network {ip} down")
+
+    def regain_address(self, peer):
+        """Gives back the address that was lost: by a restart, or as one more candidate."""
+        line = f"network {peer.lost} up"
+        if "--continual" not in peer.side.flags:
+            self.renew(peer, line)
+            return
+        peer.write(line)
+        self.see(peer, f"a path from {peer.lost}", lambda stats: peer.lost in valid_addresses(stats))
+
+    def see(self, peer, what, condition):
+        """Asks a side for its statistics until they are as they should be."""
+        deadline = time.monotonic() + STATS_DEADLINE
+        while True:
+            with self.news:
+                peer.stats = None
+            peer.write("stats")
+            self.wait(f"the statistics of {peer.tag}", DATA_DEADLINE, lambda: peer.stats)
+            if condition(peer.stats):
+                return
+            if time.monotonic() > deadline:
+                raise Failure(f"{peer.tag} has not found {what} within {STATS_DEADLINE:g} s")
+            time.sleep(STATS_INTERVAL)
 
     def close(self):
         with self.news:
@@ -295,6 +412,14 @@ class Session:
             peer.kill()
         if self.hosts:
             self.hosts.remove()
+
+
+STEPS = {
+    "restarts": Session.restart,
+    "loses its path": Session.lose_path,
+    "loses its path and restarts": Session.lose_path_and_restart,
+    "regains its address": Session.regain_address,
+}
 
 
 class Hosts:
@@ -373,7 +498,10 @@ class Peer:
         self.state = ""
         self.selected = None
         self.received = Counter()
+        self.stats = None
         self.trouble = ""
+        # The address that was taken away.
+        self.lost = None
 
     def spawn(self):
         try:
@@ -430,6 +558,11 @@ class Peer:
                 self.trouble = f"printed a selected line that is no such line: {error}"
         elif word == "recv":
             self.received[rest] += 1
+        elif word == "stats":
+            try:
+                self.stats = json.loads(rest)
+            except ValueError as error:
+                self.trouble = f"printed statistics that are no JSON: {error}"
         elif word == "error":
             self.trouble = self.trouble or f"complained: {rest}"
 
@@ -492,6 +625,15 @@ class Selected:
 
     def mirrors(self, other):
         return is_same(self.local, other.remote) and is_same(self.remote, other.local)
+
+
+def valid_addresses(stats):
+    """The addresses of this side from which there is a valid pair."""
+    addresses = {local["id"]: local["address"] for local in stats["localCandidates"]}
+    return {
+        ipaddress.ip_address(addresses[pair["localCandidateId"]])
+        for pair in stats["candidatePairs"] if pair["valid"]
+    }
 
 
 def endpoint(text):
