@@ -125,11 +125,15 @@ def roaming_rows():
     the other address; without it what is left takes a restart."""
     spares = (*TWO_ADDRESSES, *RENOMINATION)
     kept = [
-        Case(Side("frazil", "controlling", flags), Side("frazil", "controlled", flags), then)
+        Case(Side("frazil", role, flags), Side("frazil", other, flags), then)
+        for role, other in ROLES.items()
         for flags, then in (
             (spares, ("a loses its path",)),
             (spares, ("a loses its path", "a regains its address")),
-            ((*spares, *CONTINUAL), ("a loses its path", "a regains its address")),
+            (
+                (*spares, *CONTINUAL),
+                ("a loses its path", "a regains its address", "a loses its path"),
+            ),
         )
     ]
     restarted = [
