@@ -41,21 +41,7 @@ fn started(config: AgentConfig, options: &[&str], remotes: &[&str]) -> Bench {
 
 /// Lets time pass; the peer answers at once whatever goes, or went, to one of these addresses.
 fn run_answering(bench: &mut Bench, until: Timestamp, working: &[&str]) -> Vec<Sent> {
-    let before = bench.sent.len();
-    let mut seen = 0;
-    loop {
-        while seen < bench.sent.len() {
-            let sent = bench.sent[seen].clone();
-            seen += 1;
-            if sent.is_request() && working.iter().any(|to| addr(to) == sent.to) {
-                let _ = bench.answer(&sent);
-            }
-        }
-        let Some(at) = bench.agent.poll_timeout().filter(|&at| at <= until) else { break };
-        bench.run_until(at);
-    }
-    bench.run_until(until);
-    bench.sent[before..].to_vec()
+    bench.run_answering(until, |sent| working.iter().any(|to| addr(to) == sent.to))
 }
 
 fn selected(bench: &Bench) -> Option<String> {

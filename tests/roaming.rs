@@ -37,21 +37,7 @@ fn removed(bench: &Bench) -> usize {
 
 /// Lets time pass; the peer answers at once whatever goes, or went, from a living address.
 fn run_answering(bench: &mut Bench, until: Timestamp, alive: &[&str]) -> Vec<Sent> {
-    let before = bench.sent.len();
-    let mut seen = 0;
-    loop {
-        while seen < bench.sent.len() {
-            let sent = bench.sent[seen].clone();
-            seen += 1;
-            if sent.is_request() && alive.iter().any(|from| addr(from) == sent.from) {
-                let _ = bench.answer(&sent);
-            }
-        }
-        let Some(at) = bench.agent.poll_timeout().filter(|&at| at <= until) else { break };
-        bench.run_until(at);
-    }
-    bench.run_until(until);
-    bench.sent[before..].to_vec()
+    bench.run_answering(until, |sent| alive.iter().any(|from| addr(from) == sent.from))
 }
 
 /// A controlling agent with two interfaces; both paths are valid, that from L is selected.

@@ -1,30 +1,26 @@
-//! What the caller knows and tells: streams, candidates, the peer's parameters.
+//! What the caller knows and tells of this side: streams, addresses, timing; and what the peer needs to
+//! know of it.
 
 use core::net::{IpAddr, SocketAddr};
-use core::time::Duration;
 
 use smallvec::SmallVec;
 
 use crate::address;
 use crate::candidate::foundation::FoundationKey;
-use crate::candidate::{Candidate, CandidateAddress, CandidateKind, CandidateTransport, Transport};
+use crate::candidate::{CandidateKind, CandidateTransport, Transport};
 use crate::config::{ConfigError, NominationMode, Timing};
 use crate::id::{CandidateId, Id as _, StreamId};
 use crate::time::Timestamp;
 
-use super::call_error::{AddLocalError, AddRemoteError, AddStreamError, SetRemoteError};
-use super::candidates::{Local, Membership, Remote};
+use super::call_error::{AddLocalError, AddStreamError};
+use super::candidates::Local;
 use super::counters::Refused;
-use super::generation::RemoteSide;
 use super::io::{Description, GatheringState, LocalAddress, Origin, Parameters};
-use super::local_address::{check_host, check_remote, yields_to_temporary};
+use super::local_address::{check_host, yields_to_temporary};
 use super::output::Notice;
+use super::pacing::DEFAULT_TA;
 use super::renomination::RENOMINATION;
-use super::restart::Signalled;
 use super::{Component, IceAgent, Stream};
-
-/// RFC 8445 §14.2: the Ta of an agent that proposes none.
-const DEFAULT_TA: Duration = Duration::from_millis(50);
 
 impl IceAgent {
     /// Adds a stream of so many components. Legal at any time before the end.
@@ -340,257 +336,5 @@ impl IceAgent {
         self.restart_upkeep();
         self.run();
         Ok(())
-    }
-
-    /// Takes the peer's parameters; checks start with them. The same parameters again change
-    /// nothing.
-    ///
-    /// Other credentials are a restart (RFC 8445 §9): they commit the one that was staged with
-    /// [`prepare_restart`](Self::prepare_restart), or else are one by the peer, which
-    /// [`Event::RemoteRestart`](crate::Event::RemoteRestart) tells. That one is to be answered with
-    /// [`local_parameters`](Self::local_parameters), which are new, and gathering anew.
-    ///
-    /// # Errors
-    /// The parameters cannot be used; those from before stay in force.
-    pub fn set_remote(
-        &mut self,
-        now: Timestamp,
-        parameters: Parameters,
-    ) -> Result<(), SetRemoteError> {
-        self.advance(now);
-        if self.is_closed() {
-            return Err(SetRemoteError::Closed);
-        }
-        let pacing = parameters.pacing.unwrap_or(DEFAULT_TA);
-        if pacing > Duration::from_secs(10) {
-            return Err(SetRemoteError::Pacing);
-        }
-        match self.judge(&parameters)? {
-            Signalled::Same => {}
-            Signalled::First => {
-                self.remote = Some(RemoteSide::new(parameters));
-                self.begin_checks();
-            }
-            Signalled::Restart => self.restart(parameters),
-        }
-        Ok(())
-    }
-
-    /// The parameters of both sides are there: checks of this generation begin.
-    pub(super) fn begin_checks(&mut self) {
-        let Some(remote) = &self.remote else { return };
-        let pacing = remote.parameters.pacing.unwrap_or(DEFAULT_TA);
-        self.pacer.set_ta(self.config.timing.ta.max(pacing));
-        let ufrag = remote.ufrag().to_owned();
-        self.adopt_early_candidates(&ufrag);
-        self.patience = Some(self.now + self.config.timing.transaction_timeout());
-        self.settle_implementations();
-        if !self.config.lite {
-            self.lists.start();
-        }
-        self.process_early_checks();
-        self.run();
-    }
-
-    /// Adds a candidate of the peer. Legal at any time until the end of candidates; one that is
-    /// known already changes nothing, or turns a peer-reflexive one into what was signalled
-    /// (RFC 8838 §11).
-    ///
-    /// An extension `ufrag` names the generation that the candidate belongs to: without it that is
-    /// the current one. One of a generation to come is kept until its parameters are there.
-    ///
-    /// # Errors
-    /// The candidate cannot be used; nothing has changed then.
-    pub fn add_remote_candidate(
-        &mut self,
-        now: Timestamp,
-        stream: StreamId,
-        candidate: &Candidate,
-    ) -> Result<CandidateId, AddRemoteError> {
-        self.advance(now);
-        if self.is_closed() {
-            return Err(AddRemoteError::Closed);
-        }
-        let membership = self.membership(candidate.extension("ufrag"))?;
-        let addr = self.usable_remote(stream, candidate, &membership)?;
-        let transport = candidate.transport.transport();
-        let component = candidate.component;
-        let known = self.candidates.remote_in(&membership, stream, component, transport, addr);
-        let id = match known {
-            Some(id) => {
-                self.merge_remote(id, candidate);
-                id
-            }
-            None => self.insert_remote(stream, candidate, addr, membership)?,
-        };
-        self.run();
-        Ok(id)
-    }
-
-    /// The generation of a candidate that names this username fragment, or none.
-    fn membership(&self, ufrag: Option<&str>) -> Result<Membership, AddRemoteError> {
-        let Some(remote) = &self.remote else {
-            return Ok(Membership::Awaits(ufrag.map(Into::into)));
-        };
-        let Some(ufrag) = ufrag.filter(|&ufrag| ufrag != remote.ufrag()) else {
-            return Ok(Membership::Of(self.local.generation));
-        };
-        if self.past.iter().any(|past| past.remote.ufrag() == ufrag) {
-            return Err(AddRemoteError::PastGeneration);
-        }
-        Ok(Membership::Awaits(Some(ufrag.into())))
-    }
-
-    /// The address of a candidate that can be checked.
-    fn usable_remote(
-        &self,
-        stream: StreamId,
-        candidate: &Candidate,
-        membership: &Membership,
-    ) -> Result<SocketAddr, AddRemoteError> {
-        if self.component(stream, candidate.component).is_none() {
-            return Err(AddRemoteError::UnknownComponent);
-        }
-        let ended = match membership {
-            Membership::Of(_) => self.remote_complete,
-            Membership::Awaits(ufrag) => ufrag.is_some() && self.early_end == *ufrag,
-        };
-        if ended {
-            return Err(AddRemoteError::AfterEnd);
-        }
-        let CandidateAddress::Socket(addr) = candidate.address else {
-            return Err(AddRemoteError::Name);
-        };
-        if candidate.transport != CandidateTransport::Udp {
-            return Err(AddRemoteError::Transport);
-        }
-        let addr = address::normal(addr);
-        check_remote(addr, self.config.loopback)?;
-        Ok(addr)
-    }
-
-    fn insert_remote(
-        &mut self,
-        stream: StreamId,
-        candidate: &Candidate,
-        addr: SocketAddr,
-        membership: Membership,
-    ) -> Result<CandidateId, AddRemoteError> {
-        let remotes = &self.candidates.remotes;
-        let signalled = remotes.iter().filter(|(_, remote)| remote.signalled).count();
-        if signalled >= usize::from(self.config.limits.remote_candidates) {
-            self.counters.refuse(Refused::RemoteCandidate);
-            return Err(AddRemoteError::Limit);
-        }
-        let foundation = self.candidates.remote_foundations.intern(&candidate.foundation);
-        let current = matches!(membership, Membership::Of(_));
-        let remote = Remote {
-            stream,
-            component: candidate.component,
-            kind: candidate.kind,
-            transport: candidate.transport,
-            addr,
-            foundation,
-            priority: candidate.priority,
-            membership,
-            signalled: true,
-        };
-        let id = self.candidates.remotes.insert(remote).ok_or(AddRemoteError::Limit)?;
-        if current {
-            self.pair_remote(id);
-        }
-        Ok(id)
-    }
-
-    fn pair_remote(&mut self, id: CandidateId) {
-        let Some(remote) = self.candidates.remotes.get(id) else { return };
-        let (stream, component) = (remote.stream, remote.component);
-        if let Some(endpoint) = self.candidates.remote_endpoint(id) {
-            self.lists.add_remote(stream, component, endpoint);
-        }
-        self.pair_late_remote(id);
-    }
-
-    /// What came before the parameters belongs to them, unless it names another generation: that is
-    /// dropped (RFC 8838 §9).
-    fn adopt_early_candidates(&mut self, ufrag: &str) {
-        let generation = self.local.generation;
-        let mut adopted: Vec<CandidateId> = Vec::new();
-        self.candidates.remotes.retain(|id, remote| {
-            let Membership::Awaits(named) = &remote.membership else { return true };
-            let awaited = named.as_deref().is_none_or(|named| named == ufrag);
-            if awaited {
-                remote.membership = Membership::Of(generation);
-                adopted.push(id);
-            }
-            awaited
-        });
-        for id in adopted {
-            self.pair_remote(id);
-        }
-        let early_end = self.early_end.take();
-        self.remote_complete |= early_end.is_some_and(|generation| &*generation == ufrag);
-        if self.remote_complete {
-            self.drop_missing_components();
-        }
-    }
-
-    /// RFC 8838 §11: a signalled candidate with the address of one that is known. A
-    /// peer-reflexive one takes its kind, priority and foundation; its pairs keep their state. A
-    /// signalled one stands.
-    fn merge_remote(&mut self, id: CandidateId, candidate: &Candidate) {
-        let Some(remote) = self.candidates.remotes.get_mut(id) else { return };
-        if remote.signalled {
-            return;
-        }
-        remote.signalled = true;
-        remote.kind = candidate.kind;
-        remote.priority = candidate.priority;
-        remote.foundation = self.candidates.remote_foundations.intern(&candidate.foundation);
-        let (stream, component) = (remote.stream, remote.component);
-        if let Some(endpoint) = self.candidates.remote_endpoint(id) {
-            self.lists.adopt_remote(stream, component, endpoint);
-        }
-    }
-
-    /// The peer has no more candidates (RFC 8838 §14). `generation` is the username fragment that
-    /// it named; that of one to come is kept until its parameters are there, that of one before is
-    /// ignored.
-    pub fn end_of_remote_candidates(&mut self, now: Timestamp, generation: Option<&str>) {
-        self.advance(now);
-        let current = self.remote.as_ref().map(RemoteSide::ufrag);
-        let past = |ufrag| self.past.iter().any(|past| past.remote.ufrag() == ufrag);
-        if self.is_closed() || generation.is_some_and(past) {
-            return;
-        }
-        if let Some(generation) = generation.filter(|_| generation != current) {
-            self.early_end = Some(generation.into());
-            return;
-        }
-        if self.remote_complete {
-            return;
-        }
-        self.remote_complete = true;
-        self.drop_missing_components();
-        self.run();
-    }
-
-    /// RFC 8445 §6.1.2.2: a stream has the components that both sides have. When the peer has
-    /// named all its candidates, those that it has none for are dropped, which is no failure.
-    fn drop_missing_components(&mut self) {
-        for stream in &mut self.streams {
-            let remotes = self.candidates.remotes.iter();
-            let Some(highest) = remotes
-                .filter(|(_, remote)| {
-                    remote.stream == stream.id && remote.is_of(self.local.generation)
-                })
-                .map(|(_, remote)| remote.component)
-                .max()
-            else {
-                continue;
-            };
-            stream.components.retain(|component| component.number <= highest);
-            self.lists.drop_components(stream.id, highest);
-        }
     }
 }

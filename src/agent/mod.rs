@@ -7,6 +7,7 @@
 mod call_error;
 mod candidates;
 mod client;
+mod contest;
 mod counters;
 mod digest;
 mod errors;
@@ -19,6 +20,7 @@ mod nomination;
 mod output;
 mod pacing;
 mod path;
+mod remote;
 mod renomination;
 mod restart;
 mod roaming;
@@ -46,6 +48,7 @@ pub use call_error::{
     SetRemoteError,
 };
 use candidates::Candidates;
+use contest::Contest;
 pub use counters::{Counters, Refused};
 pub use errors::{IcmpError, TransmitError};
 use generation::{Generation, LocalSide, Past, RemoteSide, Staged};
@@ -57,7 +60,7 @@ pub use path::SendError;
 use renomination::NominationValues;
 use server::{EarlyChecks, TokenBucket};
 use transactions::Checks;
-use upkeep::{Contest, Upkeep};
+use upkeep::Upkeep;
 pub use view::PairView;
 
 /// The state of the connection (W3C RTCIceTransportState).

@@ -8,6 +8,8 @@ use core::time::Duration;
 
 use crate::time::Timestamp;
 
+/// RFC 8445 §14.2: the Ta of an agent that proposes none.
+pub(super) const DEFAULT_TA: Duration = Duration::from_millis(50);
 /// RFC 8445 §14.2: the least distance between any two transmissions of transactions.
 pub(super) const SPACING: Duration = Duration::from_millis(5);
 

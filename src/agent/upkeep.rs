@@ -17,6 +17,7 @@ use crate::id::{PairId, StreamId};
 use crate::stun::{Class, TransactionId, Writer, method};
 use crate::time::Timestamp;
 
+use super::contest::Contest;
 use super::io::{TimeoutReason, Transmit};
 use super::output::Notice;
 use super::renomination::RoundTrips;
@@ -30,10 +31,7 @@ pub(super) const SPARES: usize = 2;
 const PROBES: u32 = 16;
 /// A controlled agent follows a nomination away from a path on which it has heard nothing for
 /// this long (what browsers take for a path that does not receive).
-const NOT_RECEIVING: Duration = Duration::from_millis(2500);
-/// How long a selected pair may be silent after such a nomination before it is probed.
-const CONTEST_DOUBT: Duration = Duration::from_millis(500);
-
+pub(super) const NOT_RECEIVING: Duration = Duration::from_millis(2500);
 /// What is known of a pair that carries data, or is kept to.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Upkeep {
@@ -45,9 +43,9 @@ pub(super) struct Upkeep {
     /// When the next consent check is due.
     check: Timestamp,
     /// When the peer last gave a sign of life on it.
-    sign: Timestamp,
+    pub(super) sign: Timestamp,
     /// When it last nominated it.
-    nominated: Timestamp,
+    pub(super) nominated: Timestamp,
     /// When it was probed last.
     probed: Timestamp,
     /// When something was sent on it last.
@@ -71,9 +69,8 @@ impl Upkeep {
         let half = timing.consent_timeout.checked_div(2).unwrap_or_default();
         let step = half.checked_div(PROBES.saturating_mul(2)).unwrap_or_default();
         let mut for_consent = (self.answered + half).max(self.probed + step);
-        if let Some(contest) = contest.filter(|contest| self.sign <= contest.since) {
-            let probe = (contest.since + CONTEST_DOUBT).max(self.probed + CONTEST_DOUBT);
-            for_consent = for_consent.min(probe);
+        if let Some(at) = contest.and_then(|contest| contest.next_probe(self.sign, self.probed)) {
+            for_consent = for_consent.min(at);
         }
         if self.is_silent(now, timing.disconnected_after) {
             return for_consent;
@@ -94,22 +91,6 @@ fn doubt_after(timing: &Timing) -> Duration {
         consent
     } else {
         timing.disconnected_after.checked_div(2).unwrap_or_default()
-    }
-}
-
-/// A nomination that was not followed, since the selected pair is better and may be alive (RFC 8445
-/// §8.1.1): the peer may have nominated it because that one is not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Contest {
-    pair: PairId,
-    since: Timestamp,
-}
-
-impl Contest {
-    /// When it is decided: the selected pair has had as long to give a sign of life, and the peer to
-    /// nominate it again.
-    fn ends(&self) -> Timestamp {
-        self.since + NOT_RECEIVING
     }
 }
 
@@ -134,7 +115,7 @@ impl IceAgent {
     }
 
     /// A lite agent only answers consent checks (RFC 7675 §1).
-    fn asks_consent(&self) -> bool {
+    pub(super) fn asks_consent(&self) -> bool {
         self.config.consent && !self.config.lite
     }
 
@@ -422,7 +403,7 @@ impl IceAgent {
     }
 
     /// Everything under upkeep, and whether it is the path in use.
-    fn kept(&self) -> impl Iterator<Item = (&super::Component, &Upkeep, bool)> {
+    pub(super) fn kept(&self) -> impl Iterator<Item = (&super::Component, &Upkeep, bool)> {
         self.streams.iter().flat_map(|stream| &stream.components).flat_map(|component| {
             let path = component.path.as_ref().map(|path| path.pair);
             component
@@ -487,46 +468,6 @@ impl IceAgent {
     pub(super) fn may_leave(&self, selected: PairId) -> bool {
         self.role() == Role::Controlling
             || (!self.config.strict_nomination && !self.is_receiving(selected))
-    }
-
-    /// The peer has nominated a pair that is worse than the selected one, which may be alive: that
-    /// is found out. Whether the peer has gone on to nominate it for so long, and not the selected
-    /// one, that it means it.
-    pub(super) fn wins_contest(&mut self, stream: StreamId, number: u16, pair: PairId) -> bool {
-        if self.role() != Role::Controlled || !self.asks_consent() || self.config.strict_nomination
-        {
-            return false;
-        }
-        let since = self.now;
-        let Some(component) = self.component_mut(stream, number) else { return false };
-        let selected = component.selected;
-        let upkeep = component.upkeep.iter().find(|upkeep| Some(upkeep.pair) == selected);
-        let nominated = upkeep.map(|upkeep| upkeep.nominated);
-        match &mut component.contest {
-            Some(contest) if contest.pair == pair && nominated <= Some(contest.since) => {
-                contest.ends() <= since
-            }
-            contest => {
-                *contest = Some(Box::new(Contest { pair, since }));
-                false
-            }
-        }
-    }
-
-    /// Follows the nominations away from pairs that have given no sign of life since.
-    pub(super) fn settle_contests(&mut self) {
-        let lost: SmallVec<[PairId; 1]> = self
-            .kept()
-            .filter_map(|(component, upkeep, _)| {
-                let contest = component.contest.as_deref()?;
-                let selected = component.selected == Some(upkeep.pair);
-                let lost = contest.ends() <= self.now && upkeep.sign <= contest.since;
-                (selected && lost).then_some(contest.pair)
-            })
-            .collect();
-        for pair in lost {
-            self.settle_on(pair);
-        }
     }
 
     /// Whether the peer has lately given a sign of life on a pair.

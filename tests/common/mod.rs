@@ -410,6 +410,24 @@ impl Bench {
         self.sent[before..].to_vec()
     }
 
+    /// The same; the peer answers at once every request, however old, that is one of these.
+    pub fn run_answering(&mut self, until: Timestamp, which: impl Fn(&Sent) -> bool) -> Vec<Sent> {
+        let before = self.sent.len();
+        let mut seen = 0;
+        loop {
+            while let Some(sent) = self.sent.get(seen).cloned() {
+                seen += 1;
+                if sent.is_request() && which(&sent) {
+                    let _ = self.answer(&sent);
+                }
+            }
+            let Some(at) = self.agent.poll_timeout().filter(|&at| at <= until) else { break };
+            self.run_until(at);
+        }
+        self.run_until(until);
+        self.sent[before..].to_vec()
+    }
+
     pub fn run_for(&mut self, time: Duration) -> Vec<Sent> {
         self.run_until(self.now + time)
     }
