@@ -170,6 +170,36 @@ fn a_rebound_socket_is_checked_at_once() {
     assert_eq!(bench.agent.local_candidates().count(), 1);
 }
 
+/// A socket that moves before its candidate was told is told by its new address; with continual
+/// gathering the new address of a live session is told as well.
+#[test]
+fn a_rebound_socket_is_told_where_the_peer_may_be_told() {
+    let told = |bench: &Bench| -> Vec<String> {
+        let address = |event: &Event| match event {
+            Event::LocalCandidate { candidate, .. } => Some(candidate.to_string()),
+            _ => None,
+        };
+        bench.events.iter().filter_map(|(_, event)| address(event)).collect()
+    };
+    let mut bench = Bench::with(plain(Role::Controlling));
+    let local = LocalAddress::udp(addr(L));
+    let id = bench.agent.add_local(bench.now, bench.stream, 1, local).unwrap();
+    bench.agent.rebind_local(bench.now, id, addr(L3)).unwrap();
+    bench.drain();
+    assert_eq!(told(&bench).len(), 1);
+    assert!(told(&bench)[0].contains("10.0.2.1 1000"));
+
+    let mut config = plain(Role::Controlling);
+    config.continual = true;
+    let mut bench = Bench::started(config, &[L], &[R]);
+    run_answering(&mut bench, ms(1_000), &[L]);
+    bench.agent.rebind_local(bench.now, local_id(&bench, L), addr(L3)).unwrap();
+    bench.drain();
+    assert_eq!(told(&bench).len(), 2);
+    run_answering(&mut bench, ms(2_000), &[L3]);
+    assert_eq!(selected(&bench), Some((L3.to_owned(), R.to_owned())));
+}
+
 /// What cannot be a candidate does not become one by rebinding, and the old one stays.
 #[test]
 fn a_rebinding_to_a_wrong_address_changes_nothing() {

@@ -51,7 +51,8 @@ impl IceAgent {
 
     /// The socket of a local candidate has moved to another address of this machine, as when a
     /// network was changed. The candidate is replaced by one with the new address, whose pairs are
-    /// checked at once, that of the selected path first. The peer learns of it by the checks. Data
+    /// checked at once, that of the selected path first. The peer learns of it by the checks, or by
+    /// signalling if it has not been told of the old one or gathering is continual. Data
     /// can be sent again as soon as one of them is answered, since consent is for an address (RFC
     /// 7675 §5.1).
     ///
@@ -80,11 +81,17 @@ impl IceAgent {
         let (stream, number) = (old.stream, old.component);
         let first = self.remotes_by_use(stream, number, id);
         self.forget_local(id);
+        let conveyed = old.conveyed;
         let moved = Local { addr, mapped, foundation, ..old };
         let new = self.candidates.locals.insert(moved).ok_or(AddLocalError::Limit)?;
-        self.pair_local(new);
-        for remote in first {
-            self.pair_late(new, remote);
+        if conveyed {
+            self.pair_local(new);
+            for remote in first {
+                self.pair_late(new, remote);
+            }
+        }
+        if self.trickles() && (!conveyed || self.config.continual) {
+            self.notice(Notice::LocalCandidate(new));
         }
         self.run();
         Ok(new)
