@@ -76,6 +76,7 @@ impl IceAgent {
         }
         let gathering = self.gathering != GatheringState::Complete;
         self.announce_locals(|conveyed| gathering && !conveyed);
+        self.run();
         true
     }
 
