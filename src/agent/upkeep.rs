@@ -191,7 +191,8 @@ impl IceAgent {
     }
 
     /// After a selection, or when another pair has become valid: the pairs that are kept are the
-    /// selected one and the best other valid ones, those first that are not silent. The rest is valid no longer, since nothing renews their consent.
+    /// selected one and the best other valid ones, those first that are not silent. The rest is
+    /// valid no longer, since nothing renews their consent.
     pub(super) fn keep_spares(&mut self, stream: StreamId, number: u16, selected: PairId) {
         let silent = |id| {
             self.kept().any(|(_, upkeep, _)| {
@@ -268,10 +269,13 @@ impl IceAgent {
 
     fn keep(&mut self, stream: StreamId, number: u16, pair: PairId) {
         let now = self.now;
+        let Some(component) = self.component(stream, number) else { return };
+        if component.upkeep.iter().any(|upkeep| upkeep.pair == pair) {
+            return;
+        }
         let answered = self.lists.get(pair).map_or(now, |pair| pair.attempts.answered);
         let check = now + self.consent_interval();
-        let Some(component) = self.component_mut(stream, number) else { return };
-        if component.upkeep.iter().all(|upkeep| upkeep.pair != pair) {
+        if let Some(component) = self.component_mut(stream, number) {
             component.upkeep.push(Upkeep {
                 pair,
                 answered,
