@@ -436,6 +436,21 @@ fn two_checks_that_both_get_487_switch_the_role_once() {
     }
 }
 
+/// C8: RFC 8445 §7.2.5.1 stands before the symmetry of §7.2.5.2.1: a 487 that comes from another
+/// address than the one asked, as through a NAT that maps each destination anew, settles the roles.
+#[test]
+fn a_487_from_another_address_settles_the_roles() {
+    let mut bench =
+        Bench::connected_with(Role::Controlling, &["10.0.0.1:1000"], &["10.0.0.2:2000"]);
+    let request = bench.last_request();
+    let conflict =
+        Message::new(ERROR, request.id()).error_code(487).integrity(PEER_PWD).fingerprint();
+    let _ = bench.feed("10.0.0.1:1000", "10.0.0.2:40000", &conflict);
+    assert_eq!(bench.agent.role(), Role::Controlled);
+    let again = bench.run_for(Duration::from_millis(50));
+    assert_eq!(again.iter().filter(|sent| sent.is_request()).count(), 1, "the check is repeated");
+}
+
 /// C8: a 487 to a request that claimed the role of before the last switch leaves the role alone.
 #[test]
 fn a_487_to_a_request_of_the_former_role_does_not_switch_back() {

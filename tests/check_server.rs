@@ -1785,3 +1785,25 @@ fn an_agent_that_starts_late_answers_like_any_other() {
     assert_eq!(answer.kind(), SUCCESS);
     assert_eq!(answer.attrs().last().unwrap().0, FINGERPRINT);
 }
+
+/// A nomination from an address that is one too many is not forgotten after it was answered: an older
+/// address that came to nothing makes room. Anything but a nomination is refused at the limit.
+#[test]
+fn regression_a_nomination_beyond_the_limit_of_addresses_is_forgotten() {
+    let mut config = plain(Role::Controlled);
+    config.limits.peer_reflexive_candidates = 4;
+    let mut bench = Bench::started(config, &["10.0.0.1:1000"], &[]);
+    for port in 1..=6 {
+        let _ = bench.send_check("10.0.0.1:1000", &format!("192.0.2.7:{port}"), false);
+        bench.run_for(Duration::from_millis(50));
+    }
+    assert_eq!(bench.agent.remote_candidates().count(), 4);
+    assert_eq!(bench.agent.counters().refused(Refused::PeerReflexiveCandidate), 2);
+    let _ = bench.send_check("10.0.0.1:1000", "192.0.2.7:7", true);
+    bench.run_for(Duration::from_millis(50));
+    let check = bench.last_request();
+    assert_eq!(check.to, addr("192.0.2.7:7"));
+    let _ = bench.answer(&check);
+    assert_eq!(bench.agent.state(), ConnectionState::Completed);
+    assert_eq!(bench.agent.remote_candidates().count(), 4);
+}

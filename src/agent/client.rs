@@ -131,14 +131,16 @@ impl IceAgent {
             (Class::Success, Some(mapped)) if symmetric && understood => {
                 self.check_succeeded(&check, mapped);
             }
-            (Class::Error, _) if symmetric && understood => {
+            (Class::Error, _) if understood => {
                 match stun::message::read_error(scan).map(|error| error.code) {
-                    // The roles of an earlier generation are no matter any more.
+                    // The roles of an earlier generation are no matter any more. Those of this one
+                    // are, from whatever address the answer comes: §7.2.5.1 stands before the
+                    // symmetry of §7.2.5.2.1.
                     Some(487) if current && self.may_switch_role() => {
                         self.role_conflict_reported(&check);
                     }
                     // RFC 7675 §5.2: consent is revoked.
-                    Some(403) if check.purpose == Purpose::Consent => {
+                    Some(403) if check.purpose == Purpose::Consent && symmetric => {
                         self.consent_lost(check.pair);
                     }
                     _ => self.check_failed(&check),

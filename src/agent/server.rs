@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::address;
 use crate::candidate::{CandidateKind, CandidateTransport, Transport};
-use crate::checklist::{CandidatePair, Triggered};
+use crate::checklist::{CandidatePair, Nomination, Triggered};
 use crate::config::Role;
 use crate::id::{CandidateId, PairId, StreamId};
 use crate::stun::{
@@ -376,7 +376,7 @@ impl IceAgent {
                 return self.state() == ConnectionState::Disconnected;
             }
         }
-        let Some((remote, discovered)) = self.remote_of(arrival, request.priority) else {
+        let Some((remote, discovered)) = self.remote_of(arrival, request) else {
             return false;
         };
         let Some(local) = self.candidates.locals.get(arrival.local) else { return false };
@@ -476,7 +476,7 @@ impl IceAgent {
     fn remote_of(
         &mut self,
         arrival: Arrival,
-        priority: Option<u32>,
+        request: &CheckRequest<'_>,
     ) -> Option<(CandidateId, bool)> {
         let local = self.candidates.locals.get(arrival.local)?;
         let (stream, component) = (local.stream, local.component);
@@ -493,7 +493,11 @@ impl IceAgent {
             .count();
         if discovered >= usize::from(self.config.limits.peer_reflexive_candidates) {
             self.counters.refuse(Refused::PeerReflexiveCandidate);
-            return None;
+            // A nomination has been answered with success: it must not be forgotten.
+            let nominates = request.use_candidate || request.nomination.is_some();
+            if !(nominates && self.drop_idle_reflexive()) {
+                return None;
+            }
         }
         let foundation = self.candidates.unique_foundation();
         let id = self.candidates.remotes.insert(Remote {
@@ -505,12 +509,39 @@ impl IceAgent {
             foundation,
             // RFC 8445 §7.3.1.3: the value of PRIORITY, within what priorities are; the least when a
             // peer sends none.
-            priority: priority.unwrap_or(1).clamp(1, MAX_PRIORITY),
+            priority: request.priority.unwrap_or(1).clamp(1, MAX_PRIORITY),
             membership: Membership::Of(self.local.generation),
             signalled: false,
         })?;
         self.notice(Notice::RemoteCandidateDiscovered(id));
         Some((id, true))
+    }
+
+    /// Forgets the oldest peer-reflexive candidate that no pair of any use has. Whether there was one.
+    fn drop_idle_reflexive(&mut self) -> bool {
+        let idle = |id: CandidateId| {
+            self.lists.pairs().filter(|(_, pair)| pair.remote == id).all(|(_, pair)| {
+                pair.valid.is_none() && !pair.past && pair.nomination == Nomination::None
+            })
+        };
+        let oldest = self
+            .candidates
+            .remotes
+            .iter()
+            .find(|(id, remote)| remote.kind == CandidateKind::PeerReflexive && idle(*id))
+            .map(|(id, _)| id);
+        let Some(oldest) = oldest else { return false };
+        let pairs: SmallVec<[PairId; 2]> = self
+            .lists
+            .pairs()
+            .filter(|(_, pair)| pair.remote == oldest)
+            .map(|(id, _)| id)
+            .collect();
+        for pair in pairs {
+            self.checks.discard(pair);
+            self.lists.discard(pair);
+        }
+        self.candidates.remotes.remove(oldest).is_some()
     }
 
     /// Writes the success response to a check (RFC 8445 §7.3.1.2).
