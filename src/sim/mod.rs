@@ -139,6 +139,7 @@ mod log;
 mod nat;
 mod network;
 mod node;
+mod oracle;
 mod realm;
 mod report;
 mod rules;
@@ -170,6 +171,7 @@ pub use nat::{
 };
 pub use network::Network;
 pub use node::AgentIndex;
+pub use oracle::{Outlook, Party, Prospect};
 pub use realm::{RealmId, Subnet};
 pub use report::{Problem, Report, Reporting};
 pub use run::{End, Step, Verdict};
