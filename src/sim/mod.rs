@@ -125,6 +125,7 @@
 //! values: a clone goes its own way.
 
 mod change;
+mod client;
 mod datagram;
 mod dice;
 mod error;
@@ -145,6 +146,7 @@ mod report;
 mod rules;
 mod run;
 mod scope;
+mod server;
 mod signal;
 mod sockets;
 mod stats;
@@ -158,8 +160,9 @@ mod world;
 mod tests;
 
 pub use change::SetNatError;
+pub use client::Obtain;
 pub use datagram::{Arrival, Datagram, DatagramId, Fate};
-pub use error::{AddSocketError, WorldError};
+pub use error::{AddServerError, AddSocketError, ObtainError, WorldError};
 pub use firewall::{Action, Direction, FirewallConfig, FirewallRule};
 pub use gateway::GatewayConfig;
 pub use host::{HostId, InterfaceId};
@@ -176,6 +179,7 @@ pub use realm::{RealmId, Subnet};
 pub use report::{Problem, Report, Reporting};
 pub use run::{End, Step, Verdict};
 pub use scope::{Filtering, Mapping, Scope};
+pub use server::ServerIndex;
 pub use signal::{Signal, SignalError};
 pub use stats::{DropReason, NetworkStats, Unreachable, WorldStats};
 pub use tcp::{Segmentation, TcpError, TcpEvent, TcpEventKind, TcpId};
