@@ -151,15 +151,19 @@ impl Client {
         }
     }
 
-    /// A socket has moved. What was obtained from it is gone.
+    /// A socket has moved. What was obtained from it is gone; when gathering is complete, there is
+    /// nothing new before a restart.
     pub(super) fn rebase(&mut self, now: Timestamp, old: SocketAddr, new: SocketAddr) {
         for index in 0..self.leases.len() {
             let Some(lease) = self.leases.get_mut(index) else { continue };
             if lease.place.base == old {
                 lease.place.base = new;
                 lease.held = None;
-                lease.candidate = lease.candidate.filter(|_| lease.what == Obtain::Relayed);
-                self.look_again(now, index);
+                lease.candidate = lease.candidate.filter(|_| lease.is_relay());
+                lease.requests.clear();
+                if lease.awaited {
+                    self.look_again(now, index);
+                }
             }
         }
     }
@@ -327,10 +331,14 @@ impl Client {
             _ => {}
         }
         let awaited = core::mem::take(&mut lease.awaited);
-        let kind = if lease.is_relay() { XOR_RELAYED_ADDRESS } else { XOR_MAPPED_ADDRESS };
-        let addr = address(kind).filter(|_| success && question != Question::Refresh);
+        let addr = match question {
+            Question::Refresh => lease.held,
+            Question::Allocate => address(XOR_RELAYED_ADDRESS),
+            Question::Binding | Question::Permit(_) => address(XOR_MAPPED_ADDRESS),
+        };
         // Out of its time a change is no candidate: gathering is complete.
-        let Some(addr) = addr.filter(|addr| awaited && lease.held != Some(*addr)) else {
+        let is_new = |addr: &SocketAddr| lease.held != Some(*addr) || lease.candidate.is_none();
+        let Some(addr) = addr.filter(|addr| success && awaited && is_new(addr)) else {
             return Outcome::Done;
         };
         lease.held = Some(addr);

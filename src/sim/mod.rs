@@ -145,6 +145,7 @@ mod realm;
 mod report;
 mod rules;
 mod run;
+mod scenario;
 mod scope;
 mod server;
 mod signal;
@@ -178,6 +179,9 @@ pub use oracle::{Outlook, Party, Prospect};
 pub use realm::{RealmId, Subnet};
 pub use report::{Problem, Report, Reporting};
 pub use run::{End, Step, Verdict};
+pub use scenario::{
+    Scenario, ScenarioFailure, ScenarioReport, Side, Site, Transition, Violation, Who,
+};
 pub use scope::{Filtering, Mapping, Scope};
 pub use server::ServerIndex;
 pub use signal::{Signal, SignalError};
