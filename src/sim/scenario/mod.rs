@@ -324,10 +324,15 @@ impl Scenario {
             return Duration::from_secs(80);
         }
         let delay = Duration::from_millis(self.delay.min(MAX_DELAY).into());
-        let signalling = self.sides.iter().map(|side| side.signalling.min(MAX_SIGNALLING));
-        let signalling = Duration::from_millis(signalling.fold(0, u16::saturating_add).into());
+        let signalling = self.signalling();
         let waits = Duration::from_millis(18 * 50 + 2 * 500 + 500);
         delay.saturating_mul(16).saturating_add(signalling).saturating_add(waits)
+    }
+
+    /// How long the signals of both sides take, one after the other.
+    fn signalling(&self) -> Duration {
+        let signalling = self.sides.iter().map(|side| side.signalling.min(MAX_SIGNALLING));
+        Duration::from_millis(signalling.fold(0, u16::saturating_add).into())
     }
 
     fn transitions(&self) -> impl Iterator<Item = (Duration, Transition)> {

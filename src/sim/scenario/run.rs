@@ -61,13 +61,10 @@ impl Scenario {
     /// What it shows to be wrong.
     pub fn connect(&self) -> Result<ScenarioReport, Box<ScenarioFailure>> {
         let mut run = Run::new(self, None);
-        run.connect().map_err(|_| {
-            // Once more, with a timeline.
+        run.connect().or_else(|_| {
+            // Once more, with logs: for a timeline, and to see whether data gets through.
             let mut run = Run::new(self, Some(Watch::default()));
-            match run.connect() {
-                Err(violation) => run.failure(violation),
-                Ok(_) => run.failure(Violation::NotConnected),
-            }
+            run.connect().map_err(|violation| run.failure(violation))
         })
     }
 }
@@ -129,9 +126,12 @@ impl<'s> Run<'s> {
                 return Err(Violation::NotConnected);
             }
             report.connected_after = Some(self.stage.world.now() - start);
-            // Until late candidates have told what the other side is.
-            self.run_until(start + self.scenario.time_to_connect())?;
-            report.kinds = Some(self.check_pair(&report.outlook, true)?);
+            // Until late candidates have told what the other side is. Not for longer: with enough
+            // loss a path loses consent, and one side may move to a pair that is dead to the other.
+            let signals = start + self.scenario.signalling() + SETTLING;
+            self.run_until(signals.max(self.stage.world.now() + SETTLING))?;
+            let kinds = self.check_pair(&report.outlook, true);
+            report.kinds = Some(self.accept_two_paths(kinds)?);
         } else {
             self.run_for(FAILURE)?;
             for who in SIDES {
@@ -179,8 +179,26 @@ impl<'s> Run<'s> {
                 }
             }
         }
-        self.check_pair(&outlook, false)?;
+        let kinds = self.check_pair(&outlook, false);
+        self.accept_two_paths(kinds)?;
         Ok(restarts)
+    }
+
+    /// With loss, a nomination may arrive of which the controlling side never learns: it nominates
+    /// another pair, which may have died on the other side meanwhile. So there may be two paths in
+    /// the end, one in each direction, as long as both carry data.
+    fn accept_two_paths(
+        &mut self,
+        kinds: Result<(CandidateKind, CandidateKind), Violation>,
+    ) -> Result<(CandidateKind, CandidateKind), Violation> {
+        if kinds != Err(Violation::NotMirrored) || self.stage.is_lossless() {
+            return kinds;
+        }
+        let pair = self.selected(Who::First).filter(|_| self.watch.is_some());
+        match (self.talks()?, pair) {
+            ([true, true], Some(pair)) => Ok((pair.local.kind, pair.remote.kind)),
+            _ => kinds,
+        }
     }
 
     /// Whether the pairs of both sides are one, and of kinds that the oracle allows. If `first`,
