@@ -16,13 +16,15 @@
 //!    is a relayed one; it behaves like a socket in the internet with an address-dependent filter,
 //!    for that is what permissions are (RFC 8656 §9). Either exists only if the server can be
 //!    reached and its answer comes back.
-//! 2. *Checks.* Each side sends from each of its sockets and allocations to each address of the
-//!    other that it knows. On its way out a check makes mappings by their scope (RFC 4787 §4.1)
+//! 2. *Checks.* Each side sends from each of its sockets and allocations to each address that the
+//!    other has signalled. On its way out a check makes mappings by their scope (RFC 4787 §4.1)
 //!    and opens filters by theirs (§5), whether or not it arrives. That each side sends to all it
 //!    knows is what checklists are for; that a check may be lost to a filter that the other side
 //!    opens only later does no harm, since checks are repeated and triggered.
 //! 3. *Peer-reflexive candidates.* A check that arrives teaches its receiver the address that it
-//!    comes from (RFC 8445 §7.3.1.3), to which the receiver sends from then on.
+//!    comes from (RFC 8445 §7.3.1.3), to which the receiver sends from then on, but only from where
+//!    the check arrived: peer-reflexive candidates are not paired with others (§7.3.1.4). So a
+//!    relay lets nobody in whose address was not signalled.
 //!
 //! In the state so reached, a pair becomes valid if its check arrives and the answer, sent from
 //! where the check arrived to where it came from, comes back from the address that was checked

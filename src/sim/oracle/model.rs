@@ -61,8 +61,10 @@ struct Side {
     locals: Vec<Local>,
     /// What it signals.
     candidates: BTreeMap<SocketAddr, CandidateKind>,
-    /// The addresses of the other side that it knows.
+    /// What the other side has signalled.
     remotes: BTreeSet<SocketAddr>,
+    /// Where checks have arrived, and from what address.
+    learned: BTreeSet<(Local, SocketAddr)>,
 }
 
 impl Side {
@@ -149,9 +151,9 @@ impl<'n> Model<'n> {
         for _ in 0..rounds {
             for (from, to) in [(0, 1), (1, 0)] {
                 for (local, remote) in self.paths(from) {
-                    let seen = self.check(from, local, remote).map(|(_, seen)| seen);
+                    let arrived = self.check(from, local, remote);
                     if let Some(peer) = self.sides.get_mut(to) {
-                        peer.remotes.extend(seen);
+                        peer.learned.extend(arrived);
                     }
                 }
             }
@@ -185,7 +187,11 @@ impl<'n> Model<'n> {
     fn paths(&self, side: usize) -> Vec<(Local, SocketAddr)> {
         let Some(side) = self.sides.get(side) else { return Vec::new() };
         let remotes = side.remotes.iter();
-        remotes.flat_map(|remote| side.locals.iter().map(|local| (*local, *remote))).collect()
+        let signalled =
+            remotes.flat_map(|remote| side.locals.iter().map(|local| (*local, *remote)));
+        let paths: BTreeSet<(Local, SocketAddr)> =
+            signalled.chain(side.learned.iter().copied()).collect();
+        paths.into_iter().collect()
     }
 
     /// Where something that a side sends arrives at the other one, and from where.

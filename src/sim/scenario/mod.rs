@@ -329,6 +329,14 @@ impl Scenario {
         delay.saturating_mul(16).saturating_add(signalling).saturating_add(waits)
     }
 
+    /// The site where a side is: of a number that is too high, the remainder counts. None in the
+    /// internet.
+    #[must_use]
+    pub fn site_of(&self, side: &Side) -> Option<&Site> {
+        let sites = self.sites.get(..self.sites.len().min(MAX_SITES)).unwrap_or_default();
+        sites.get(side.site?.checked_rem(sites.len())?)
+    }
+
     /// How long the signals of both sides take, one after the other.
     fn signalling(&self) -> Duration {
         let signalling = self.sides.iter().map(|side| side.signalling.min(MAX_SIGNALLING));

@@ -179,8 +179,10 @@ impl<'s> Run<'s> {
                 }
             }
         }
-        let kinds = self.check_pair(&outlook, false);
-        self.accept_two_paths(kinds)?;
+        if restarts {
+            let kinds = self.check_pair(&outlook, false);
+            self.accept_two_paths(kinds)?;
+        }
         Ok(restarts)
     }
 
