@@ -285,15 +285,18 @@ impl Client {
         }
     }
 
-    /// Asks what a lease is about, in place of what was asked before.
+    /// Asks what a lease is about. A question that is out already will do: its answer says what is
+    /// so now, and an allocation is not to be asked for twice.
     fn look_again(&mut self, now: Timestamp, index: usize) {
         let Some(lease) = self.leases.get_mut(index) else { return };
-        lease.requests.clear();
+        lease.requests.retain(|request| !request.is_permission());
         lease.permissions.clear();
         lease.awaited = true;
         lease.renew = now + KEEPALIVE;
         let question = lease.renewal();
-        self.ask(now, index, question);
+        if lease.requests.is_empty() {
+            self.ask(now, index, question);
+        }
     }
 
     fn ask(&mut self, now: Timestamp, index: usize, question: Question) {

@@ -220,7 +220,8 @@ pub enum Transition {
     Partition,
     /// That is over.
     Heal,
-    /// A side restarts ICE.
+    /// A side restarts ICE, unless a restart has not been answered yet: offers do not cross (RFC
+    /// 3264 §4), and where they do, whoever signals has to roll one back.
     Restart(Who),
     /// The server forgets all allocations.
     CrashServer,
