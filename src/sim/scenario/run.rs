@@ -98,7 +98,7 @@ impl<'s> Run<'s> {
                 if self.stage.world.now() < answered {
                     continue;
                 }
-                let both = ANSWER.saturating_mul(2) + self.scenario.signalling();
+                let both = ANSWER.saturating_mul(2).saturating_add(self.scenario.signalling());
                 answered = self.stage.world.now() + both;
             }
             for who in SIDES {

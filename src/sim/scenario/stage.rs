@@ -17,7 +17,7 @@ use crate::sim::node::AgentIndex;
 use crate::sim::realm::RealmId;
 use crate::sim::report::Reporting;
 use crate::sim::server::ServerIndex;
-use crate::sim::turn_server::TurnServerConfig;
+use crate::sim::turn_server::{TurnServer, TurnServerConfig};
 use crate::sim::world::World;
 
 const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), 3478);
@@ -176,7 +176,7 @@ impl Stage {
             }
             Transition::CrashServer => {
                 if let Some(server) = self.server {
-                    self.world.call_server(server, |server| server.crash());
+                    self.world.call_server(server, TurnServer::crash);
                 }
             }
             Transition::StopServer => {

@@ -196,7 +196,7 @@ fn try_forgeries(
 
 fn forgeries(agent: &IceAgent, last: Option<TransactionId>) -> Vec<Vec<u8>> {
     let key = IntegrityKey::short_term(b"not the password");
-    let id = last.unwrap_or(TransactionId::new(*b"transaction."));
+    let id = last.unwrap_or_else(|| TransactionId::new(*b"transaction."));
     let parameters = agent.local_parameters();
     let ufrag = parameters.credentials.ufrag().as_bytes();
     let mut forgeries = Vec::new();
