@@ -142,7 +142,7 @@ fn connect(scenario: &Scenario) -> Result<ScenarioReport, TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(one_in(2))]
+    #![proptest_config(one_in(4))]
 
     /// Connected by the bound and by a path of the right kinds if and only if there is one; the
     /// pairs mirrored; and all else that the runner looks at.
@@ -153,7 +153,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(one_in(4))]
+    #![proptest_config(one_in(8))]
 
     /// Whatever happens, data passes in the end if it can.
     #[test]
