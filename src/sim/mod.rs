@@ -123,6 +123,14 @@
 //! ([`Network::underway_mut`], [`Network::remove`]). [`World::run_filtered`] asks about every
 //! datagram, and [`World::inject`] lets one arrive from anywhere. World and network are plain
 //! values: a clone goes its own way.
+//!
+//! # What is expected
+//!
+//! [`World::add_server`] puts a STUN and TURN server into the internet and [`World::obtain`] lets
+//! an agent have candidates from it. [`Outlook`] is the oracle: from the topology alone, it says
+//! whether there is a direct or a relayed path and of what kinds the selected pair may be. A
+//! [`Scenario`] is a topology and what happens in it, as data, with one runner that holds the
+//! agents against the oracle.
 
 mod change;
 mod client;
