@@ -2,6 +2,7 @@
 
 use super::node::AgentIndex;
 use super::topology::AddAddressError;
+use super::turn_server::TurnConfigError;
 use crate::agent::AddLocalError;
 use crate::time::Timestamp;
 
@@ -61,4 +62,28 @@ pub enum AddSocketError {
     /// The agent does not want the address.
     #[error("addr: {0}")]
     Local(#[from] AddLocalError),
+}
+
+/// Why a server was not added.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddServerError {
+    /// There can be no such server.
+    #[error("config: {0}")]
+    Config(#[from] TurnConfigError),
+    /// Its host cannot have an address.
+    #[error("address: {0}")]
+    Address(#[from] AddAddressError),
+}
+
+/// Why nothing is obtained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ObtainError {
+    /// There is no such agent.
+    #[error("no such agent")]
+    UnknownAgent,
+    /// There is no such server.
+    #[error("no such server")]
+    UnknownServer,
 }

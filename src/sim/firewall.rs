@@ -186,6 +186,10 @@ impl Firewall {
         Self { config, flows: Expiring::default() }
     }
 
+    pub(super) const fn config(&self) -> &FirewallConfig {
+        &self.config
+    }
+
     /// Lets something out, or not. What passes opens a flow.
     pub(super) fn outbound(
         &mut self,

@@ -123,8 +123,17 @@
 //! ([`Network::underway_mut`], [`Network::remove`]). [`World::run_filtered`] asks about every
 //! datagram, and [`World::inject`] lets one arrive from anywhere. World and network are plain
 //! values: a clone goes its own way.
+//!
+//! # What is expected
+//!
+//! [`World::add_server`] puts a STUN and TURN server into the internet and [`World::obtain`] lets
+//! an agent have candidates from it. [`Outlook`] is the oracle: from the topology alone, it says
+//! whether there is a direct or a relayed path and of what kinds the selected pair may be. A
+//! [`Scenario`] is a topology and what happens in it, as data, with one runner that holds the
+//! agents against the oracle.
 
 mod change;
+mod client;
 mod datagram;
 mod dice;
 mod error;
@@ -139,11 +148,14 @@ mod log;
 mod nat;
 mod network;
 mod node;
+mod oracle;
 mod realm;
 mod report;
 mod rules;
 mod run;
+mod scenario;
 mod scope;
+mod server;
 mod signal;
 mod sockets;
 mod stats;
@@ -157,8 +169,9 @@ mod world;
 mod tests;
 
 pub use change::SetNatError;
+pub use client::Obtain;
 pub use datagram::{Arrival, Datagram, DatagramId, Fate};
-pub use error::{AddSocketError, WorldError};
+pub use error::{AddServerError, AddSocketError, ObtainError, WorldError};
 pub use firewall::{Action, Direction, FirewallConfig, FirewallRule};
 pub use gateway::GatewayConfig;
 pub use host::{HostId, InterfaceId};
@@ -170,10 +183,15 @@ pub use nat::{
 };
 pub use network::Network;
 pub use node::AgentIndex;
+pub use oracle::{Outlook, Party, Prospect};
 pub use realm::{RealmId, Subnet};
 pub use report::{Problem, Report, Reporting};
 pub use run::{End, Step, Verdict};
+pub use scenario::{
+    Scenario, ScenarioFailure, ScenarioReport, Side, Site, Transition, Violation, Who,
+};
 pub use scope::{Filtering, Mapping, Scope};
+pub use server::ServerIndex;
 pub use signal::{Signal, SignalError};
 pub use stats::{DropReason, NetworkStats, Unreachable, WorldStats};
 pub use tcp::{Segmentation, TcpError, TcpEvent, TcpEventKind, TcpId};

@@ -1,5 +1,6 @@
 //! An agent of a world with what the world keeps about it.
 
+use super::client::Client;
 use super::host::HostId;
 use super::log::{LogDetail, LogEntry, Logged};
 use super::signal::Outbox;
@@ -29,6 +30,11 @@ pub(super) struct Node {
     pub(super) host: HostId,
     pub(super) signalling: Signalling,
     pub(super) outbox: Outbox,
+    /// What it obtains from servers, if anything, and the deadline of that.
+    pub(super) client: Option<Box<Client>>,
+    pub(super) client_deadline: Option<Timestamp>,
+    /// Gathering is to be completed when all servers have answered.
+    pub(super) gathers: bool,
     /// The deadline under which the world has it.
     pub(super) deadline: Option<Timestamp>,
     /// It was lent out since it was last drained.
@@ -53,6 +59,9 @@ impl Node {
             host,
             signalling,
             outbox: Outbox::default(),
+            client: None,
+            client_deadline: None,
+            gathers: false,
             deadline: None,
             touched: false,
             repeats: 0,

@@ -3,6 +3,7 @@
 use super::datagram::{Datagram, DatagramId};
 use super::error::WorldError;
 use super::node::AgentIndex;
+use super::server::{Chore, ServerIndex};
 use super::stats::increment;
 use super::world::World;
 use crate::time::Timestamp;
@@ -29,6 +30,20 @@ pub enum Step {
         /// When.
         at: Timestamp,
     },
+    /// A server has something to do.
+    Server {
+        /// When.
+        at: Timestamp,
+        /// The server.
+        server: ServerIndex,
+    },
+    /// An agent's client of servers has something to do.
+    Client {
+        /// When.
+        at: Timestamp,
+        /// The agent.
+        agent: AgentIndex,
+    },
     /// A deadline comes.
     Timeout {
         /// When it is handled.
@@ -46,6 +61,8 @@ impl Step {
             Self::Signal { at, .. }
             | Self::Report { at }
             | Self::Tcp { at }
+            | Self::Server { at, .. }
+            | Self::Client { at, .. }
             | Self::Timeout { at, .. } => at,
             Self::Datagram(id) => id.arrival(),
         }
@@ -83,12 +100,19 @@ impl World {
         let datagram = self.network.next_underway().map(Step::Datagram);
         let tcp = self.network.next_tcp().map(|at| Step::Tcp { at });
         let report = self.network.next_report().map(|at| Step::Report { at });
+        let chore = self.chores.first().map(|&(deadline, chore)| {
+            let at = deadline.max(self.now);
+            match chore {
+                Chore::Server(server) => Step::Server { at, server },
+                Chore::Client(agent) => Step::Client { at, agent },
+            }
+        });
         let timeout = self.deadlines.first().map(|&(deadline, agent)| {
             // A deadline may have passed while nobody ran the world.
             Step::Timeout { at: deadline.max(self.now), agent }
         });
         // The first of equal ones: inputs come before timeouts.
-        Ok([signal, datagram, tcp, report, timeout]
+        Ok([signal, datagram, tcp, report, chore, timeout]
             .into_iter()
             .flatten()
             .min_by_key(|step| step.at()))
@@ -195,6 +219,8 @@ impl World {
                 Ok(())
             }
             Step::Report { .. } => self.receive_report(),
+            Step::Server { server, .. } => self.perform_chore(Chore::Server(server)),
+            Step::Client { agent, .. } => self.perform_chore(Chore::Client(agent)),
             Step::Timeout { agent, .. } => self.time_out(agent),
         }
     }

@@ -4,6 +4,7 @@ mod behind_nat;
 mod change;
 mod links;
 mod realm;
+mod servers;
 mod tcp;
 mod world;
 

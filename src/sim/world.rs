@@ -17,6 +17,7 @@ use super::log::{LogDetail, LogEntry, Logged};
 use super::network::Network;
 use super::node::{AgentIndex, Node};
 use super::report::{Problem, Report};
+use super::server::{Chore, ServerNode};
 use super::signal::{Channel, Signal};
 use super::sockets::{Socket, Sockets};
 use super::stats::{WorldStats, increment};
@@ -43,9 +44,12 @@ const INPUTS_PER_INSTANT: u32 = 100_000;
 #[derive(Clone, Debug)]
 pub struct World {
     pub(super) now: Timestamp,
-    seeds: ChaCha8Rng,
+    pub(super) seeds: ChaCha8Rng,
     pub(super) network: Network,
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) servers: Vec<ServerNode>,
+    /// When servers and the clients of servers have something to do.
+    pub(super) chores: BTreeSet<(Timestamp, Chore)>,
     sockets: Sockets,
     pub(super) channel: Channel,
     pub(super) deadlines: BTreeSet<(Timestamp, AgentIndex)>,
@@ -69,6 +73,8 @@ impl World {
             network: Network::new(draw(&mut seeds)),
             seeds,
             nodes: Vec::new(),
+            servers: Vec::new(),
+            chores: BTreeSet::new(),
             sockets: Sockets::default(),
             channel: Channel::default(),
             deadlines: BTreeSet::new(),
@@ -183,6 +189,7 @@ impl World {
         let id = lent.rebind_local(now, first.id, addr)?;
         self.sockets.close(host, first.addr);
         self.sockets.open(host, addr, agent);
+        self.rebase_client(agent, first.addr, addr);
         Ok(id)
     }
 
@@ -229,7 +236,7 @@ impl World {
             node.outbox.hold_first(Signal::Parameters(node.agent.local_parameters()));
         }
         node.outbox.flush(now, &mut self.channel);
-        self.call(agent, IceAgent::gather)
+        self.gather(agent)
     }
 
     /// Lets an agent restart: stages new credentials, signals them, and gathers again. Its peer
@@ -248,7 +255,8 @@ impl World {
         }
         let node = self.nodes.get_mut(agent.0).ok_or(WorldError::UnknownAgent(agent))?;
         node.outbox.flush(now, &mut self.channel);
-        self.call(agent, IceAgent::gather).map(Ok)
+        self.gather_again(agent)?;
+        self.drain(agent).map(Ok)
     }
 
     /// Signals something to an agent, at `at` or now if that is past, whoever might have said it.
@@ -426,6 +434,7 @@ impl World {
     /// A datagram arrives at a host.
     pub(super) fn receive_datagram(&mut self, arrival: Arrival) -> Result<(), WorldError> {
         let now = self.now;
+        let Some(arrival) = self.receive_at_server(arrival) else { return Ok(()) };
         let Some(socket) = self.sockets.at(arrival.host, arrival.datagram.to) else {
             increment(&mut self.stats.unclaimed);
             self.network.refuse(&arrival);
@@ -434,6 +443,8 @@ impl World {
         let Datagram { transport, from, payload, .. } = arrival.datagram;
         let Socket { agent, addr: local } = socket;
         let remote = socket.sees(from);
+        let received = self.receive_at_client(agent, local, remote, payload)?;
+        let Some((local, remote, payload)) = received else { return Ok(()) };
         let node = self.input(agent)?;
         let received = node.agent.handle_datagram(now, transport, local, remote, &payload);
         let len = payload.len();
@@ -499,11 +510,11 @@ impl World {
         index
     }
 
-    fn node(&self, agent: AgentIndex) -> Result<&Node, WorldError> {
+    pub(super) fn node(&self, agent: AgentIndex) -> Result<&Node, WorldError> {
         self.nodes.get(agent.0).ok_or(WorldError::UnknownAgent(agent))
     }
 
-    fn node_mut(&mut self, agent: AgentIndex) -> Result<&mut Node, WorldError> {
+    pub(super) fn node_mut(&mut self, agent: AgentIndex) -> Result<&mut Node, WorldError> {
         self.nodes.get_mut(agent.0).ok_or(WorldError::UnknownAgent(agent))
     }
 
@@ -602,7 +613,7 @@ impl World {
         }
         node.log(now, |_| Logged::Event(Box::new(event)));
         if answers_restart {
-            node.agent.gather(now);
+            self.gather_anew(agent);
         }
         Ok(())
     }
@@ -633,6 +644,8 @@ impl World {
                     node.agent.transmit_failed(now, route, TransmitError::Unreachable);
                 }
             }
+            Route::Datagram { local, remote, .. }
+                if self.transmit_relayed(agent, local, remote, bytes) => {}
             Route::Datagram { .. } | Route::Stream(_) => increment(&mut self.stats.unsent),
         }
     }
@@ -645,7 +658,7 @@ impl World {
     }
 }
 
-fn draw(rng: &mut ChaCha8Rng) -> [u8; 32] {
+pub(super) fn draw(rng: &mut ChaCha8Rng) -> [u8; 32] {
     let mut seed = [0; 32];
     rng.fill_bytes(&mut seed);
     seed

@@ -1,0 +1,394 @@
+//! The runner of scenarios.
+
+use core::fmt::Write as _;
+use core::time::Duration;
+
+use super::failure::{ScenarioFailure, Violation};
+use super::stage::Stage;
+use super::watch::{self, Watch};
+use super::{Scenario, Transition, Who};
+use crate::agent::{ConnectionState, IceAgent, PairView};
+use crate::candidate::CandidateKind;
+use crate::sim::error::WorldError;
+use crate::sim::log::{LogDetail, Logged};
+use crate::sim::oracle::Outlook;
+use crate::time::Timestamp;
+
+const SIDES: [Who; 2] = [Who::First, Who::Second];
+/// Until both have failed that cannot connect: the patience of RFC 8863 and a transaction that
+/// begins at its end.
+const FAILURE: Duration = Duration::from_secs(90);
+/// Until both have noticed that a path is dead: consent, and the checks of another one.
+const DECAY: Duration = Duration::from_secs(80);
+/// Until the answers to what was asked last are there.
+const SETTLING: Duration = Duration::from_secs(1);
+/// Until a side has asked its servers, be it in vain.
+const ANSWER: Duration = Duration::from_secs(12);
+/// Datagrams that are sent to see whether any arrives.
+const PROBES: usize = 25;
+/// The lines of each side's log in a timeline, its last.
+const LINES: usize = 200;
+
+/// What a scenario has come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScenarioReport {
+    /// What the oracle said at the start.
+    pub outlook: Outlook,
+    /// How long it took until both sides had selected a pair.
+    pub connected_after: Option<Duration>,
+    /// The kinds of the pair that the first side had selected then.
+    pub kinds: Option<(CandidateKind, CandidateKind)>,
+    /// Whether it took a restart at the end to have a path again.
+    pub restarted: bool,
+    /// Everything that the agents have put out, as a number.
+    pub hash: u64,
+    /// The packets that the network has carried or lost.
+    pub packets: u64,
+}
+
+impl Scenario {
+    /// Runs the scenario.
+    ///
+    /// # Errors
+    /// What it shows to be wrong.
+    pub fn run(&self) -> Result<ScenarioReport, Box<ScenarioFailure>> {
+        let mut run = Run::new(self, Some(Watch::default()));
+        run.all().map_err(|violation| run.failure(violation))
+    }
+
+    /// Runs the first part alone, and without looking at every step: for matrices of thousands.
+    ///
+    /// # Errors
+    /// What it shows to be wrong.
+    pub fn connect(&self) -> Result<ScenarioReport, Box<ScenarioFailure>> {
+        let mut run = Run::new(self, None);
+        run.connect().or_else(|_| {
+            // Once more, with logs: for a timeline, and to see whether data gets through.
+            let mut run = Run::new(self, Some(Watch::default()));
+            run.connect().map_err(|violation| run.failure(violation))
+        })
+    }
+}
+
+struct Run<'s> {
+    scenario: &'s Scenario,
+    stage: Stage,
+    watch: Option<Watch>,
+    sent: u32,
+}
+
+impl From<WorldError> for Violation {
+    fn from(error: WorldError) -> Self {
+        Self::Contract(error)
+    }
+}
+
+impl<'s> Run<'s> {
+    fn new(scenario: &'s Scenario, watch: Option<Watch>) -> Self {
+        Self { scenario, stage: Stage::new(scenario), watch, sent: 0 }
+    }
+
+    fn all(&mut self) -> Result<ScenarioReport, Violation> {
+        let mut report = self.connect()?;
+        let mut answered = Timestamp::ZERO;
+        for (wait, transition) in self.scenario.transitions() {
+            self.run_for(wait)?;
+            if let Transition::Restart(_) = transition {
+                if self.stage.world.now() < answered {
+                    continue;
+                }
+                let both = ANSWER.saturating_mul(2).saturating_add(self.scenario.signalling());
+                answered = self.stage.world.now() + both;
+            }
+            for who in SIDES {
+                watch::send(&mut self.stage, who, b"before")?;
+            }
+            if let Some(watch) = &mut self.watch {
+                watch.disturb();
+            }
+            self.stage.apply(transition)?;
+        }
+        report.restarted = self.recover()?;
+        self.report_end(&mut report);
+        Ok(report)
+    }
+
+    /// The first part.
+    fn connect(&mut self) -> Result<ScenarioReport, Violation> {
+        // Asking servers comes first, so that what is signalled is what the oracle assumes.
+        self.run_for(ANSWER)?;
+        let outlook = self.outlook();
+        let detail = if self.watch.is_some() { LogDetail::Full } else { LogDetail::Off };
+        self.stage.start(detail)?;
+        let start = self.stage.world.now();
+        let mut report = ScenarioReport {
+            outlook,
+            connected_after: None,
+            kinds: None,
+            restarted: false,
+            hash: 0,
+            packets: 0,
+        };
+        if report.outlook.is_possible() {
+            self.run_while(start + self.scenario.time_to_connect(), |stage| !is_completed(stage))?;
+            if !is_completed(&self.stage) {
+                self.accept_half_nominated()?;
+                self.report_end(&mut report);
+                return Ok(report);
+            }
+            report.connected_after = Some(self.stage.world.now() - start);
+            // Until late candidates have told what the other side is. Not for longer: with enough
+            // loss a path loses consent, and one side may move to a pair that is dead to the other.
+            let signals = start + self.scenario.signalling() + SETTLING;
+            self.run_until(signals.max(self.stage.world.now() + SETTLING))?;
+            let kinds = self.check_pair(&report.outlook, true);
+            report.kinds = Some(self.accept_two_paths(kinds)?);
+        } else {
+            self.run_for(FAILURE)?;
+            for who in SIDES {
+                match self.agent(who).map(IceAgent::state) {
+                    Some(ConnectionState::Failed) => {}
+                    Some(ConnectionState::Connected | ConnectionState::Completed) => {
+                        return Err(Violation::Connected(who));
+                    }
+                    _ => return Err(Violation::NotFailed(who)),
+                }
+            }
+        }
+        self.report_end(&mut report);
+        Ok(report)
+    }
+
+    /// The last part. Whether it took a restart.
+    fn recover(&mut self) -> Result<bool, Violation> {
+        self.stage.apply(Transition::StartServer)?;
+        self.run_for(DECAY)?;
+        let outlook = self.outlook();
+        let works = self.talks()?;
+        if !outlook.is_possible() {
+            let connected = |who: &Who| works.get(who.index()) == Some(&true);
+            return match SIDES.into_iter().find(connected) {
+                Some(who) => Err(Violation::Connected(who)),
+                None => Ok(false),
+            };
+        }
+        let restarts = works != [true; 2] || !is_completed(&self.stage);
+        if restarts {
+            self.stage.apply(Transition::Restart(Who::First))?;
+            let limit = self.stage.world.now() + Duration::from_secs(100);
+            // Before its answer is there, all is as before.
+            self.run_for(self.scenario.time_to_connect())?;
+            self.run_while(limit, |stage| !is_completed(stage))?;
+            if !is_completed(&self.stage) {
+                self.accept_half_nominated()?;
+                return Ok(true);
+            }
+            self.run_for(SETTLING)?;
+            let works = self.talks()?;
+            for who in SIDES {
+                if works.get(who.index()) != Some(&true) {
+                    return Err(Violation::DataLost(who));
+                }
+            }
+        }
+        if restarts {
+            let kinds = self.check_pair(&outlook, false);
+            self.accept_two_paths(kinds)?;
+        }
+        Ok(restarts)
+    }
+
+    /// With loss, a nomination may take so long that consent of the pair has expired on the
+    /// controlled side, which does not renew it before. It selects the pair, loses it in the same
+    /// instant, and does not complete until a restart, while the other side is content. That is a
+    /// known fault of the agent's; here it is enough that data passes.
+    fn accept_half_nominated(&mut self) -> Result<(), Violation> {
+        if self.stage.is_lossless() || self.watch.is_none() || self.talks()? != [true; 2] {
+            return Err(Violation::NotConnected);
+        }
+        Ok(())
+    }
+
+    /// With loss, a nomination may arrive of which the controlling side never learns: it nominates
+    /// another pair, which may have died on the other side meanwhile. So there may be two paths in
+    /// the end, one in each direction, as long as both carry data.
+    fn accept_two_paths(
+        &mut self,
+        kinds: Result<(CandidateKind, CandidateKind), Violation>,
+    ) -> Result<(CandidateKind, CandidateKind), Violation> {
+        if kinds != Err(Violation::NotMirrored) || self.stage.is_lossless() {
+            return kinds;
+        }
+        let pair = self.selected(Who::First).filter(|_| self.watch.is_some());
+        match (self.talks()?, pair) {
+            ([true, true], Some(pair)) => Ok((pair.local.kind, pair.remote.kind)),
+            _ => kinds,
+        }
+    }
+
+    /// Whether the pairs of both sides are one, and of kinds that the oracle allows. If `first`,
+    /// nothing has happened yet that it does not know of; thereafter an address that a server saw
+    /// may be another one than before, and a peer may learn of it before it is signalled.
+    fn check_pair(
+        &self,
+        outlook: &Outlook,
+        first: bool,
+    ) -> Result<(CandidateKind, CandidateKind), Violation> {
+        let [Some(one), Some(other)] = SIDES.map(|who| self.selected(who)) else {
+            return Err(Violation::NotConnected);
+        };
+        let mirrored = one.local.addr == other.remote.addr && one.remote.addr == other.local.addr;
+        if !mirrored {
+            return Err(Violation::NotMirrored);
+        }
+        let lossless = first && self.stage.is_lossless();
+        let views = [
+            (Who::First, one, (one.local.kind, one.remote.kind)),
+            (Who::Second, other, (other.remote.kind, other.local.kind)),
+        ];
+        for (who, pair, (local, remote)) in views {
+            let relayed = [local, remote].contains(&CandidateKind::Relayed);
+            let allowed = if first {
+                outlook.allows(local, remote, lossless)
+            } else if relayed {
+                outlook.is_relayed()
+            } else {
+                outlook.is_direct()
+            };
+            if !allowed {
+                return Err(Violation::Kinds(who, pair.local.kind, pair.remote.kind));
+            }
+        }
+        Ok((one.local.kind, one.remote.kind))
+    }
+
+    /// Whether data of each side arrives at the other.
+    fn talks(&mut self) -> Result<[bool; 2], Violation> {
+        let mut works = [false; 2];
+        let probes = if self.stage.is_lossless() { 1 } else { PROBES };
+        for (who, works) in SIDES.into_iter().zip(&mut works) {
+            self.sent = self.sent.saturating_add(1);
+            let payload = [b"probe ".as_slice(), &self.sent.to_be_bytes()].concat();
+            for _ in 0..probes {
+                if !watch::send(&mut self.stage, who, &payload)? {
+                    break;
+                }
+            }
+            self.run_for(SETTLING)?;
+            let peer = match who {
+                Who::First => Who::Second,
+                Who::Second => Who::First,
+            };
+            let peer = self.stage.agents.get(peer.index());
+            *works = peer.is_some_and(|peer| {
+                self.stage.world.received(*peer).any(|received| received == payload)
+            });
+        }
+        Ok(works)
+    }
+
+    fn run_for(&mut self, time: Duration) -> Result<(), Violation> {
+        self.run_until(self.stage.world.now() + time)
+    }
+
+    fn run_until(&mut self, limit: Timestamp) -> Result<(), Violation> {
+        self.run_while(limit, |_| true)
+    }
+
+    /// Runs while a condition holds; it is looked at whenever something may have changed it.
+    fn run_while(
+        &mut self,
+        limit: Timestamp,
+        condition: impl Fn(&Stage) -> bool,
+    ) -> Result<(), Violation> {
+        while condition(&self.stage) {
+            let next = self.stage.world.next_step()?;
+            if next.is_none_or(|step| step.at() > limit) {
+                self.stage.world.run_until(limit)?;
+                break;
+            }
+            self.stage.world.step()?;
+            if let Some(watch) = &mut self.watch {
+                watch.look(&self.stage)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn outlook(&self) -> Outlook {
+        let [one, other] = self.stage.agents;
+        self.stage.world.outlook(one, other).unwrap_or_default()
+    }
+
+    fn agent(&self, who: Who) -> Option<&IceAgent> {
+        self.stage.world.agent(*self.stage.agents.get(who.index())?)
+    }
+
+    fn selected(&self, who: Who) -> Option<PairView> {
+        let agent = self.agent(who)?;
+        agent.selected_pair(agent.streams().next()?, 1)
+    }
+
+    fn report_end(&self, report: &mut ScenarioReport) {
+        report.hash = self.stage.world.hash();
+        report.packets = self.stage.world.network().stats().sent;
+    }
+
+    fn failure(&self, violation: Violation) -> Box<ScenarioFailure> {
+        Box::new(ScenarioFailure {
+            scenario: self.scenario.clone(),
+            violation,
+            at: self.stage.world.now(),
+            timeline: self.timeline(),
+        })
+    }
+
+    /// Writing to a string does not fail.
+    fn timeline(&self) -> String {
+        let mut text = String::new();
+        let mut lines = Vec::new();
+        for (who, agent) in SIDES.into_iter().zip(self.stage.agents) {
+            let log = self.stage.world.log(agent);
+            let told = |what: &Logged| !matches!(what, Logged::Timeout(_));
+            let entries = log.iter().rev().filter(|entry| told(&entry.what)).take(LINES);
+            lines.extend(entries.map(|entry| (entry.at, who, entry.to_string())));
+        }
+        lines.reverse();
+        lines.sort_by_key(|(at, who, _)| (*at, *who));
+        for (_, who, line) in lines {
+            let _ = writeln!(text, "{who:?} {line}");
+        }
+        for who in SIDES {
+            let Some(agent) = self.agent(who) else { continue };
+            let _ = writeln!(text, "{who:?}: {:?}, {:?}", agent.state(), agent.role());
+            for pair in agent.pairs() {
+                let (local, remote) = (pair.local, pair.remote);
+                let _ = writeln!(
+                    text,
+                    "  {} {} (base {}) > {} {}: {:?}{}{}",
+                    local.kind,
+                    local.addr,
+                    local.base,
+                    remote.kind,
+                    remote.addr,
+                    pair.state,
+                    if pair.valid { ", valid" } else { "" },
+                    if pair.nominated { ", nominated" } else { "" },
+                );
+            }
+        }
+        let outlook = self.outlook();
+        for prospect in outlook.prospects() {
+            let _ = writeln!(text, "the oracle expects: {prospect:?}");
+        }
+        text
+    }
+}
+
+fn is_completed(stage: &Stage) -> bool {
+    stage.agents.iter().all(|agent| {
+        let agent = stage.world.agent(*agent);
+        agent.is_some_and(|agent| agent.state() == ConnectionState::Completed)
+    })
+}

@@ -1,0 +1,60 @@
+//! The smallest scenario that shows the same.
+
+use super::{Scenario, ScenarioFailure, Side};
+
+impl ScenarioFailure {
+    /// Leaves out of the scenario whatever it does without and is still wrong in the same way, one
+    /// thing after the other, until there is nothing more to leave out.
+    #[must_use]
+    pub fn shrink(self) -> Self {
+        let mut smallest = self;
+        loop {
+            let smaller = simpler(&smallest.scenario).find_map(|scenario| {
+                let failure = scenario.run().err()?;
+                (failure.violation == smallest.violation).then_some(failure)
+            });
+            match smaller {
+                Some(failure) => smallest = *failure,
+                None => return smallest,
+            }
+        }
+    }
+}
+
+/// What is simpler than a scenario by one thing.
+fn simpler(scenario: &Scenario) -> impl Iterator<Item = Scenario> {
+    let mut all = Vec::new();
+    for position in 0..scenario.transitions.len() {
+        let mut simpler = scenario.clone();
+        simpler.transitions.remove(position);
+        all.push(simpler);
+    }
+    all.push(Scenario { loss: 0, ..scenario.clone() });
+    let [first, second] = &scenario.sides;
+    for side in less(first) {
+        all.push(scenario.clone().first(side));
+    }
+    for side in less(second) {
+        all.push(scenario.clone().second(side));
+    }
+    for (position, site) in scenario.sites.iter().enumerate() {
+        let mut simpler = scenario.clone();
+        if let Some(place) = simpler.sites.get_mut(position) {
+            *place = super::Site { within: None, hairpinning: true, udp: true, ..site.clone() };
+        }
+        all.push(simpler);
+    }
+    let scenario = scenario.clone();
+    all.into_iter().filter(move |simpler| *simpler != scenario)
+}
+
+fn less(side: &Side) -> [Side; 6] {
+    [
+        Side { site: None, ..side.clone() },
+        Side { role: None, ..side.clone() },
+        Side { reflexive: false, ..side.clone() },
+        Side { relayed: false, ..side.clone() },
+        Side { complete: false, ..side.clone() },
+        Side { signalling: 0, ..side.clone() },
+    ]
+}

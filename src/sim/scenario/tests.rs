@@ -1,0 +1,121 @@
+//! The runner, the decoder and the written form.
+
+use super::*;
+use crate::candidate::CandidateKind::{Host, PeerReflexive, Relayed, ServerReflexive};
+
+const CONE: Site = Site::nat(Mapping::EndpointIndependent, Filtering::AddressAndPortDependent);
+const SYMMETRIC: Site =
+    Site::nat(Mapping::AddressAndPortDependent, Filtering::AddressAndPortDependent);
+
+fn run(scenario: &Scenario) -> ScenarioReport {
+    scenario.run().unwrap_or_else(|failure| panic!("{}", failure.shrink()))
+}
+
+#[test]
+fn two_sides_in_the_internet_connect_at_once() {
+    let report = run(&Scenario::new(1));
+    assert_eq!(report.kinds, Some((Host, Host)));
+    assert!(report.connected_after.unwrap() <= Duration::from_millis(200));
+    assert!(!report.restarted);
+}
+
+#[test]
+fn kinds_are_those_of_the_topology() {
+    let homes = |sides: [Side; 2]| {
+        let [first, second] = sides;
+        let scenario = Scenario::new(2).site(SYMMETRIC).site(CONE).site(SYMMETRIC);
+        run(&scenario.first(first).second(second)).kinds
+    };
+    let side = |site| Side::new().at(site).reflexive();
+    assert_eq!(homes([side(1), Side::new()]), Some((ServerReflexive, Host)));
+    assert_eq!(homes([side(0), Side::new()]), Some((PeerReflexive, Host)));
+    assert_eq!(homes([side(0), side(2)]), None);
+    assert_eq!(homes([side(0), side(1)]), None);
+    assert_eq!(homes([side(0).relayed(), side(2)]), Some((Relayed, PeerReflexive)));
+    assert_eq!(homes([side(1), side(1)]), Some((Host, Host)));
+}
+
+#[test]
+fn a_scenario_is_what_its_seed_makes_it() {
+    let scenario = |seed| {
+        Scenario::new(seed)
+            .loss(10)
+            .site(SYMMETRIC)
+            .first(Side::new().at(0).reflexive())
+            .after(3_000, Transition::RebootNat(0))
+            .after(1_000, Transition::Restart(Who::Second))
+    };
+    assert_eq!(run(&scenario(3)), run(&scenario(3)));
+    assert_ne!(run(&scenario(3)).hash, run(&scenario(4)).hash);
+}
+
+#[test]
+fn every_transition_is_survived() {
+    let all = [
+        Transition::Loss(5),
+        Transition::Delay(100),
+        Transition::RebootNat(0),
+        Transition::Partition,
+        Transition::Heal,
+        Transition::Down(Who::Second),
+        Transition::Up(Who::Second),
+        Transition::Move(Who::First),
+        Transition::CrashServer,
+        Transition::StopServer,
+        Transition::StartServer,
+        Transition::Restart(Who::First),
+        Transition::Restart(Who::Second),
+    ];
+    for wait in [1_000, 40_000] {
+        for transition in all {
+            let scenario = Scenario::new(5).site(CONE).site(SYMMETRIC);
+            let scenario = scenario
+                .first(Side::new().at(0).reflexive().relayed())
+                .second(Side::new().at(1).reflexive())
+                .after(wait, transition);
+            run(&scenario);
+        }
+    }
+}
+
+#[test]
+fn a_side_that_stays_down_has_no_path_in_the_end() {
+    let down = Scenario::new(6).after(1_000, Transition::Down(Who::First));
+    assert!(!run(&down).restarted);
+    let up = down.after(60_000, Transition::Up(Who::First));
+    assert!(run(&up).restarted);
+}
+
+#[test]
+fn bytes_are_scenarios_and_no_bytes_are_the_simplest() {
+    assert_eq!(Scenario::decode(&[]), Scenario::new(0).delay(0));
+    let decoded = Scenario::decode(&[7, 30, 210, 1, 2, 1, 0, 0, 1, 3, 0, 0x40, 10, 2, 0, 5, 3, 1]);
+    let written = Scenario::new(7)
+        .delay(30)
+        .loss(10)
+        .site(Site::nat(Mapping::AddressAndPortDependent, Filtering::AddressDependent))
+        .first(Side::new().at(0).reflexive().relayed())
+        .second(Side::new().role(Role::Controlled))
+        .after(1_000, Transition::RebootNat(0))
+        .after(500, Transition::Down(Who::Second));
+    assert_eq!(decoded, written);
+}
+
+#[test]
+fn what_is_printed_can_be_pasted() {
+    let scenario = Scenario::new(7)
+        .loss(3)
+        .site(SYMMETRIC.within(0).without_udp())
+        .first(Side::new().at(0).relayed().role(Role::Controlled).signalling(20))
+        .second(Side::new().complete())
+        .after(100, Transition::Move(Who::Second))
+        .after(200, Transition::Loss(4));
+    let text = "Scenario::new(7)
+    .loss(3)
+    .site(Site::nat(Mapping::AddressAndPortDependent, Filtering::AddressAndPortDependent).within(0).without_udp())
+    .first(Side::new().at(0).role(Role::Controlled).relayed().signalling(20))
+    .second(Side::new().complete())
+    .after(100, Transition::Move(Who::Second))
+    .after(200, Transition::Loss(4))";
+    assert_eq!(scenario.to_string(), text);
+}

@@ -1,0 +1,240 @@
+//! What must never happen, whatever the scenario: looked at while it runs.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use super::Who;
+use super::failure::Violation;
+use super::stage::Stage;
+use crate::agent::io::{Event, Route};
+use crate::agent::{ConnectionState, IceAgent};
+use crate::candidate::Transport;
+use crate::config::{Limits, Role};
+use crate::id::StreamId;
+use crate::sim::log::Logged;
+use crate::stun::attribute::{USE_CANDIDATE, XOR_MAPPED_ADDRESS};
+use crate::stun::{CheckRequest, Class, IntegrityKey, TransactionId, Writer, method, scan};
+use crate::time::Timestamp;
+
+/// The default of both sides.
+const TA: Duration = Duration::from_millis(50);
+/// RFC 7675 §5.1
+const CONSENT: Duration = Duration::from_secs(30);
+/// Agents are cloned and tried once in so many steps.
+const TRIED: u32 = 16;
+/// Pairs that have left their checklist but carry data still.
+const KEPT_PAIRS: usize = 4;
+
+/// What is known of one side.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    /// The entries of its log that have been looked at.
+    entries: usize,
+    /// When it has last begun a check.
+    begun: Option<Timestamp>,
+    checks: BTreeSet<TransactionId>,
+    last: Option<TransactionId>,
+    /// It has a valid pair: what it sends from now on may be for consent.
+    connected: bool,
+    nominated: BTreeSet<(SocketAddr, SocketAddr)>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Watch {
+    sides: [Seen; 2],
+    steps: u32,
+    /// Something has happened that may kill a path: another nomination may have its reason.
+    disturbed: bool,
+}
+
+impl Watch {
+    /// From now on paths may die.
+    pub(super) fn disturb(&mut self) {
+        self.disturbed = true;
+    }
+
+    /// Looks at both sides after a step.
+    pub(super) fn look(&mut self, stage: &Stage) -> Result<(), Violation> {
+        self.steps = self.steps.wrapping_add(1);
+        let lossless = stage.is_lossless();
+        self.disturbed |= !lossless;
+        let disturbed = self.disturbed;
+        for (who, seen) in [Who::First, Who::Second].into_iter().zip(&mut self.sides) {
+            seen.read(who, stage, disturbed)?;
+            let agent = stage.agents.get(who.index()).and_then(|agent| stage.world.agent(*agent));
+            let Some(agent) = agent else { continue };
+            if self.steps % TRIED == 0 {
+                let now = stage.world.now();
+                try_timeout(who, agent, now)?;
+                try_forgeries(who, agent, now, seen.last)?;
+                count(who, agent)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Seen {
+    fn read(&mut self, who: Who, stage: &Stage, disturbed: bool) -> Result<(), Violation> {
+        let Some(agent) = stage.agents.get(who.index()) else { return Ok(()) };
+        let log = stage.world.log(*agent);
+        for entry in log.get(self.entries..).unwrap_or_default() {
+            match &entry.what {
+                Logged::Event(event) => {
+                    if let Event::ConnectionState(state) = **event {
+                        self.connected |= state == ConnectionState::Connected;
+                    }
+                }
+                Logged::Transmit {
+                    route: Route::Datagram { local, remote, .. }, bytes, ..
+                } => {
+                    let Ok(scan) = scan(bytes) else { continue };
+                    if scan.class() != Class::Request {
+                        continue;
+                    }
+                    let id = scan.transaction_id();
+                    self.last = Some(id);
+                    if scan.find(USE_CANDIDATE).is_some() {
+                        self.nominated.insert((*local, *remote));
+                        if self.nominated.len() > 1 && !disturbed {
+                            return Err(Violation::TwoNominations(who));
+                        }
+                    }
+                    if !self.checks.insert(id) || self.connected {
+                        continue;
+                    }
+                    let begun = self.begun.replace(entry.at);
+                    if begun.is_some_and(|begun| entry.at - begun < TA) {
+                        return Err(Violation::Pacing(who));
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.entries = log.len();
+        Ok(())
+    }
+}
+
+/// Sends data if the agent lets it go out, and says whether it did; it has to have heard from there.
+pub(super) fn send(stage: &mut Stage, who: Who, payload: &[u8]) -> Result<bool, Violation> {
+    let Some(agent) = stage.agents.get(who.index()).copied() else { return Ok(false) };
+    let stream = stage.world.agent(agent).and_then(first_stream);
+    let Some(stream) = stream else { return Ok(false) };
+    if stage.world.send(agent, stream, 1, payload).is_err() {
+        return Ok(false);
+    }
+    let now = stage.world.now();
+    let log = stage.world.log(agent);
+    let sent = log.iter().rev().find_map(|entry| match entry.what {
+        Logged::Transmit { route: Route::Datagram { local, remote, .. }, .. } => {
+            Some((local, remote))
+        }
+        _ => None,
+    });
+    let heard = log.iter().rev().take_while(|entry| now - entry.at <= CONSENT);
+    let mut heard = heard.filter_map(|entry| match entry.what {
+        Logged::Consumed { local, remote, .. } => Some((local, remote)),
+        _ => None,
+    });
+    if heard.any(|heard| Some(heard) == sent) { Ok(true) } else { Err(Violation::NoConsent(who)) }
+}
+
+fn first_stream(agent: &IceAgent) -> Option<StreamId> {
+    agent.streams().next()
+}
+
+/// A clone that has heard of the time, which is part of the digest. Agents are drained: there is
+/// nothing to poll.
+fn at(agent: &IceAgent, now: Timestamp) -> IceAgent {
+    let mut twin = agent.clone();
+    let _ = twin.poll_transmit(now, &mut Vec::new());
+    twin
+}
+
+fn try_timeout(who: Who, agent: &IceAgent, now: Timestamp) -> Result<(), Violation> {
+    if agent.poll_timeout().is_some_and(|deadline| deadline <= now) {
+        return Ok(());
+    }
+    let reference = at(agent, now);
+    let mut twin = reference.clone();
+    twin.handle_timeout(now);
+    let same = twin.state_digest() == reference.state_digest()
+        && twin.poll_timeout() == reference.poll_timeout()
+        && !twin.has_transmit()
+        && !twin.has_event();
+    if same { Ok(()) } else { Err(Violation::SpuriousTimeout(who)) }
+}
+
+/// Messages that say what would matter most, of somebody who does not know the password.
+fn try_forgeries(
+    who: Who,
+    agent: &IceAgent,
+    now: Timestamp,
+    last: Option<TransactionId>,
+) -> Result<(), Violation> {
+    let host = agent.local_candidates().find(|local| local.addr == local.base);
+    let (Some(host), Some(remote)) = (host, agent.remote_candidates().next()) else {
+        return Ok(());
+    };
+    let untouched = at(agent, now);
+    let stranger = SocketAddr::from(([198, 51, 100, 77], 7_777));
+    for from in [remote.addr, stranger] {
+        for bytes in forgeries(agent, last) {
+            let mut twin = untouched.clone();
+            let _ = twin.handle_datagram(now, Transport::Udp, host.addr, from, &bytes);
+            // What it answers, such as 401, is no state.
+            while twin.poll_transmit(now, &mut Vec::new()).is_some() {}
+            if twin.state_digest() != untouched.state_digest() {
+                return Err(Violation::Unauthenticated(who));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn forgeries(agent: &IceAgent, last: Option<TransactionId>) -> Vec<Vec<u8>> {
+    let key = IntegrityKey::short_term(b"not the password");
+    let id = last.unwrap_or_else(|| TransactionId::new(*b"transaction."));
+    let parameters = agent.local_parameters();
+    let ufrag = parameters.credentials.ufrag().as_bytes();
+    let mut forgeries = Vec::new();
+    for role in [Role::Controlling, Role::Controlled] {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes, Class::Request, method::BINDING, id);
+        writer.username(&[ufrag, b":", b"peer"]);
+        let request = CheckRequest {
+            priority: Some(u32::MAX >> 1),
+            use_candidate: true,
+            role: Some((role, u64::MAX)),
+            ..CheckRequest::default()
+        };
+        request.write(&mut writer);
+        writer.integrity(&key).fingerprint().finish();
+        forgeries.push(bytes);
+    }
+    for class in [Class::Success, Class::Error] {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes, class, method::BINDING, id);
+        if class == Class::Error {
+            writer.error_code(487, "Role Conflict");
+        } else {
+            writer.xor_address(XOR_MAPPED_ADDRESS, SocketAddr::from(([198, 51, 100, 78], 1)));
+            writer.integrity(&key);
+        }
+        writer.fingerprint().finish();
+        forgeries.push(bytes);
+    }
+    forgeries
+}
+
+fn count(who: Who, agent: &IceAgent) -> Result<(), Violation> {
+    let limits = Limits::default();
+    let remotes = usize::from(limits.remote_candidates)
+        .saturating_add(limits.peer_reflexive_candidates.into());
+    let bounded = agent.local_candidates().count() <= limits.local_candidates.into()
+        && agent.remote_candidates().count() <= remotes
+        && agent.pairs().count() <= usize::from(limits.pairs).saturating_add(KEPT_PAIRS);
+    if bounded { Ok(()) } else { Err(Violation::Unbounded(who)) }
+}

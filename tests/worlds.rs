@@ -1,0 +1,183 @@
+//! Random worlds: whatever the topology and whatever happens, agents come to what the oracle says
+//! and keep the rules that the runner of scenarios looks at after every step.
+//!
+//! `PROPTEST_CASES=20000 cargo test --release --test worlds` for a night; a failure prints the
+//! scenario, as small as it could be made, as lines for a test.
+
+use frazil::Role;
+use frazil::sim::{Filtering, Mapping, Scenario, ScenarioReport, Side, Site, Transition, Who};
+use proptest::prelude::*;
+
+/// A share of the cases that the environment asks for, or of proptest's 256: some properties take
+/// longer than others.
+fn one_in(share: u32) -> ProptestConfig {
+    let all = ProptestConfig::default();
+    ProptestConfig { cases: (all.cases / share).max(1), failure_persistence: None, ..all }
+}
+
+fn mapping() -> impl Strategy<Value = Mapping> {
+    prop_oneof![
+        Just(Mapping::EndpointIndependent),
+        Just(Mapping::AddressDependent),
+        Just(Mapping::AddressAndPortDependent),
+    ]
+}
+
+fn filtering() -> impl Strategy<Value = Filtering> {
+    prop_oneof![
+        Just(Filtering::EndpointIndependent),
+        Just(Filtering::AddressDependent),
+        Just(Filtering::AddressAndPortDependent),
+    ]
+}
+
+/// One of so many earlier sites, or none.
+fn site(earlier: usize) -> impl Strategy<Value = Site> {
+    let within = prop::option::weighted(0.3, 0..earlier.max(1));
+    let rarely = || prop::bool::weighted(0.1);
+    (mapping(), filtering(), within, rarely(), rarely()).prop_map(
+        move |(mapping, filtering, within, no_hairpinning, no_udp)| {
+            let mut site = Site::nat(mapping, filtering);
+            site.within = within.filter(|_| earlier > 0);
+            site.hairpinning = !no_hairpinning;
+            site.udp = !no_udp;
+            site
+        },
+    )
+}
+
+fn side() -> impl Strategy<Value = Side> {
+    let role =
+        prop::option::weighted(0.2, prop_oneof![Just(Role::Controlling), Just(Role::Controlled)]);
+    let signalling = prop_oneof![3 => Just(0), 1 => 0_u16..3_000];
+    (prop::option::weighted(0.8, 0_usize..4), any::<[bool; 2]>(), any::<bool>(), role, signalling)
+        .prop_map(|(site, [reflexive, relayed], complete, role, signalling)| {
+            let mut side = Side::new();
+            side.site = site;
+            side.reflexive = reflexive;
+            side.relayed = relayed;
+            side.complete = complete;
+            side.role = role;
+            side.signalling = signalling;
+            side
+        })
+}
+
+fn who() -> impl Strategy<Value = Who> {
+    prop_oneof![Just(Who::First), Just(Who::Second)]
+}
+
+fn transition() -> impl Strategy<Value = Transition> {
+    prop_oneof![
+        (0_u8..=20).prop_map(Transition::Loss),
+        (0_u16..=200).prop_map(Transition::Delay),
+        (0_usize..4).prop_map(Transition::RebootNat),
+        who().prop_map(Transition::Down),
+        who().prop_map(Transition::Up),
+        who().prop_map(Transition::Move),
+        who().prop_map(Transition::Restart),
+        Just(Transition::Partition),
+        Just(Transition::Heal),
+        Just(Transition::CrashServer),
+        Just(Transition::StopServer),
+        Just(Transition::StartServer),
+    ]
+}
+
+fn transitions() -> impl Strategy<Value = Vec<(u32, Transition)>> {
+    let wait = prop_oneof![0_u32..1_000, 1_000_u32..60_000];
+    prop::collection::vec((wait, transition()), 0..8)
+}
+
+fn topology() -> impl Strategy<Value = Scenario> {
+    let sites = (0_usize..=3, site(0), site(1), site(2));
+    let loss = prop_oneof![2 => Just(0_u8), 1 => 0_u8..=20];
+    (any::<u64>(), 0_u16..=200, loss, sites, side(), side())
+        .prop_map(|(seed, delay, loss, (number, one, two, three), first, second)| {
+            let scenario = Scenario::new(seed).delay(delay).loss(loss).first(first).second(second);
+            [one, two, three].into_iter().take(number).fold(scenario, Scenario::site)
+        })
+        .prop_filter("agents are known to fail here", |scenario| !is_known_to_fail(scenario))
+}
+
+/// Where the agents are known to fail, for reasons that are theirs.
+///
+/// * Peer-reflexive candidates without end: see `examples/nat-matrix/matrix.rs`. It takes that each
+///   side has a NAT that gives every check an address of its own, and that the other lets them in.
+/// * Both sides begin in one role, and the answer that says so comes from another address than the
+///   check went to, as behind a NAT whose mapping depends on the destination: it is taken for a
+///   failure (RFC 8445 §7.2.5.2.1) and not for a role conflict (§7.2.5.1), and the check is not
+///   repeated.
+fn is_known_to_fail(scenario: &Scenario) -> bool {
+    let behind = |side: &Side, found: &dyn Fn(&Site) -> bool| {
+        let mut at = scenario.site_of(side);
+        while let Some(site) = at {
+            if found(site) {
+                return true;
+            }
+            at = site.within.and_then(|within| scenario.sites.get(within));
+        }
+        false
+    };
+    let [first, second] = &scenario.sides;
+    let several = |site: &Site| site.mapping != Mapping::EndpointIndependent;
+    let endless = |site: &Site| {
+        site.mapping == Mapping::AddressAndPortDependent
+            && site.filtering != Filtering::AddressAndPortDependent
+    };
+    let relayed = first.relayed || second.relayed;
+    let first_role = first.role.unwrap_or(Role::Controlling);
+    let second_role = second.role.unwrap_or(Role::Controlled);
+    let conflict = first_role == second_role;
+    (relayed && behind(first, &endless) && behind(second, &endless))
+        || (conflict && (behind(first, &several) || behind(second, &several)))
+}
+
+fn run(scenario: &Scenario) -> Result<ScenarioReport, TestCaseError> {
+    scenario.run().map_err(|failure| TestCaseError::fail(failure.to_string()))
+}
+
+fn connect(scenario: &Scenario) -> Result<ScenarioReport, TestCaseError> {
+    scenario.connect().map_err(|failure| TestCaseError::fail(failure.to_string()))
+}
+
+proptest! {
+    #![proptest_config(one_in(4))]
+
+    /// Connected by the bound and by a path of the right kinds if and only if there is one; the
+    /// pairs mirrored; and all else that the runner looks at.
+    #[test]
+    fn two_sides_come_to_what_the_oracle_says(scenario in topology()) {
+        run(&scenario)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(one_in(8))]
+
+    /// Whatever happens, data passes in the end if it can.
+    #[test]
+    fn what_can_be_healed_is_healed(topology in topology(), transitions in transitions()) {
+        let scenario = transitions
+            .into_iter()
+            .fold(topology, |scenario, (wait, transition)| scenario.after(wait, transition));
+        run(&scenario)?;
+    }
+
+    /// What a fuzzer feeds.
+    #[test]
+    fn any_bytes_are_a_scenario(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        let scenario = Scenario::decode(&bytes);
+        prop_assume!(!is_known_to_fail(&scenario));
+        run(&scenario)?;
+    }
+
+    /// All chance comes from the seed, and looking at a run does not change it.
+    #[test]
+    fn equal_seeds_make_equal_runs(scenario in topology()) {
+        let again = scenario.clone();
+        let report = run(&scenario)?;
+        prop_assert_eq!(&report, &run(&again)?);
+        prop_assert_eq!(report.connected_after, connect(&scenario)?.connected_after);
+    }
+}
