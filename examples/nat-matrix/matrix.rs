@@ -41,18 +41,6 @@ impl Cell {
         self.scenario().connect()
     }
 
-    /// Whether the agents are known to fail here, for a reason that is theirs.
-    ///
-    /// Two symmetric NATs that let everything in: every check comes from an address that nobody has
-    /// seen, and so does the check that this triggers, without end. After 32 of them an agent takes
-    /// no more peer-reflexive candidates, and the check that nominates a pair over the relay may be
-    /// one of those: it is answered with success, so the controlling side has selected, and
-    /// forgotten, so the controlled side has not.
-    pub(crate) fn is_known_to_fail(self) -> bool {
-        let endless = (Mapping::AddressAndPortDependent, Filtering::EndpointIndependent);
-        self.relay && self.nats == [endless; 2]
-    }
-
     fn scenario(self) -> Scenario {
         let side = |site| {
             let side = Side::new().at(site).reflexive();
