@@ -1418,6 +1418,24 @@ fn deprecated_and_non_unicast_addresses_are_refused() {
     assert_eq!(offer(&mut bench, LocalAddress::udp(addr("[ff::1]:1000"))), Ok(()));
 }
 
+/// Nobody is checked at an address that stands for nobody or for many.
+#[test]
+fn non_unicast_candidates_of_the_peer_are_refused() {
+    let mut bench = Bench::new(Role::Controlled);
+    for (remote, error) in [
+        ("0.0.0.0 2000", AddRemoteError::NotUnicast),
+        (":: 2000", AddRemoteError::NotUnicast),
+        ("224.0.0.1 2000", AddRemoteError::NotUnicast),
+        ("ff02::1 2000", AddRemoteError::NotUnicast),
+        ("255.255.255.255 2000", AddRemoteError::NotUnicast),
+    ] {
+        let line = format!("1 1 UDP 1000 {remote} typ host");
+        let candidate: Candidate = line.parse().unwrap();
+        let added = bench.agent.add_remote_candidate(bench.now, bench.stream, &candidate);
+        assert_eq!(added, Err(error), "{remote}");
+    }
+}
+
 /// G3: RFC 8445 §5.1.1.1. An IPv4-mapped address does not become an IPv6 candidate.
 #[test]
 fn a_mapped_address_becomes_an_ipv4_candidate() {

@@ -273,6 +273,18 @@ fn activity_of_the_application_is_a_sign_of_life_and_not_consent() {
     assert_eq!(can_send(&mut bench), Err(SendError::NotConnected));
 }
 
+/// A path that was given up for silent is back with the first sign of life, without waiting.
+#[test]
+fn activity_of_the_application_ends_a_disconnection_at_once() {
+    let mut bench = selected();
+    let pair = bench.agent.selected_pair(bench.stream, 1).unwrap().id;
+    let detect = bench.agent.detect_time();
+    run(&mut bench, Timestamp::ZERO + detect, |_| false);
+    assert_eq!(bench.agent.state(), ConnectionState::Disconnected);
+    bench.agent.note_activity(bench.now, pair);
+    assert_eq!(bench.agent.state(), ConnectionState::Completed);
+}
+
 /// Regression 14: a change of the timing moves the deadlines that were computed before.
 #[test]
 fn regression_str0m_timing_change_with_cached_deadline() {

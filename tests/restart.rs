@@ -362,6 +362,8 @@ fn the_old_generation_is_forgotten_in_the_end() {
     assert_eq!((error.kind(), error.has(MESSAGE_INTEGRITY)), (ERROR, false));
     assert!(bench.agent.pairs().count() < pairs);
     assert!(matches!(bench.feed(L, R, b"late"), Received::Ignored(Ignored::UnknownRemote)));
+    let left = bench.agent.selected_pair(bench.stream, 1).map(|pair| pair.remote.addr);
+    assert_eq!(left, Some(addr(R2)), "the new one goes on");
 }
 
 /// R7: RFC 8445 §9. "The only way for an agent to change its role from full to lite or vice versa is

@@ -10,9 +10,9 @@ use std::time::Duration;
 use common::{Bench, ERROR, ICE_CONTROLLED, Message, PEER_PWD, PEER_UFRAG, Sent, addr, ms};
 use frazil::sim::{Link, World};
 use frazil::{
-    AgentConfig, Candidate, ConnectionState, Credentials, Event, IceAgent, LocalAddress, PairId,
-    PairState, PairView, Parameters, Received, Refused, Role, Route, StreamId, TimeoutReason,
-    Timestamp, Timing, Transport,
+    AddStreamError, AgentConfig, Candidate, ConnectionState, Credentials, Event, IceAgent,
+    LocalAddress, PairId, PairState, PairView, Parameters, Received, Refused, Role, Route,
+    StreamId, TimeoutReason, Timestamp, Timing, Transport,
 };
 
 const L1: &str = "10.0.0.1:1000";
@@ -1586,4 +1586,22 @@ fn regression_cancelled_transactions_pile_up() {
     let newest = bench.last_request();
     assert_eq!(bench.answer(&newest), Received::Consumed);
     assert_eq!(bench.agent.state(), ConnectionState::Connected);
+}
+
+/// RFC 8445 §5.1.2.1: component ids are 1 to 256, and so many streams as the limit says.
+#[test]
+fn a_stream_has_1_to_256_components() {
+    let mut config = plain(Role::Controlling);
+    config.limits.streams = 3;
+    let mut bench = Bench::with(config);
+    for components in [0, 257, u16::MAX] {
+        let added = bench.agent.add_stream(bench.now, components);
+        assert_eq!(added, Err(AddStreamError::Components), "{components}");
+    }
+    for components in [1, 256] {
+        let stream = bench.agent.add_stream(bench.now, components).unwrap();
+        let local = LocalAddress::udp(addr(&format!("10.0.0.1:{}", 1000 + components)));
+        assert!(bench.agent.add_local(bench.now, stream, components, local).is_ok());
+    }
+    assert_eq!(bench.agent.add_stream(bench.now, 1), Err(AddStreamError::Limit));
 }

@@ -1182,3 +1182,41 @@ fn a_clock_that_jumps_is_one_late_timeout() {
     assert!(bench.sent[before..].iter().all(|sent| sent.has(MESSAGE_INTEGRITY)));
     assert!(bench.sent[before..].iter().all(|sent| !sent.has(USE_CANDIDATE)));
 }
+
+/// At the limit of events the oldest of the same sort makes way, then one of the commonest sort, and
+/// a candidate only for another: nobody would ever pair it.
+#[test]
+fn events_that_nobody_polls_make_way_for_newer_ones_but_candidates_do_not() {
+    let mut config = plain(Role::Controlling);
+    config.limits.events = 16;
+    let mut bench = Bench::with(config);
+    for port in 1000..1014 {
+        let local = LocalAddress::udp(addr(&format!("10.0.0.1:{port}")));
+        bench.agent.add_local(bench.now, bench.stream, 1, local).unwrap();
+    }
+    bench.agent.gather(bench.now);
+    bench.agent.set_remote(bench.now, peer_parameters()).unwrap();
+    let candidate: Candidate = line("1", 1, 1000, R).parse().unwrap();
+    bench.agent.add_remote_candidate(bench.now, bench.stream, &candidate).unwrap();
+    bench.drain();
+    let candidates = bench
+        .events
+        .iter()
+        .filter(|(_, event)| matches!(event, Event::LocalCandidate { .. }))
+        .count();
+    let others: Vec<&Event> = bench
+        .events
+        .iter()
+        .map(|(_, event)| event)
+        .filter(|event| !matches!(event, Event::LocalCandidate { .. }))
+        .take(2)
+        .collect();
+    assert_eq!(candidates, 14);
+    assert_eq!(
+        others,
+        [
+            &Event::GatheringState(GatheringState::Complete),
+            &Event::ConnectionState(ConnectionState::Checking)
+        ]
+    );
+}
