@@ -977,6 +977,19 @@ fn early_checks_of_another_fork_are_forgotten() {
     assert_eq!(discovered(&bench).len(), 1);
 }
 
+/// V13, V2: early checks of two peers from one address are two: that of the peer that was chosen
+/// counts.
+#[test]
+fn an_early_check_counts_beside_that_of_a_fork_from_the_same_address() {
+    let mut bench = Bench::waiting(plain(Role::Controlled), &[L], &[]);
+    let fork = format!("{}:fork", bench.ufrag());
+    let request = check_for(&bench, 1, fork.as_bytes()).integrity(&bench.pwd()).fingerprint();
+    assert_eq!(response(&mut bench, L, R, &request).kind(), SUCCESS);
+    let _ = bench.send_check(L, R, false);
+    bench.start();
+    assert_eq!(order(&bench), [R]);
+}
+
 // Nomination by the peer
 
 /// V14: RFC 8445 §7.3.1.5. USE-CANDIDATE on a Succeeded pair selects it at once.
@@ -1246,6 +1259,22 @@ fn an_authenticated_packet_changes_the_digest() {
         let _ = hit.send_check(L, remote, nominate);
         assert_ne!(hit.agent.state_digest(), spared.agent.state_digest());
     }
+}
+
+/// States that differ in one number of any width have different digests.
+#[test]
+fn the_digest_tells_apart_what_differs_in_one_number() {
+    let mut digests = BTreeSet::new();
+    for (port, priority, millis) in
+        [(2000, 1000, 0), (2001, 1000, 0), (2000, 1001, 0), (2000, 1000, 1)]
+    {
+        let mut bench = Bench::with(plain(Role::Controlled));
+        let line = format!("1 1 UDP {priority} 10.0.0.2 {port} typ host");
+        bench.add_remote_line(&line);
+        bench.agent.handle_timeout(ms(millis));
+        digests.insert(bench.agent.state_digest());
+    }
+    assert_eq!(digests.len(), 4);
 }
 
 // Limits

@@ -285,6 +285,26 @@ fn activity_of_the_application_ends_a_disconnection_at_once() {
     assert_eq!(bench.agent.state(), ConnectionState::Completed);
 }
 
+/// RFC 7675 §1: without consent checks silence says nothing, and no path is left for it.
+#[test]
+fn without_consent_a_silent_path_is_not_left() {
+    let mut config = AgentConfig::new(Role::Controlling);
+    config.consent = false;
+    config.timing.hedging = false;
+    let mut bench = Bench::started(config, &[LOCAL], &[REMOTE, "10.0.0.3:2000"]);
+    bench.run_until(ms(60));
+    for request in bench.requests() {
+        let _ = bench.answer(&request);
+    }
+    run(&mut bench, ms(1_000), |_| true);
+    let selected = |bench: &Bench| bench.agent.selected_pair(bench.stream, 1).unwrap().remote.addr;
+    assert_eq!(selected(&bench), addr(REMOTE));
+    let _ = bench.send_check(LOCAL, "10.0.0.3:2000", false);
+    run(&mut bench, ms(60_000), |_| true);
+    assert_eq!(selected(&bench), addr(REMOTE));
+    assert_eq!(bench.agent.state(), ConnectionState::Completed);
+}
+
 /// Regression 14: a change of the timing moves the deadlines that were computed before.
 #[test]
 fn regression_str0m_timing_change_with_cached_deadline() {

@@ -281,6 +281,32 @@ fn two_lite_agents_take_the_pair_of_the_highest_precedence() {
     }
 }
 
+/// L6: the pairs of two lite agents are of one component each.
+#[test]
+fn two_lite_agents_pair_within_a_component() {
+    let mut config = lite(Role::Controlling);
+    config.components = 2;
+    let mut bench = Bench::with(config);
+    for (component, local) in [(1, "10.0.0.1:1000"), (2, "10.0.0.1:1001")] {
+        let local = LocalAddress::udp(local.parse().unwrap());
+        bench.agent.add_local(bench.now, bench.stream, component, local).unwrap();
+        bench.drain();
+    }
+    bench.add_remote_line("1 1 UDP 1000 10.0.0.2 2000 typ host");
+    bench.add_remote_line("2 2 UDP 1001 10.0.0.2 2001 typ host");
+    bench.agent.end_of_remote_candidates(bench.now, None);
+    let mut peer = Parameters::new(Credentials::new(PEER_UFRAG, PEER_PWD).unwrap());
+    peer.lite = true;
+    bench.agent.set_remote(bench.now, peer).unwrap();
+    for (component, local, remote) in
+        [(1, "10.0.0.1:1000", "10.0.0.2:2000"), (2, "10.0.0.1:1001", "10.0.0.2:2001")]
+    {
+        let pair = bench.agent.selected_pair(bench.stream, component).unwrap();
+        let ends = (pair.local.addr.to_string(), pair.remote.addr.to_string());
+        assert_eq!(ends, (local.to_owned(), remote.to_owned()));
+    }
+}
+
 /// A lite agent that was meant to be controlling takes the role that a full peer leaves to it.
 #[test]
 fn a_check_of_a_controlling_peer_makes_a_lite_agent_controlled() {

@@ -97,6 +97,27 @@ fn a_reflexive_candidate_ranks_as_its_base_does() {
     assert_eq!(ranks, [(126, first), (126, second), (100, second), (100, first), (0, first)]);
 }
 
+/// RFC 8445 §5.1.2.1: the rank among its kind is within the component.
+#[test]
+fn reflexive_candidates_of_each_component_have_ranks_of_their_own() {
+    let mut config = plain(Role::Controlling);
+    config.components = 2;
+    let mut bench = Bench::with(config);
+    let second = bench.agent.add_stream(bench.now, 1).unwrap();
+    let first = bench.stream;
+    for (stream, component, base, to) in [
+        (first, 1, L, MAPPED),
+        (first, 2, L2, "203.0.113.1:40001"),
+        (second, 1, "10.0.0.3:1000", "203.0.113.1:40002"),
+    ] {
+        for local in [LocalAddress::udp(addr(base)), reflexive(to, base)] {
+            bench.agent.add_local(bench.now, stream, component, local).unwrap();
+        }
+    }
+    bench.drain();
+    assert!(told(&bench).iter().all(|told| told.priority >> 8 & 0xffff == 65535));
+}
+
 /// G12: priorities stay unique when several servers see different addresses of one socket.
 #[test]
 fn several_addresses_of_one_kind_have_priorities_of_their_own() {

@@ -568,6 +568,41 @@ fn late_answers_to_checks_of_the_ended_generation_are_ignored() {
     assert_eq!(bench.answer(&old), Received::Ignored(Ignored::UnknownTransaction));
 }
 
+/// The nomination that a restart overtakes counts for nothing either; a consent check of the path
+/// that stays is answered as before (RFC 7675 §5.1).
+#[test]
+fn of_the_checks_under_way_only_consent_of_the_kept_path_outlives_a_restart() {
+    let mut bench = Bench::started(plain(Role::Controlling), &[L], &[R]);
+    let check = bench.last_request();
+    let _ = bench.answer(&check);
+    let nomination = next_request(&mut bench);
+    assert!(nomination.nominates());
+    peer_restarts(&mut bench);
+    assert_eq!(bench.answer(&nomination), Received::Ignored(Ignored::UnknownTransaction));
+
+    let mut bench = selected_with_consent(Role::Controlling);
+    let before = bench.sent.len();
+    bench.run_for(Duration::from_secs(6));
+    let consent = bench.sent[before].clone();
+    peer_restarts(&mut bench);
+    assert_eq!(bench.answer(&consent), Received::Consumed);
+}
+
+/// R4: the path that carries data stays, whichever of the candidates it is made of.
+#[test]
+fn a_path_that_is_not_the_first_outlives_a_restart() {
+    let mut bench = Bench::connected_with(Role::Controlled, &[L], &[R2, R]);
+    bench.run_until(ms(60));
+    let check = bench.last_request();
+    assert_eq!(check.to, addr(R));
+    let _ = bench.answer(&check);
+    let _ = bench.send_check(L, R, true);
+    peer_restarts(&mut bench);
+    let path = bench.agent.selected_pair(bench.stream, 1).map(|pair| pair.remote.addr);
+    assert_eq!(path, Some(addr(R)));
+    assert!(bench.agent.send(bench.now, bench.stream, 1, b"x").is_ok());
+}
+
 /// Restart after restart, before any has found a path: the first path stays, what is between is
 /// flushed, and nothing grows.
 #[test]

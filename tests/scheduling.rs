@@ -1588,6 +1588,21 @@ fn regression_cancelled_transactions_pile_up() {
     assert_eq!(bench.agent.state(), ConnectionState::Connected);
 }
 
+/// B5: RFC 8445 §14.2. A repetition that keeps the distance of 5 ms to the next slot waits for nothing.
+#[test]
+fn a_repetition_may_go_5_ms_before_a_slot() {
+    for (rto, at) in [(545, 545), (546, 555)] {
+        let mut config = plain(Role::Controlling);
+        config.timing.rto = Duration::from_millis(rto);
+        let mut bench = bench(config, &[L1.to_owned()], &hosts(9, 2000, 30));
+        bench.run_until(ms(600));
+        let first = bench.requests()[0].id();
+        let times: Vec<Sent> =
+            bench.requests().into_iter().filter(|sent| sent.id() == first).collect();
+        assert_eq!(millis_of(&times), [0, at]);
+    }
+}
+
 /// RFC 8445 §5.1.2.1: component ids are 1 to 256, and so many streams as the limit says.
 #[test]
 fn a_stream_has_1_to_256_components() {

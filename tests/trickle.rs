@@ -1183,6 +1183,36 @@ fn a_clock_that_jumps_is_one_late_timeout() {
     assert!(bench.sent[before..].iter().all(|sent| !sent.has(USE_CANDIDATE)));
 }
 
+/// RFC 8445 §6.1.2.2: a candidate of a generation to come does not keep a component of this one.
+#[test]
+fn a_candidate_of_another_generation_keeps_no_component() {
+    let mut bench = Bench::with(with_components(Role::Controlling, 2));
+    let stream = bench.stream;
+    add_local(&mut bench, stream, 1, L);
+    add_local(&mut bench, stream, 2, L2);
+    bench.start();
+    add_remote(&mut bench, stream, &line("1", 1, 1000, R)).unwrap();
+    let later = format!("{} ufrag later", line("1", 2, 1000, R2));
+    add_remote(&mut bench, stream, &later).unwrap();
+    end_of_candidates(&mut bench);
+    let check = bench.last_request();
+    let _ = bench.answer(&check);
+    assert!(bench.agent.send(bench.now, stream, 1, b"x").is_ok());
+    assert_eq!(bench.agent.send(bench.now, stream, 2, b"x"), Err(SendError::UnknownComponent));
+}
+
+/// RFC 8421 §4: an interface that costs more ranks behind one that costs less, whatever came first.
+#[test]
+fn a_cheaper_interface_overtakes_a_costlier_one_of_its_family() {
+    let mut costly = udp(L);
+    costly.cost = 900;
+    costly.interface = 9;
+    let ranked = ranked(AgentConfig::new(Role::Controlling), &[costly, udp(L2)]);
+    let first = CandidateAddress::Socket(addr(L2));
+    assert_eq!(ranked[0].address, first);
+    assert_eq!(ranked[0].priority >> 8 & 0xffff, 65535);
+}
+
 /// At the limit of events the oldest of the same sort makes way, then one of the commonest sort, and
 /// a candidate only for another: nobody would ever pair it.
 #[test]
