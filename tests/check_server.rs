@@ -264,6 +264,17 @@ fn early_checks_are_processed_when_the_parameters_arrive() {
     assert_eq!(selected.remote.addr, addr(R2));
 }
 
+/// V2, V7: what an early check discovers has the priority that the check told, as any other.
+#[test]
+fn an_early_check_tells_the_priority_of_its_candidate() {
+    let mut bench = Bench::waiting(plain(Role::Controlled), &[L], &[]);
+    let _ = bench.send_check(L, R, false);
+    bench.start();
+    let priorities: Vec<u32> =
+        bench.agent.remote_candidates().map(|remote| remote.priority).collect();
+    assert_eq!(priorities, [0x6e00_01ff]);
+}
+
 /// V2: what is kept for later has a bound, and what is beyond it is counted; all are answered.
 #[test]
 fn early_checks_are_kept_up_to_the_limit() {
@@ -988,6 +999,22 @@ fn an_early_check_counts_beside_that_of_a_fork_from_the_same_address() {
     let _ = bench.send_check(L, R, false);
     bench.start();
     assert_eq!(order(&bench), [R]);
+}
+
+/// RFC 8445 §7.3.1.4: the check that a triggered one replaces does not decide the pair any more: an
+/// error that answers it leaves the new check in the queue.
+#[test]
+fn an_error_for_a_replaced_check_leaves_the_triggered_one_alone() {
+    let mut bench = started(Role::Controlled, &[L], &[R]);
+    let replaced = bench.last_request();
+    let _ = bench.send_check(L, R, false);
+    let error = Message::new(ERROR, replaced.id()).error_code(400).integrity(PEER_PWD);
+    assert_eq!(bench.feed(L, R, &error.fingerprint()), Received::Consumed);
+    bench.run_until(ms(100));
+    let triggered = bench.last_request();
+    assert_ne!(triggered.id(), replaced.id());
+    let _ = bench.answer(&triggered);
+    assert!(bench.agent.pairs().any(|pair| pair.state == PairState::Succeeded));
 }
 
 // Nomination by the peer

@@ -1180,3 +1180,20 @@ fn a_nomination_ends_with_the_role() {
     assert_eq!(nominations(&bench).len(), 1);
     assert!(requests_to(&bench, R2).len() > 1, "checks go on");
 }
+
+/// RFC 8445 §8.1.2: the checks under way of the other pairs end with the conclusion, those of pairs on
+/// which the peer was heard among them.
+#[test]
+fn the_conclusion_ends_checks_of_pairs_that_the_peer_uses() {
+    let mut bench = controlling(&[R, R2]);
+    bench.run_until(ms(60));
+    let _ = bench.send_check(L, R2, false);
+    bench.run_until(ms(160));
+    answer_to(&mut bench, R);
+    bench.run_until(ms(260));
+    answer_to(&mut bench, R);
+    assert!(bench.agent.selected_pair(bench.stream, 1).is_some());
+    let before = requests_to(&bench, R2).len();
+    bench.run_until(ms(10_000));
+    assert_eq!(requests_to(&bench, R2).len(), before);
+}

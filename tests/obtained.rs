@@ -246,6 +246,9 @@ fn wrong_origins_are_refused() {
     let mut bench = bench(&[]);
     let base = add(&mut bench, reflexive(MAPPED, "10.0.7.7:1000"));
     assert_eq!(base, Err(AddLocalError::UnknownBase));
+    let other = bench.agent.add_stream(bench.now, 1).unwrap();
+    let base = bench.agent.add_local(bench.now, other, 1, reflexive(MAPPED, L));
+    assert_eq!(base, Err(AddLocalError::UnknownBase), "that of another stream");
     assert_eq!(add(&mut bench, relayed("0.0.0.0:1")), Err(AddLocalError::NotUnicast));
     assert_eq!(add(&mut bench, reflexive("203.0.113.1:0", L)), Err(AddLocalError::Port));
 

@@ -233,6 +233,46 @@ fn a_cheaper_path_takes_over_and_a_costlier_one_does_not() {
     }
 }
 
+/// Automatic: after the nomination further pairs are checked, until there are two spare paths to
+/// compare with. On request they are not.
+#[test]
+fn spare_paths_are_looked_for_after_the_nomination() {
+    for (automatic, expected) in [(true, vec![R, R2, R3]), (false, vec![R])] {
+        let mut config = with_mode(Role::Controlling, NominationMode::Renomination { automatic });
+        config.consent = true;
+        let remotes = [R, R2, R3, R4];
+        let mut bench = started(config, &["renomination"], &remotes);
+        run_answering(&mut bench, ms(10_000), &remotes);
+        let mut checked: Vec<_> = bench.requests().iter().map(|sent| sent.to).collect();
+        checked.sort_unstable();
+        checked.dedup();
+        let expected: Vec<_> = expected.into_iter().map(addr).collect();
+        assert_eq!(checked, expected, "automatic: {automatic}");
+        assert_eq!(selected(&bench).as_deref(), Some(R));
+    }
+}
+
+/// By the letter a pair that nomination has left behind is not checked for the peer's sake, silent
+/// as the selected pair may be.
+#[test]
+fn by_the_letter_there_is_no_way_out() {
+    for (letter, expected) in [(true, 0), (false, 1)] {
+        let mut config = AgentConfig::new(Role::Controlled);
+        config.timing.hedging = false;
+        config.strict_nomination = letter;
+        let mut bench = started(config, &[], &[R, R2]);
+        run_answering(&mut bench, ms(40), &[R]);
+        nominate(&mut bench, R, true, None);
+        bench.run_until(ms(8_000));
+        let before = bench.sent.len();
+        nominate(&mut bench, R2, false, None);
+        bench.run_until(ms(8_200));
+        let checks =
+            bench.sent[before..].iter().filter(|sent| sent.is_request() && sent.to == addr(R2));
+        assert_eq!(checks.count(), expected, "by the letter: {letter}");
+    }
+}
+
 /// N2: RFC 8445 §8.1.1. Without the peer's word for it there is one nomination.
 #[test]
 fn without_negotiation_nothing_is_nominated_again() {

@@ -603,6 +603,39 @@ fn a_path_that_is_not_the_first_outlives_a_restart() {
     assert!(bench.agent.send(bench.now, bench.stream, 1, b"x").is_ok());
 }
 
+/// T9: RFC 8838 §14. A late end of candidates of a generation that has ended does not take the place
+/// of that of one to come.
+#[test]
+fn an_end_of_candidates_of_the_past_leaves_that_of_the_future_alone() {
+    let mut bench = selected_with_consent(Role::Controlled);
+    peer_restarts(&mut bench);
+    bench.agent.end_of_remote_candidates(bench.now, Some("later"));
+    bench.agent.end_of_remote_candidates(bench.now, Some(PEER_UFRAG));
+    bench.agent.set_remote(bench.now, parameters("later", "laterpasswordlaterpassword")).unwrap();
+    let candidate: Candidate = "1 1 UDP 1000 10.0.0.3 2000 typ host".parse().unwrap();
+    let late = bench.agent.add_remote_candidate(bench.now, bench.stream, &candidate);
+    assert_eq!(late, Err(AddRemoteError::AfterEnd));
+}
+
+/// R4: the peer's checks of the old path are signs of life of it, until there is a new one.
+#[test]
+fn checks_of_the_past_generation_keep_the_old_path_alive() {
+    for alive in [true, false] {
+        let mut bench = selected_with_consent(Role::Controlled);
+        let old = bench.agent.local_parameters().credentials;
+        peer_restarts(&mut bench);
+        for _ in 0..15 {
+            bench.run_for(Duration::from_secs(1));
+            if alive {
+                let username = format!("{}:{PEER_UFRAG}", old.ufrag());
+                let request = check(&mut bench, &username, old.pwd(), false);
+                assert_eq!(bench.feed(L, R, &request), Received::Consumed);
+            }
+        }
+        assert_eq!(bench.agent.state() == ConnectionState::Connected, alive);
+    }
+}
+
 /// Restart after restart, before any has found a path: the first path stays, what is between is
 /// flushed, and nothing grows.
 #[test]

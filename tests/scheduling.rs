@@ -12,7 +12,7 @@ use frazil::sim::{Link, World};
 use frazil::{
     AddStreamError, AgentConfig, Candidate, ConnectionState, Credentials, Event, IceAgent,
     LocalAddress, PairId, PairState, PairView, Parameters, Received, Refused, Role, Route,
-    StreamId, TimeoutReason, Timestamp, Timing, Transport,
+    SetRemoteError, StreamId, TimeoutReason, Timestamp, Timing, Transport,
 };
 
 const L1: &str = "10.0.0.1:1000";
@@ -1619,4 +1619,17 @@ fn a_stream_has_1_to_256_components() {
         assert!(bench.agent.add_local(bench.now, stream, components, local).is_ok());
     }
     assert_eq!(bench.agent.add_stream(bench.now, 1), Err(AddStreamError::Limit));
+}
+
+/// RFC 8445 §14.2: a Ta that would not come to an end in a session is refused.
+#[test]
+fn a_proposed_ta_of_more_than_ten_seconds_is_refused() {
+    for (seconds, expected) in
+        [(10, Ok(())), (11, Err(SetRemoteError::Pacing)), (3600, Err(SetRemoteError::Pacing))]
+    {
+        let mut bench = Bench::with(plain(Role::Controlling));
+        let mut parameters = Parameters::new(Credentials::new(PEER_UFRAG, PEER_PWD).unwrap());
+        parameters.pacing = Some(Duration::from_secs(seconds));
+        assert_eq!(bench.agent.set_remote(bench.now, parameters), expected);
+    }
 }

@@ -1213,6 +1213,25 @@ fn a_cheaper_interface_overtakes_a_costlier_one_of_its_family() {
     assert_eq!(ranked[0].priority >> 8 & 0xffff, 65535);
 }
 
+/// RFC 8838 §8: a candidate that the peer has not been told of may still connect: no failure before.
+#[test]
+fn without_having_told_all_candidates_the_session_does_not_fail() {
+    for signalling in [Signalling::Trickle, Signalling::Complete] {
+        let mut config = plain(Role::Controlled);
+        config.signalling = signalling;
+        let mut agent = IceAgent::new(config, [3; 32]).unwrap();
+        let stream = agent.streams().next().unwrap();
+        agent.add_local(ms(0), stream, 1, udp(L)).unwrap();
+        agent.gather(ms(0));
+        agent.set_remote(ms(0), peer_parameters()).unwrap();
+        agent.end_of_remote_candidates(ms(0), None);
+        agent.handle_timeout(ms(60_000));
+        assert_ne!(agent.state(), ConnectionState::Failed, "{signalling:?}");
+        let _ = agent.take_description(ms(60_000));
+        assert_eq!(agent.state(), ConnectionState::Failed, "{signalling:?}");
+    }
+}
+
 /// At the limit of events the oldest of the same sort makes way, then one of the commonest sort, and
 /// a candidate only for another: nobody would ever pair it.
 #[test]

@@ -429,3 +429,21 @@ fn a_pair_in_doubt_is_checked_again_while_it_is_listed_and_may_be() {
         assert_eq!(set.next_check(0), queued.then_some(pair));
     }
 }
+
+/// RFC 8445 §9: what is discarded with the earlier generation is that alone.
+#[test]
+fn the_pairs_of_an_earlier_generation_are_discarded_and_no_others() {
+    let mut set = controlling(DEFAULT_LIMIT, &[1]);
+    local(&mut set, 0, 1, endpoint(1, 100, 0));
+    remote(&mut set, 0, 1, endpoint(11, 100, 1));
+    set.start();
+    let past = id(&set, (1, 11));
+    validate(&mut set, past);
+    set.restart([(stream(0), 1)].into_iter(), |pair| pair == past);
+    local(&mut set, 0, 1, endpoint(1, 100, 0));
+    remote(&mut set, 0, 1, endpoint(12, 100, 1));
+    set.start();
+    set.discard_past();
+    assert!(set.get(past).is_none());
+    assert_eq!(order(&set, 0), [(1, 12)]);
+}
