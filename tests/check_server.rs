@@ -604,6 +604,8 @@ fn an_unauthenticated_answer_is_not_larger_than_the_request() {
                 assert_eq!(answer.code(), Some(code));
                 assert!(answer.bytes.len() <= request.bytes.len());
             }
+            let needed = if code == 400 { 48 } else { 52 };
+            assert_eq!(sent.is_empty(), request.bytes.len() < needed, "as large is not larger");
             if sent.is_empty() { silent += 1 } else { answered += 1 }
         }
     }

@@ -13,8 +13,8 @@ use common::{
 use frazil::sim::{AgentIndex, End, Link, Probability, World};
 use frazil::{
     AddRemoteError, AgentConfig, Candidate, CandidateAddress, CandidateKind, ConnectionState,
-    Credentials, Event, GatheringState, IceAgent, IceAttributes, Ignored, Parameters, Received,
-    RestartError, Role, SendError, SetRemoteError, Signalling, Timestamp, Transport,
+    Credentials, Event, GatheringState, IceAgent, IceAttributes, Ignored, LocalAddress, Parameters,
+    Received, RestartError, Role, SendError, SetRemoteError, Signalling, Timestamp, Transport,
 };
 
 const L: &str = "10.0.0.1:1000";
@@ -446,6 +446,30 @@ fn a_restart_that_is_rolled_back_changes_nothing() {
 
     let again = bench.agent.prepare_restart(bench.now).unwrap().credentials;
     assert_ne!(again, staged, "what was taken back is never used again");
+}
+
+/// What a restart that was taken back has hidden is put out again: the candidates that the peer has
+/// not been told of in the generation that goes on, and no others.
+#[test]
+fn a_rollback_puts_out_what_was_not_told_before() {
+    let mut bench = Bench::with(plain(Role::Controlling));
+    bench.add_local(L);
+    bench.start();
+    let late = LocalAddress::udp(addr("10.0.0.9:1000"));
+    bench.agent.add_local(bench.now, bench.stream, 1, late).unwrap();
+    bench.agent.prepare_restart(bench.now).unwrap();
+    bench.events.clear();
+    assert!(bench.agent.rollback_restart(bench.now));
+    bench.drain();
+    let told: Vec<_> = bench
+        .events
+        .iter()
+        .filter_map(|(_, event)| match event {
+            Event::LocalCandidate { candidate, .. } => Some(candidate.address.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [CandidateAddress::Socket(addr("10.0.0.9:1000"))]);
 }
 
 /// A restart of what has not begun, or has ended, is refused.

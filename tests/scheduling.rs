@@ -1633,3 +1633,58 @@ fn a_proposed_ta_of_more_than_ten_seconds_is_refused() {
         assert_eq!(bench.agent.set_remote(bench.now, parameters), expected);
     }
 }
+
+/// What is there to be polled is said before it is polled: for containers of many agents.
+#[test]
+fn an_agent_says_whether_it_has_something_to_poll() {
+    let mut bench = Bench::with(plain(Role::Controlling));
+    assert!(!bench.agent.has_event() && !bench.agent.has_transmit());
+    bench.agent.add_local(bench.now, bench.stream, 1, LocalAddress::udp(addr(L1))).unwrap();
+    assert!(bench.agent.has_event() && !bench.agent.has_transmit());
+    bench.drain();
+    bench.start();
+    assert!(!bench.agent.has_event() && !bench.agent.has_transmit());
+    let candidate: Candidate = "1 1 UDP 1000 10.9.0.1 2000 typ host".parse().unwrap();
+    bench.agent.add_remote_candidate(bench.now, bench.stream, &candidate).unwrap();
+    assert!(bench.agent.has_transmit());
+    bench.drain();
+    assert!(!bench.agent.has_event() && !bench.agent.has_transmit());
+}
+
+/// An error that answers an older check says nothing about a pair that a newer one has proved.
+#[test]
+fn an_error_for_an_older_check_leaves_a_valid_pair_alone() {
+    let mut bench = bench(config(Role::Controlled, true), &[L1], &[R1]);
+    bench.run_until(ms(200));
+    let checks = starts_to(&bench, R1);
+    assert!(checks.len() > 1);
+    let _ = bench.answer(&checks[1]);
+    assert!(pair(&bench, R1).valid);
+    refuse(&mut bench, &checks[0]);
+    assert!(pair(&bench, R1).valid);
+}
+
+/// At the limit the pair that has been tried for the longest time makes room first, but one on which
+/// the peer was heard only after the others.
+#[test]
+fn a_pair_on_which_the_peer_was_heard_is_retired_last() {
+    for (heard, retired) in [(false, "10.9.0.1:2000"), (true, "10.9.0.2:2000")] {
+        let mut config = plain(Role::Controlled);
+        config.limits.pairs = 14;
+        let mut bench = bench(config, &[L1.to_owned()], &hosts(9, 2000, 20));
+        let all: BTreeSet<_> = bench.agent.pairs().map(|pair| pair.remote.addr).collect();
+        assert_eq!(all.len(), 14);
+        if heard {
+            bench.run_until(ms(10));
+            let _ = bench.send_check(L1, "10.9.0.1:2000", false);
+        }
+        let gone = |bench: &Bench| {
+            let left: BTreeSet<_> = bench.agent.pairs().map(|pair| pair.remote.addr).collect();
+            all.difference(&left).copied().next()
+        };
+        while gone(&bench).is_none() && bench.now < ms(3_000) {
+            bench.run_for(Duration::from_millis(10));
+        }
+        assert_eq!(gone(&bench), Some(addr(retired)));
+    }
+}
