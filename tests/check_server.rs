@@ -264,6 +264,17 @@ fn early_checks_are_processed_when_the_parameters_arrive() {
     assert_eq!(selected.remote.addr, addr(R2));
 }
 
+/// V2, V7: what an early check discovers has the priority that the check told, as any other.
+#[test]
+fn an_early_check_tells_the_priority_of_its_candidate() {
+    let mut bench = Bench::waiting(plain(Role::Controlled), &[L], &[]);
+    let _ = bench.send_check(L, R, false);
+    bench.start();
+    let priorities: Vec<u32> =
+        bench.agent.remote_candidates().map(|remote| remote.priority).collect();
+    assert_eq!(priorities, [0x6e00_01ff]);
+}
+
 /// V2: what is kept for later has a bound, and what is beyond it is counted; all are answered.
 #[test]
 fn early_checks_are_kept_up_to_the_limit() {
@@ -593,6 +604,8 @@ fn an_unauthenticated_answer_is_not_larger_than_the_request() {
                 assert_eq!(answer.code(), Some(code));
                 assert!(answer.bytes.len() <= request.bytes.len());
             }
+            let needed = if code == 400 { 48 } else { 52 };
+            assert_eq!(sent.is_empty(), request.bytes.len() < needed, "as large is not larger");
             if sent.is_empty() { silent += 1 } else { answered += 1 }
         }
     }
@@ -977,6 +990,35 @@ fn early_checks_of_another_fork_are_forgotten() {
     assert_eq!(discovered(&bench).len(), 1);
 }
 
+/// V13, V2: early checks of two peers from one address are two: that of the peer that was chosen
+/// counts.
+#[test]
+fn an_early_check_counts_beside_that_of_a_fork_from_the_same_address() {
+    let mut bench = Bench::waiting(plain(Role::Controlled), &[L], &[]);
+    let fork = format!("{}:fork", bench.ufrag());
+    let request = check_for(&bench, 1, fork.as_bytes()).integrity(&bench.pwd()).fingerprint();
+    assert_eq!(response(&mut bench, L, R, &request).kind(), SUCCESS);
+    let _ = bench.send_check(L, R, false);
+    bench.start();
+    assert_eq!(order(&bench), [R]);
+}
+
+/// RFC 8445 §7.3.1.4: the check that a triggered one replaces does not decide the pair any more: an
+/// error that answers it leaves the new check in the queue.
+#[test]
+fn an_error_for_a_replaced_check_leaves_the_triggered_one_alone() {
+    let mut bench = started(Role::Controlled, &[L], &[R]);
+    let replaced = bench.last_request();
+    let _ = bench.send_check(L, R, false);
+    let error = Message::new(ERROR, replaced.id()).error_code(400).integrity(PEER_PWD);
+    assert_eq!(bench.feed(L, R, &error.fingerprint()), Received::Consumed);
+    bench.run_until(ms(100));
+    let triggered = bench.last_request();
+    assert_ne!(triggered.id(), replaced.id());
+    let _ = bench.answer(&triggered);
+    assert!(bench.agent.pairs().any(|pair| pair.state == PairState::Succeeded));
+}
+
 // Nomination by the peer
 
 /// V14: RFC 8445 §7.3.1.5. USE-CANDIDATE on a Succeeded pair selects it at once.
@@ -1248,6 +1290,22 @@ fn an_authenticated_packet_changes_the_digest() {
     }
 }
 
+/// States that differ in one number of any width have different digests.
+#[test]
+fn the_digest_tells_apart_what_differs_in_one_number() {
+    let mut digests = BTreeSet::new();
+    for (port, priority, millis) in
+        [(2000, 1000, 0), (2001, 1000, 0), (2000, 1001, 0), (2000, 1000, 1)]
+    {
+        let mut bench = Bench::with(plain(Role::Controlled));
+        let line = format!("1 1 UDP {priority} 10.0.0.2 {port} typ host");
+        bench.add_remote_line(&line);
+        bench.agent.handle_timeout(ms(millis));
+        digests.insert(bench.agent.state_digest());
+    }
+    assert_eq!(digests.len(), 4);
+}
+
 // Limits
 
 /// A peer that sends from ever new addresses is answered, and makes 32 candidates at most.
@@ -1416,6 +1474,24 @@ fn deprecated_and_non_unicast_addresses_are_refused() {
     assert!(bench.events.is_empty());
     assert_eq!(offer(&mut bench, LocalAddress::udp(addr("[febf::1]:1000"))), Ok(()));
     assert_eq!(offer(&mut bench, LocalAddress::udp(addr("[ff::1]:1000"))), Ok(()));
+}
+
+/// Nobody is checked at an address that stands for nobody or for many.
+#[test]
+fn non_unicast_candidates_of_the_peer_are_refused() {
+    let mut bench = Bench::new(Role::Controlled);
+    for (remote, error) in [
+        ("0.0.0.0 2000", AddRemoteError::NotUnicast),
+        (":: 2000", AddRemoteError::NotUnicast),
+        ("224.0.0.1 2000", AddRemoteError::NotUnicast),
+        ("ff02::1 2000", AddRemoteError::NotUnicast),
+        ("255.255.255.255 2000", AddRemoteError::NotUnicast),
+    ] {
+        let line = format!("1 1 UDP 1000 {remote} typ host");
+        let candidate: Candidate = line.parse().unwrap();
+        let added = bench.agent.add_remote_candidate(bench.now, bench.stream, &candidate);
+        assert_eq!(added, Err(error), "{remote}");
+    }
 }
 
 /// G3: RFC 8445 §5.1.1.1. An IPv4-mapped address does not become an IPv6 candidate.

@@ -236,6 +236,7 @@ fn a_busy_path_gets_no_keepalives() {
         assert_eq!(can_send(&mut bench), Ok(()));
     }
     assert!(bench.sent.is_empty(), "{:?}", bench.sent);
+    bench.run_for(Duration::from_secs(10));
     let (stream, now) = (bench.stream, bench.now);
     bench.agent.note_sent(now, stream, 1);
     assert!(bench.run_for(Duration::from_millis(14_999)).is_empty());
@@ -271,6 +272,89 @@ fn activity_of_the_application_is_a_sign_of_life_and_not_consent() {
     }
     run(&mut bench, ms(30_000), |_| false);
     assert_eq!(can_send(&mut bench), Err(SendError::NotConnected));
+}
+
+/// A path that was given up for silent is back with the first sign of life, without waiting.
+#[test]
+fn activity_of_the_application_ends_a_disconnection_at_once() {
+    let mut bench = selected();
+    let pair = bench.agent.selected_pair(bench.stream, 1).unwrap().id;
+    let detect = bench.agent.detect_time();
+    run(&mut bench, Timestamp::ZERO + detect, |_| false);
+    assert_eq!(bench.agent.state(), ConnectionState::Disconnected);
+    bench.agent.note_activity(bench.now, pair);
+    assert_eq!(bench.agent.state(), ConnectionState::Completed);
+}
+
+/// No sign of life on the selected path is a disconnection, though a spare path lives: the peer has
+/// not nominated it.
+#[test]
+fn a_living_spare_path_does_not_hide_that_the_selected_one_is_silent() {
+    const SPARE: &str = "10.0.0.3:2000";
+    let mut config = AgentConfig::new(Role::Controlled);
+    config.timing.hedging = false;
+    let mut bench = Bench::started(config, &[LOCAL], &[REMOTE, SPARE]);
+    bench.run_until(ms(60));
+    for request in bench.requests() {
+        let _ = bench.answer(&request);
+    }
+    let _ = bench.send_check(LOCAL, REMOTE, true);
+    let mut seen = 0;
+    while let Some(at) = bench.agent.poll_timeout().filter(|&at| at <= ms(20_000)) {
+        bench.run_until(at);
+        for sent in bench.sent[seen..].to_vec() {
+            if sent.is_request() && sent.to == addr(SPARE) {
+                let _ = bench.answer(&sent);
+            }
+        }
+        seen = bench.sent.len();
+    }
+    assert_eq!(bench.agent.state(), ConnectionState::Disconnected);
+    let selected = bench.agent.selected_pair(bench.stream, 1).unwrap();
+    assert_eq!(selected.remote.addr, addr(REMOTE));
+}
+
+/// RFC 7675 §5.1: a pair that was valid once, and for which nobody has asked for consent since,
+/// carries nothing before it was checked anew.
+#[test]
+fn a_pair_without_consent_is_checked_again_before_it_carries_data() {
+    let remotes = [REMOTE, "10.0.0.3:2000", "10.0.0.4:2000", "10.0.0.5:2000"];
+    let mut config = AgentConfig::new(Role::Controlled);
+    config.timing.hedging = false;
+    let mut bench = Bench::started(config, &[LOCAL], &remotes);
+    bench.run_until(ms(160));
+    for request in bench.requests() {
+        let _ = bench.answer(&request);
+    }
+    run(&mut bench, ms(40_000), |_| true);
+    assert_eq!(can_send(&mut bench), Ok(()));
+    let last =
+        |bench: &Bench| bench.requests().iter().filter(|sent| sent.to == addr(remotes[3])).count();
+    let before = last(&bench);
+    assert_eq!(before, 1, "the best three are kept");
+    run(&mut bench, ms(80_000), |_| false);
+    assert_eq!(can_send(&mut bench), Err(SendError::NotConnected));
+    assert!(last(&bench) > before);
+}
+
+/// RFC 7675 §1: without consent checks silence says nothing, and no path is left for it.
+#[test]
+fn without_consent_a_silent_path_is_not_left() {
+    let mut config = AgentConfig::new(Role::Controlling);
+    config.consent = false;
+    config.timing.hedging = false;
+    let mut bench = Bench::started(config, &[LOCAL], &[REMOTE, "10.0.0.3:2000"]);
+    bench.run_until(ms(60));
+    for request in bench.requests() {
+        let _ = bench.answer(&request);
+    }
+    run(&mut bench, ms(1_000), |_| true);
+    let selected = |bench: &Bench| bench.agent.selected_pair(bench.stream, 1).unwrap().remote.addr;
+    assert_eq!(selected(&bench), addr(REMOTE));
+    let _ = bench.send_check(LOCAL, "10.0.0.3:2000", false);
+    run(&mut bench, ms(60_000), |_| true);
+    assert_eq!(selected(&bench), addr(REMOTE));
+    assert_eq!(bench.agent.state(), ConnectionState::Completed);
 }
 
 /// Regression 14: a change of the timing moves the deadlines that were computed before.

@@ -255,6 +255,69 @@ fn two_lite_agents_choose_the_same_pair() {
     assert_eq!(paths[1], ("[2001:db8::2]:2000".to_owned(), "[2001:db8::1]:1000".to_owned()));
 }
 
+/// L6: RFC 8445 §8.2.1, by the policy table of RFC 6724 §2.1, which counts for more than priorities.
+#[test]
+fn two_lite_agents_take_the_pair_of_the_highest_precedence() {
+    let falling = [
+        "[::1]:2000",
+        "[2001:db8::2]:2000",
+        "10.0.0.2:2000",
+        "[2002:a00:2::2]:2000",
+        "[2001:0:a00:2::2]:2000",
+        "[fd00::2]:2000",
+        "[fec0::2]:2000",
+    ];
+    let neighbours = falling.windows(2).map(|pair| (pair[0], pair[1]));
+    for (better, worse) in neighbours.chain([("[fd00::2]:2000", "[3ffe::2]:2000")]) {
+        let mut config = lite(Role::Controlling);
+        config.loopback = true;
+        let locals = [LOCAL, "[2001:db8::1]:1000", "[::1]:1000"];
+        let mut bench = Bench::waiting(config, &locals, &[worse, better]);
+        let mut peer = Parameters::new(Credentials::new(PEER_UFRAG, PEER_PWD).unwrap());
+        peer.lite = true;
+        bench.agent.set_remote(bench.now, peer).unwrap();
+        let pair = bench.agent.selected_pair(bench.stream, 1).unwrap();
+        assert_eq!(pair.remote.addr.to_string(), better, "and not {worse}");
+    }
+}
+
+/// L6: the pairs of two lite agents are of one component each.
+#[test]
+fn two_lite_agents_pair_within_a_component() {
+    let mut config = lite(Role::Controlling);
+    config.components = 2;
+    let mut bench = Bench::with(config);
+    for (component, local) in [(1, "10.0.0.1:1000"), (2, "10.0.0.1:1001")] {
+        let local = LocalAddress::udp(local.parse().unwrap());
+        bench.agent.add_local(bench.now, bench.stream, component, local).unwrap();
+        bench.drain();
+    }
+    bench.add_remote_line("1 1 UDP 1000 10.0.0.2 2000 typ host");
+    bench.add_remote_line("2 2 UDP 1001 10.0.0.2 2001 typ host");
+    bench.agent.end_of_remote_candidates(bench.now, None);
+    let mut peer = Parameters::new(Credentials::new(PEER_UFRAG, PEER_PWD).unwrap());
+    peer.lite = true;
+    bench.agent.set_remote(bench.now, peer).unwrap();
+    for (component, local, remote) in
+        [(1, "10.0.0.1:1000", "10.0.0.2:2000"), (2, "10.0.0.1:1001", "10.0.0.2:2001")]
+    {
+        let pair = bench.agent.selected_pair(bench.stream, component).unwrap();
+        let ends = (pair.local.addr.to_string(), pair.remote.addr.to_string());
+        assert_eq!(ends, (local.to_owned(), remote.to_owned()));
+    }
+}
+
+/// A lite agent that was meant to be controlling takes the role that a full peer leaves to it.
+#[test]
+fn a_check_of_a_controlling_peer_makes_a_lite_agent_controlled() {
+    let mut bench = Bench::with(lite(Role::Controlling));
+    bench.add_local(LOCAL);
+    let check = bench.check(Role::Controlling).integrity(&bench.pwd()).fingerprint();
+    let _ = bench.feed(LOCAL, REMOTE, &check);
+    assert_eq!(bench.sent.last().unwrap().kind(), SUCCESS);
+    assert_eq!(bench.agent.role(), Role::Controlled);
+}
+
 /// Data goes both ways between a full and a lite agent.
 #[test]
 fn data_flows_between_a_full_and_a_lite_agent() {

@@ -7,11 +7,14 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{Bench, ERROR, Message, PEER_PWD, REQUEST, SUCCESS, Sent, addr, ms, plain};
+use common::{
+    Bench, ERROR, ICE_CONTROLLING, Message, PEER_PWD, PEER_UFRAG, PRIORITY, REQUEST, SUCCESS, Sent,
+    USERNAME, addr, ms, plain,
+};
 use frazil::sim::{AgentIndex, End, Link, LogDetail, LogEntry, Logged, Probability, World};
 use frazil::{
     AgentConfig, Candidate, ConnectionState, Event, IceAgent, Ignored, LocalAddress, PairState,
-    PairView, Received, Role, Route, SendError, StreamId, Timestamp,
+    PairView, Received, Role, Route, SendError, StreamId, TimeoutReason, Timestamp,
 };
 
 const L: &str = "10.0.0.1:1000";
@@ -1114,4 +1117,83 @@ fn a_clone_goes_its_own_way() {
     let bytes = |bench: &Bench| bench.sent.iter().map(|sent| sent.bytes.clone()).collect();
     let (one, other): (Vec<Vec<u8>>, Vec<Vec<u8>>) = (bytes(&bench), bytes(&silent));
     assert_eq!(one, other);
+}
+
+/// Only the controlling side waits for something to nominate.
+#[test]
+fn a_controlled_agent_never_wakes_to_nominate() {
+    let mut bench = controlled(&[R, R2]);
+    answer_to(&mut bench, R2);
+    while let Some(at) = bench.agent.poll_timeout().filter(|&at| at < ms(10_000)) {
+        assert_ne!(bench.agent.timeout_reason(), Some(TimeoutReason::Nomination));
+        bench.run_until(at);
+    }
+}
+
+/// A better pair of one component is nothing to wait for in another.
+#[test]
+fn nomination_waits_for_better_pairs_of_its_own_component_only() {
+    let mut config = plain(Role::Controlling);
+    config.components = 2;
+    let mut bench = Bench::with(config);
+    for (component, local) in [(1, L), (2, L2)] {
+        let local = LocalAddress::udp(addr(local));
+        bench.agent.add_local(bench.now, bench.stream, component, local).unwrap();
+        bench.drain();
+    }
+    for (component, priority, remote) in [(1, 1000, R), (2, 500, R2), (2, 2000, R3)] {
+        let at = addr(remote);
+        bench.add_remote_line(&format!(
+            "{priority} {component} UDP {priority} {} {} typ host",
+            at.ip(),
+            at.port()
+        ));
+    }
+    bench.start();
+    bench.run_until(ms(100));
+    answer_to(&mut bench, R);
+    answer_to(&mut bench, R2);
+    bench.run_until(ms(150));
+    let nominated: Vec<_> = nominations(&bench).iter().map(|sent| sent.to).collect();
+    assert_eq!(nominated, [addr(R)]);
+}
+
+/// RFC 8445 §7.3.1.1: an agent that has become controlled nominates no more, nor repeats what it had
+/// begun to nominate.
+#[test]
+fn a_nomination_ends_with_the_role() {
+    let mut bench = controlling(&[R, R2]);
+    answer_to(&mut bench, R);
+    bench.run_until(ms(60));
+    assert_eq!(nominations(&bench).len(), 1);
+    let username = format!("{}:{PEER_UFRAG}", bench.ufrag());
+    let id = bench.id();
+    let conflict = Message::new(REQUEST, id)
+        .attr(USERNAME, username.as_bytes())
+        .attr(PRIORITY, &1000_u32.to_be_bytes())
+        .attr(ICE_CONTROLLING, &u64::MAX.to_be_bytes())
+        .integrity(&bench.pwd())
+        .fingerprint();
+    let _ = bench.feed(L, R2, &conflict);
+    assert_eq!(bench.agent.role(), Role::Controlled);
+    bench.run_until(ms(30_000));
+    assert_eq!(nominations(&bench).len(), 1);
+    assert!(requests_to(&bench, R2).len() > 1, "checks go on");
+}
+
+/// RFC 8445 §8.1.2: the checks under way of the other pairs end with the conclusion, those of pairs on
+/// which the peer was heard among them.
+#[test]
+fn the_conclusion_ends_checks_of_pairs_that_the_peer_uses() {
+    let mut bench = controlling(&[R, R2]);
+    bench.run_until(ms(60));
+    let _ = bench.send_check(L, R2, false);
+    bench.run_until(ms(160));
+    answer_to(&mut bench, R);
+    bench.run_until(ms(260));
+    answer_to(&mut bench, R);
+    assert!(bench.agent.selected_pair(bench.stream, 1).is_some());
+    let before = requests_to(&bench, R2).len();
+    bench.run_until(ms(10_000));
+    assert_eq!(requests_to(&bench, R2).len(), before);
 }

@@ -12,6 +12,7 @@ use frazil::{
 };
 
 const L: &str = "10.0.0.1:1000";
+const L2: &str = "10.0.0.2:1000";
 const MAPPED: &str = "203.0.113.1:40000";
 const RELAYED: &str = "198.51.100.1:50000";
 const R: &str = "192.0.2.2:2000";
@@ -76,6 +77,45 @@ fn each_kind_is_told_with_its_priority_and_related_address() {
     foundations.sort_unstable();
     foundations.dedup();
     assert_eq!(foundations.len(), 3);
+}
+
+/// RFC 8445 §5.1.2.1: among those of its kind a reflexive candidate has the rank that its base has
+/// among host candidates, and the first relayed one the highest.
+#[test]
+fn a_reflexive_candidate_ranks_as_its_base_does() {
+    let mut bench = bench(&[]);
+    bench.add_local(L2);
+    for (mapped, base) in [("203.0.113.2:40000", L2), (MAPPED, L)] {
+        add(&mut bench, reflexive(mapped, base)).unwrap();
+    }
+    add(&mut bench, relayed(RELAYED)).unwrap();
+    let ranks: Vec<_> = told(&bench)
+        .iter()
+        .map(|told| (told.priority >> 24, told.priority & 0x00ff_ffff))
+        .collect();
+    let (first, second) = ((65535 << 8) | 255, (65534 << 8) | 255);
+    assert_eq!(ranks, [(126, first), (126, second), (100, second), (100, first), (0, first)]);
+}
+
+/// RFC 8445 §5.1.2.1: the rank among its kind is within the component.
+#[test]
+fn reflexive_candidates_of_each_component_have_ranks_of_their_own() {
+    let mut config = plain(Role::Controlling);
+    config.components = 2;
+    let mut bench = Bench::with(config);
+    let second = bench.agent.add_stream(bench.now, 1).unwrap();
+    let first = bench.stream;
+    for (stream, component, base, to) in [
+        (first, 1, L, MAPPED),
+        (first, 2, L2, "203.0.113.1:40001"),
+        (second, 1, "10.0.0.3:1000", "203.0.113.1:40002"),
+    ] {
+        for local in [LocalAddress::udp(addr(base)), reflexive(to, base)] {
+            bench.agent.add_local(bench.now, stream, component, local).unwrap();
+        }
+    }
+    bench.drain();
+    assert!(told(&bench).iter().all(|told| told.priority >> 8 & 0xffff == 65535));
 }
 
 /// G12: priorities stay unique when several servers see different addresses of one socket.
@@ -206,6 +246,9 @@ fn wrong_origins_are_refused() {
     let mut bench = bench(&[]);
     let base = add(&mut bench, reflexive(MAPPED, "10.0.7.7:1000"));
     assert_eq!(base, Err(AddLocalError::UnknownBase));
+    let other = bench.agent.add_stream(bench.now, 1).unwrap();
+    let base = bench.agent.add_local(bench.now, other, 1, reflexive(MAPPED, L));
+    assert_eq!(base, Err(AddLocalError::UnknownBase), "that of another stream");
     assert_eq!(add(&mut bench, relayed("0.0.0.0:1")), Err(AddLocalError::NotUnicast));
     assert_eq!(add(&mut bench, reflexive("203.0.113.1:0", L)), Err(AddLocalError::Port));
 

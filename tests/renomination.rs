@@ -9,13 +9,14 @@ use std::time::Duration;
 use common::{Bench, ERROR, Message, PEER_PWD, PEER_UFRAG, Sent, USE_CANDIDATE, addr, ms, plain};
 use frazil::sim::{AgentIndex, End, Link, World};
 use frazil::{
-    AgentConfig, ConfigError, ConnectionState, Credentials, Event, NominationMode, PairId,
-    Parameters, RenominateError, Role, Timestamp,
+    AgentConfig, ConfigError, ConnectionState, Credentials, Event, LocalAddress, NominationMode,
+    PairId, Parameters, RenominateError, Role, Timestamp,
 };
 
 const NOMINATION: u16 = 0xc001;
 
 const L: &str = "10.0.0.1:1000";
+const L2: &str = "10.0.1.1:1000";
 const R: &str = "10.0.0.2:2000";
 const R2: &str = "10.0.0.3:2000";
 const R3: &str = "10.0.0.4:2000";
@@ -149,6 +150,113 @@ fn a_renomination_under_way_is_given_up_for_another() {
     let sent = run_answering(&mut bench, ms(1_300), &[R, R2]);
     assert_eq!(sent.iter().filter(|sent| sent.nominates()).map(value).next(), Some(Some(3)));
     assert_eq!(selected(&bench).as_deref(), Some(R2));
+}
+
+/// What was given up is not repeated, and its late answer moves nothing.
+#[test]
+fn a_renomination_that_was_given_up_is_not_repeated() {
+    let config = with_mode(Role::Controlling, ON_REQUEST);
+    let mut bench = started(config, &["renomination"], &[R, R2, R3]);
+    bench.run_until(ms(110));
+    for request in bench.requests() {
+        let _ = bench.answer(&request);
+    }
+    run_answering(&mut bench, ms(1_000), &[R, R2, R3]);
+    assert_eq!(selected(&bench).as_deref(), Some(R));
+    bench.agent.renominate(bench.now, pair_with(&bench, R2)).unwrap();
+    bench.drain();
+    bench.run_until(ms(1_100));
+    let given_up = bench.last_request();
+    assert_eq!(given_up.to, addr(R2));
+    bench.agent.renominate(bench.now, pair_with(&bench, R3)).unwrap();
+    let sent = run_answering(&mut bench, ms(20_000), &[R, R3]);
+    assert!(sent.iter().all(|sent| sent.to != addr(R2)));
+    assert_eq!(selected(&bench).as_deref(), Some(R3));
+}
+
+/// Draft §4: one value is one nomination: for a second pair it counts no more.
+#[test]
+fn a_value_counts_for_one_pair() {
+    let mut bench = started(plain(Role::Controlled), &[], &[R2, R]);
+    run_answering(&mut bench, ms(1_000), &[R, R2]);
+    nominate(&mut bench, R, true, Some(5));
+    assert_eq!(selected(&bench).as_deref(), Some(R));
+    nominate(&mut bench, R2, true, Some(5));
+    assert_eq!(selected(&bench).as_deref(), Some(R));
+    nominate(&mut bench, R2, true, Some(6));
+    assert_eq!(selected(&bench).as_deref(), Some(R2));
+}
+
+/// Automatic: a path over a cheaper interface takes the place of a costlier one when the selected pair
+/// has been so for ten seconds, and not the other way round.
+#[test]
+fn a_cheaper_path_takes_over_and_a_costlier_one_does_not() {
+    for (costs, expected) in [([50, 0], L2), ([0, 50], L), ([0, 0], L)] {
+        let mut config = AgentConfig::new(Role::Controlling);
+        config.timing.hedging = false;
+        config.nomination = NominationMode::Renomination { automatic: true };
+        let mut bench = Bench::with(config);
+        for (local, cost) in [L, L2].into_iter().zip(costs) {
+            let mut local = LocalAddress::udp(addr(local));
+            local.cost = cost;
+            bench.agent.add_local(bench.now, bench.stream, 1, local).unwrap();
+            bench.drain();
+        }
+        bench.add_remote(R, 2_000_000_000);
+        let mut parameters = Parameters::new(Credentials::new(PEER_UFRAG, PEER_PWD).unwrap());
+        parameters.options = vec!["renomination".to_owned()];
+        bench.agent.set_remote(bench.now, parameters).unwrap();
+        bench.drain();
+        bench.run_until(ms(60));
+        let base = |bench: &Bench| {
+            let pair = bench.agent.selected_pair(bench.stream, 1).unwrap();
+            pair.local.base.to_string()
+        };
+        run_answering(&mut bench, ms(9_900), &[R]);
+        assert_eq!(base(&bench), L, "costs {costs:?}");
+        run_answering(&mut bench, ms(60_000), &[R]);
+        assert_eq!(base(&bench), expected, "costs {costs:?}");
+    }
+}
+
+/// Automatic: after the nomination further pairs are checked, until there are two spare paths to
+/// compare with. On request they are not.
+#[test]
+fn spare_paths_are_looked_for_after_the_nomination() {
+    for (automatic, expected) in [(true, vec![R, R2, R3]), (false, vec![R])] {
+        let mut config = with_mode(Role::Controlling, NominationMode::Renomination { automatic });
+        config.consent = true;
+        let remotes = [R, R2, R3, R4];
+        let mut bench = started(config, &["renomination"], &remotes);
+        run_answering(&mut bench, ms(10_000), &remotes);
+        let mut checked: Vec<_> = bench.requests().iter().map(|sent| sent.to).collect();
+        checked.sort_unstable();
+        checked.dedup();
+        let expected: Vec<_> = expected.into_iter().map(addr).collect();
+        assert_eq!(checked, expected, "automatic: {automatic}");
+        assert_eq!(selected(&bench).as_deref(), Some(R));
+    }
+}
+
+/// By the letter a pair that nomination has left behind is not checked for the peer's sake, silent
+/// as the selected pair may be.
+#[test]
+fn by_the_letter_there_is_no_way_out() {
+    for (letter, expected) in [(true, 0), (false, 1)] {
+        let mut config = AgentConfig::new(Role::Controlled);
+        config.timing.hedging = false;
+        config.strict_nomination = letter;
+        let mut bench = started(config, &[], &[R, R2]);
+        run_answering(&mut bench, ms(40), &[R]);
+        nominate(&mut bench, R, true, None);
+        bench.run_until(ms(8_000));
+        let before = bench.sent.len();
+        nominate(&mut bench, R2, false, None);
+        bench.run_until(ms(8_200));
+        let checks =
+            bench.sent[before..].iter().filter(|sent| sent.is_request() && sent.to == addr(R2));
+        assert_eq!(checks.count(), expected, "by the letter: {letter}");
+    }
 }
 
 /// N2: RFC 8445 §8.1.1. Without the peer's word for it there is one nomination.

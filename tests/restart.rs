@@ -13,8 +13,8 @@ use common::{
 use frazil::sim::{AgentIndex, End, Link, Probability, World};
 use frazil::{
     AddRemoteError, AgentConfig, Candidate, CandidateAddress, CandidateKind, ConnectionState,
-    Credentials, Event, GatheringState, IceAgent, IceAttributes, Ignored, Parameters, Received,
-    RestartError, Role, SendError, SetRemoteError, Signalling, Timestamp, Transport,
+    Credentials, Event, GatheringState, IceAgent, IceAttributes, Ignored, LocalAddress, Parameters,
+    Received, RestartError, Role, SendError, SetRemoteError, Signalling, Timestamp, Transport,
 };
 
 const L: &str = "10.0.0.1:1000";
@@ -362,6 +362,8 @@ fn the_old_generation_is_forgotten_in_the_end() {
     assert_eq!((error.kind(), error.has(MESSAGE_INTEGRITY)), (ERROR, false));
     assert!(bench.agent.pairs().count() < pairs);
     assert!(matches!(bench.feed(L, R, b"late"), Received::Ignored(Ignored::UnknownRemote)));
+    let left = bench.agent.selected_pair(bench.stream, 1).map(|pair| pair.remote.addr);
+    assert_eq!(left, Some(addr(R2)), "the new one goes on");
 }
 
 /// R7: RFC 8445 §9. "The only way for an agent to change its role from full to lite or vice versa is
@@ -444,6 +446,30 @@ fn a_restart_that_is_rolled_back_changes_nothing() {
 
     let again = bench.agent.prepare_restart(bench.now).unwrap().credentials;
     assert_ne!(again, staged, "what was taken back is never used again");
+}
+
+/// What a restart that was taken back has hidden is put out again: the candidates that the peer has
+/// not been told of in the generation that goes on, and no others.
+#[test]
+fn a_rollback_puts_out_what_was_not_told_before() {
+    let mut bench = Bench::with(plain(Role::Controlling));
+    bench.add_local(L);
+    bench.start();
+    let late = LocalAddress::udp(addr("10.0.0.9:1000"));
+    bench.agent.add_local(bench.now, bench.stream, 1, late).unwrap();
+    bench.agent.prepare_restart(bench.now).unwrap();
+    bench.events.clear();
+    assert!(bench.agent.rollback_restart(bench.now));
+    bench.drain();
+    let told: Vec<_> = bench
+        .events
+        .iter()
+        .filter_map(|(_, event)| match event {
+            Event::LocalCandidate { candidate, .. } => Some(candidate.address.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [CandidateAddress::Socket(addr("10.0.0.9:1000"))]);
 }
 
 /// A restart of what has not begun, or has ended, is refused.
@@ -564,6 +590,74 @@ fn late_answers_to_checks_of_the_ended_generation_are_ignored() {
     let old = bench.last_request();
     peer_restarts(&mut bench);
     assert_eq!(bench.answer(&old), Received::Ignored(Ignored::UnknownTransaction));
+}
+
+/// The nomination that a restart overtakes counts for nothing either; a consent check of the path
+/// that stays is answered as before (RFC 7675 §5.1).
+#[test]
+fn of_the_checks_under_way_only_consent_of_the_kept_path_outlives_a_restart() {
+    let mut bench = Bench::started(plain(Role::Controlling), &[L], &[R]);
+    let check = bench.last_request();
+    let _ = bench.answer(&check);
+    let nomination = next_request(&mut bench);
+    assert!(nomination.nominates());
+    peer_restarts(&mut bench);
+    assert_eq!(bench.answer(&nomination), Received::Ignored(Ignored::UnknownTransaction));
+
+    let mut bench = selected_with_consent(Role::Controlling);
+    let before = bench.sent.len();
+    bench.run_for(Duration::from_secs(6));
+    let consent = bench.sent[before].clone();
+    peer_restarts(&mut bench);
+    assert_eq!(bench.answer(&consent), Received::Consumed);
+}
+
+/// R4: the path that carries data stays, whichever of the candidates it is made of.
+#[test]
+fn a_path_that_is_not_the_first_outlives_a_restart() {
+    let mut bench = Bench::connected_with(Role::Controlled, &[L], &[R2, R]);
+    bench.run_until(ms(60));
+    let check = bench.last_request();
+    assert_eq!(check.to, addr(R));
+    let _ = bench.answer(&check);
+    let _ = bench.send_check(L, R, true);
+    peer_restarts(&mut bench);
+    let path = bench.agent.selected_pair(bench.stream, 1).map(|pair| pair.remote.addr);
+    assert_eq!(path, Some(addr(R)));
+    assert!(bench.agent.send(bench.now, bench.stream, 1, b"x").is_ok());
+}
+
+/// T9: RFC 8838 §14. A late end of candidates of a generation that has ended does not take the place
+/// of that of one to come.
+#[test]
+fn an_end_of_candidates_of_the_past_leaves_that_of_the_future_alone() {
+    let mut bench = selected_with_consent(Role::Controlled);
+    peer_restarts(&mut bench);
+    bench.agent.end_of_remote_candidates(bench.now, Some("later"));
+    bench.agent.end_of_remote_candidates(bench.now, Some(PEER_UFRAG));
+    bench.agent.set_remote(bench.now, parameters("later", "laterpasswordlaterpassword")).unwrap();
+    let candidate: Candidate = "1 1 UDP 1000 10.0.0.3 2000 typ host".parse().unwrap();
+    let late = bench.agent.add_remote_candidate(bench.now, bench.stream, &candidate);
+    assert_eq!(late, Err(AddRemoteError::AfterEnd));
+}
+
+/// R4: the peer's checks of the old path are signs of life of it, until there is a new one.
+#[test]
+fn checks_of_the_past_generation_keep_the_old_path_alive() {
+    for alive in [true, false] {
+        let mut bench = selected_with_consent(Role::Controlled);
+        let old = bench.agent.local_parameters().credentials;
+        peer_restarts(&mut bench);
+        for _ in 0..15 {
+            bench.run_for(Duration::from_secs(1));
+            if alive {
+                let username = format!("{}:{PEER_UFRAG}", old.ufrag());
+                let request = check(&mut bench, &username, old.pwd(), false);
+                assert_eq!(bench.feed(L, R, &request), Received::Consumed);
+            }
+        }
+        assert_eq!(bench.agent.state() == ConnectionState::Connected, alive);
+    }
 }
 
 /// Restart after restart, before any has found a path: the first path stays, what is between is

@@ -20,6 +20,7 @@ const L2: &str = "10.0.1.1:1000";
 const L3: &str = "10.0.2.1:1000";
 const R: &str = "10.0.0.2:2000";
 const R2: &str = "10.0.0.3:2000";
+const R3: &str = "10.0.0.4:2000";
 
 fn selected(bench: &Bench) -> Option<(String, String)> {
     let pair = bench.agent.selected_pair(bench.stream, 1)?;
@@ -416,4 +417,69 @@ fn a_session_survives_the_move_of_either_socket() {
             agent.local_candidates().all(|candidate| candidate.kind == CandidateKind::Host)
         }));
     }
+}
+
+/// After a rebinding the selected path is checked first, then what was valid, then the rest, whatever
+/// their order was.
+#[test]
+fn a_rebound_socket_checks_what_was_in_use_first() {
+    let mut bench = Bench::started(plain(Role::Controlled), &[L], &[R3, R2, R]);
+    bench.run_until(ms(110));
+    for request in bench.requests().into_iter().filter(|sent| sent.to != addr(R3)) {
+        let _ = bench.answer(&request);
+    }
+    let _ = bench.send_check(L, R, true);
+    assert_eq!(selected(&bench), Some((L.to_owned(), R.to_owned())));
+    bench.run_until(ms(200));
+    let before = bench.sent.len();
+    bench.agent.rebind_local(bench.now, local_id(&bench, L), addr(L3)).unwrap();
+    bench.drain();
+    bench.run_until(ms(500));
+    let checked: Vec<_> = bench.sent[before..].iter().map(|sent| sent.to).collect();
+    assert_eq!(checked, [addr(R), addr(R2), addr(R3)]);
+}
+
+/// A candidate that is gone before anybody has polled its event is not told; the others are.
+#[test]
+fn a_candidate_that_went_before_it_was_told_is_not_told() {
+    let mut bench = Bench::with(plain(Role::Controlling));
+    let ids = [L, L2].map(|local| {
+        let local = LocalAddress::udp(addr(local));
+        bench.agent.add_local(bench.now, bench.stream, 1, local).unwrap()
+    });
+    bench.agent.remove_local(bench.now, ids[1]).unwrap();
+    bench.drain();
+    let told =
+        bench.events.iter().filter(|(_, event)| matches!(event, Event::LocalCandidate { .. }));
+    assert_eq!(told.count(), 1);
+    let left: Vec<SocketAddr> = bench.agent.local_candidates().map(|local| local.addr).collect();
+    assert_eq!(left, [addr(L)]);
+}
+
+/// Late candidates are paired within their component.
+#[test]
+fn late_candidates_are_checked_within_their_component() {
+    let mut config = plain(Role::Controlling);
+    config.components = 2;
+    config.continual = true;
+    let mut bench = Bench::with(config);
+    for (component, local) in [(1, L), (2, L2)] {
+        let local = LocalAddress::udp(addr(local));
+        bench.agent.add_local(bench.now, bench.stream, component, local).unwrap();
+        bench.drain();
+    }
+    bench.start();
+    bench.add_remote_line("1 1 UDP 1001 10.0.0.2 2000 typ host");
+    bench.add_remote_line("2 2 UDP 1000 10.0.0.3 2000 typ host");
+    run_answering(&mut bench, ms(1_000), &[L, L2]);
+    assert_eq!(bench.agent.state(), ConnectionState::Completed);
+
+    let before = bench.sent.len();
+    let local = LocalAddress::udp(addr(L3));
+    bench.agent.add_local(bench.now, bench.stream, 2, local).unwrap();
+    bench.drain();
+    bench.add_remote_line("3 1 UDP 900 10.0.0.4 2000 typ host");
+    bench.run_until(ms(1_400));
+    let ends: Vec<_> = bench.sent[before..].iter().map(|sent| (sent.from, sent.to)).collect();
+    assert_eq!(ends, [(addr(L3), addr(R2)), (addr(L), addr(R3))]);
 }

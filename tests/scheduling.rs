@@ -10,9 +10,9 @@ use std::time::Duration;
 use common::{Bench, ERROR, ICE_CONTROLLED, Message, PEER_PWD, PEER_UFRAG, Sent, addr, ms};
 use frazil::sim::{Link, World};
 use frazil::{
-    AgentConfig, Candidate, ConnectionState, Credentials, Event, IceAgent, LocalAddress, PairId,
-    PairState, PairView, Parameters, Received, Refused, Role, Route, StreamId, TimeoutReason,
-    Timestamp, Timing, Transport,
+    AddStreamError, AgentConfig, Candidate, ConnectionState, Credentials, Event, IceAgent,
+    LocalAddress, PairId, PairState, PairView, Parameters, Received, Refused, Role, Route,
+    SetRemoteError, StreamId, TimeoutReason, Timestamp, Timing, Transport,
 };
 
 const L1: &str = "10.0.0.1:1000";
@@ -1586,4 +1586,105 @@ fn regression_cancelled_transactions_pile_up() {
     let newest = bench.last_request();
     assert_eq!(bench.answer(&newest), Received::Consumed);
     assert_eq!(bench.agent.state(), ConnectionState::Connected);
+}
+
+/// B5: RFC 8445 §14.2. A repetition that keeps the distance of 5 ms to the next slot waits for nothing.
+#[test]
+fn a_repetition_may_go_5_ms_before_a_slot() {
+    for (rto, at) in [(545, 545), (546, 555)] {
+        let mut config = plain(Role::Controlling);
+        config.timing.rto = Duration::from_millis(rto);
+        let mut bench = bench(config, &[L1.to_owned()], &hosts(9, 2000, 30));
+        bench.run_until(ms(600));
+        let first = bench.requests()[0].id();
+        let times: Vec<Sent> =
+            bench.requests().into_iter().filter(|sent| sent.id() == first).collect();
+        assert_eq!(millis_of(&times), [0, at]);
+    }
+}
+
+/// RFC 8445 §5.1.2.1: component ids are 1 to 256, and so many streams as the limit says.
+#[test]
+fn a_stream_has_1_to_256_components() {
+    let mut config = plain(Role::Controlling);
+    config.limits.streams = 3;
+    let mut bench = Bench::with(config);
+    for components in [0, 257, u16::MAX] {
+        let added = bench.agent.add_stream(bench.now, components);
+        assert_eq!(added, Err(AddStreamError::Components), "{components}");
+    }
+    for components in [1, 256] {
+        let stream = bench.agent.add_stream(bench.now, components).unwrap();
+        let local = LocalAddress::udp(addr(&format!("10.0.0.1:{}", 1000 + components)));
+        assert!(bench.agent.add_local(bench.now, stream, components, local).is_ok());
+    }
+    assert_eq!(bench.agent.add_stream(bench.now, 1), Err(AddStreamError::Limit));
+}
+
+/// RFC 8445 §14.2: a Ta that would not come to an end in a session is refused.
+#[test]
+fn a_proposed_ta_of_more_than_ten_seconds_is_refused() {
+    for (seconds, expected) in
+        [(10, Ok(())), (11, Err(SetRemoteError::Pacing)), (3600, Err(SetRemoteError::Pacing))]
+    {
+        let mut bench = Bench::with(plain(Role::Controlling));
+        let mut parameters = Parameters::new(Credentials::new(PEER_UFRAG, PEER_PWD).unwrap());
+        parameters.pacing = Some(Duration::from_secs(seconds));
+        assert_eq!(bench.agent.set_remote(bench.now, parameters), expected);
+    }
+}
+
+/// What is there to be polled is said before it is polled: for containers of many agents.
+#[test]
+fn an_agent_says_whether_it_has_something_to_poll() {
+    let mut bench = Bench::with(plain(Role::Controlling));
+    assert!(!bench.agent.has_event() && !bench.agent.has_transmit());
+    bench.agent.add_local(bench.now, bench.stream, 1, LocalAddress::udp(addr(L1))).unwrap();
+    assert!(bench.agent.has_event() && !bench.agent.has_transmit());
+    bench.drain();
+    bench.start();
+    assert!(!bench.agent.has_event() && !bench.agent.has_transmit());
+    let candidate: Candidate = "1 1 UDP 1000 10.9.0.1 2000 typ host".parse().unwrap();
+    bench.agent.add_remote_candidate(bench.now, bench.stream, &candidate).unwrap();
+    assert!(bench.agent.has_transmit());
+    bench.drain();
+    assert!(!bench.agent.has_event() && !bench.agent.has_transmit());
+}
+
+/// An error that answers an older check says nothing about a pair that a newer one has proved.
+#[test]
+fn an_error_for_an_older_check_leaves_a_valid_pair_alone() {
+    let mut bench = bench(config(Role::Controlled, true), &[L1], &[R1]);
+    bench.run_until(ms(200));
+    let checks = starts_to(&bench, R1);
+    assert!(checks.len() > 1);
+    let _ = bench.answer(&checks[1]);
+    assert!(pair(&bench, R1).valid);
+    refuse(&mut bench, &checks[0]);
+    assert!(pair(&bench, R1).valid);
+}
+
+/// At the limit the pair that has been tried for the longest time makes room first, but one on which
+/// the peer was heard only after the others.
+#[test]
+fn a_pair_on_which_the_peer_was_heard_is_retired_last() {
+    for (heard, retired) in [(false, "10.9.0.1:2000"), (true, "10.9.0.2:2000")] {
+        let mut config = plain(Role::Controlled);
+        config.limits.pairs = 14;
+        let mut bench = bench(config, &[L1.to_owned()], &hosts(9, 2000, 20));
+        let all: BTreeSet<_> = bench.agent.pairs().map(|pair| pair.remote.addr).collect();
+        assert_eq!(all.len(), 14);
+        if heard {
+            bench.run_until(ms(10));
+            let _ = bench.send_check(L1, "10.9.0.1:2000", false);
+        }
+        let gone = |bench: &Bench| {
+            let left: BTreeSet<_> = bench.agent.pairs().map(|pair| pair.remote.addr).collect();
+            all.difference(&left).copied().next()
+        };
+        while gone(&bench).is_none() && bench.now < ms(3_000) {
+            bench.run_for(Duration::from_millis(10));
+        }
+        assert_eq!(gone(&bench), Some(addr(retired)));
+    }
 }

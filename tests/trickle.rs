@@ -1182,3 +1182,90 @@ fn a_clock_that_jumps_is_one_late_timeout() {
     assert!(bench.sent[before..].iter().all(|sent| sent.has(MESSAGE_INTEGRITY)));
     assert!(bench.sent[before..].iter().all(|sent| !sent.has(USE_CANDIDATE)));
 }
+
+/// RFC 8445 §6.1.2.2: a candidate of a generation to come does not keep a component of this one.
+#[test]
+fn a_candidate_of_another_generation_keeps_no_component() {
+    let mut bench = Bench::with(with_components(Role::Controlling, 2));
+    let stream = bench.stream;
+    add_local(&mut bench, stream, 1, L);
+    add_local(&mut bench, stream, 2, L2);
+    bench.start();
+    add_remote(&mut bench, stream, &line("1", 1, 1000, R)).unwrap();
+    let later = format!("{} ufrag later", line("1", 2, 1000, R2));
+    add_remote(&mut bench, stream, &later).unwrap();
+    end_of_candidates(&mut bench);
+    let check = bench.last_request();
+    let _ = bench.answer(&check);
+    assert!(bench.agent.send(bench.now, stream, 1, b"x").is_ok());
+    assert_eq!(bench.agent.send(bench.now, stream, 2, b"x"), Err(SendError::UnknownComponent));
+}
+
+/// RFC 8421 §4: an interface that costs more ranks behind one that costs less, whatever came first.
+#[test]
+fn a_cheaper_interface_overtakes_a_costlier_one_of_its_family() {
+    let mut costly = udp(L);
+    costly.cost = 900;
+    costly.interface = 9;
+    let ranked = ranked(AgentConfig::new(Role::Controlling), &[costly, udp(L2)]);
+    let first = CandidateAddress::Socket(addr(L2));
+    assert_eq!(ranked[0].address, first);
+    assert_eq!(ranked[0].priority >> 8 & 0xffff, 65535);
+}
+
+/// RFC 8838 §8: a candidate that the peer has not been told of may still connect: no failure before.
+#[test]
+fn without_having_told_all_candidates_the_session_does_not_fail() {
+    for signalling in [Signalling::Trickle, Signalling::Complete] {
+        let mut config = plain(Role::Controlled);
+        config.signalling = signalling;
+        let mut agent = IceAgent::new(config, [3; 32]).unwrap();
+        let stream = agent.streams().next().unwrap();
+        agent.add_local(ms(0), stream, 1, udp(L)).unwrap();
+        agent.gather(ms(0));
+        agent.set_remote(ms(0), peer_parameters()).unwrap();
+        agent.end_of_remote_candidates(ms(0), None);
+        agent.handle_timeout(ms(60_000));
+        assert_ne!(agent.state(), ConnectionState::Failed, "{signalling:?}");
+        let _ = agent.take_description(ms(60_000));
+        assert_eq!(agent.state(), ConnectionState::Failed, "{signalling:?}");
+    }
+}
+
+/// At the limit of events the oldest of the same sort makes way, then one of the commonest sort, and
+/// a candidate only for another: nobody would ever pair it.
+#[test]
+fn events_that_nobody_polls_make_way_for_newer_ones_but_candidates_do_not() {
+    let mut config = plain(Role::Controlling);
+    config.limits.events = 16;
+    let mut bench = Bench::with(config);
+    for port in 1000..1014 {
+        let local = LocalAddress::udp(addr(&format!("10.0.0.1:{port}")));
+        bench.agent.add_local(bench.now, bench.stream, 1, local).unwrap();
+    }
+    bench.agent.gather(bench.now);
+    bench.agent.set_remote(bench.now, peer_parameters()).unwrap();
+    let candidate: Candidate = line("1", 1, 1000, R).parse().unwrap();
+    bench.agent.add_remote_candidate(bench.now, bench.stream, &candidate).unwrap();
+    bench.drain();
+    let candidates = bench
+        .events
+        .iter()
+        .filter(|(_, event)| matches!(event, Event::LocalCandidate { .. }))
+        .count();
+    let others: Vec<&Event> = bench
+        .events
+        .iter()
+        .map(|(_, event)| event)
+        .filter(|event| !matches!(event, Event::LocalCandidate { .. }))
+        .take(2)
+        .collect();
+    assert_eq!(candidates, 14);
+    assert_eq!(
+        others,
+        [
+            &Event::GatheringState(GatheringState::Complete),
+            &Event::ConnectionState(ConnectionState::Checking)
+        ]
+    );
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::id::StreamId;
 
-use super::super::{CandidatePair, ChecklistSet};
+use super::super::{CandidatePair, ChecklistSet, Nomination};
 use super::{
     DEFAULT_LIMIT, Numbers, checks, controlling, endpoint, fail, id, local, next, numbers, order,
     remote, stream, succeed, trigger_new,
@@ -303,4 +303,25 @@ fn a_pair_that_is_listed_again_keeps_to_the_limit() {
     let aside = set.insert_aside(stream(0), 1, endpoint(1, 1000, 0), endpoint(14, 99, 3)).unwrap();
     set.relist(aside);
     assert_eq!(order(&set, 0), [(1, 11), (1, 13)], "no place is left");
+}
+
+/// RFC 8838 §10: a pair that the peer has nominated, or been heard on, makes no room for a better one.
+#[test]
+fn a_pair_that_the_peer_uses_makes_no_room() {
+    for (nominated, heard, evicted) in
+        [(false, false, true), (true, false, false), (false, true, false), (true, true, false)]
+    {
+        let mut set = controlling(1, &[1]);
+        local(&mut set, 0, 1, endpoint(1, 100, 0));
+        remote(&mut set, 0, 1, endpoint(11, 10, 1));
+        set.start();
+        let pair = id(&set, (1, 11));
+        let annotated = set.annotate(pair).unwrap();
+        annotated.heard = heard;
+        if nominated {
+            annotated.nomination = Nomination::Pending;
+        }
+        remote(&mut set, 0, 1, endpoint(12, 20, 2));
+        assert_eq!(set.get(pair).is_none(), evicted, "nominated {nominated}, heard {heard}");
+    }
 }

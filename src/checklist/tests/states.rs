@@ -370,3 +370,80 @@ fn conclusion_leaves_the_queued_nominations_of_other_components() {
     set.conclude(stream(0), 2, |id, _| id == other);
     assert_eq!(checks(&mut set, 0), [(2, 12)]);
 }
+
+/// No more pairs of a local candidate that is gone are formed; those of the others are.
+#[test]
+fn a_local_candidate_that_is_gone_is_paired_no_more() {
+    let mut set = controlling(DEFAULT_LIMIT, &[1]);
+    local(&mut set, 0, 1, endpoint(1, 100, 0));
+    local(&mut set, 0, 1, endpoint(2, 90, 0));
+    set.start();
+    remote(&mut set, 0, 1, endpoint(11, 100, 1));
+    assert_eq!(order(&set, 0), [(1, 11), (2, 11)]);
+    set.remove_local(super::candidate(1));
+    remote(&mut set, 0, 1, endpoint(12, 90, 2));
+    assert_eq!(order(&set, 0), [(1, 11), (2, 11), (2, 12)], "what exists is the caller's");
+}
+
+/// A pair that is discarded is handed out as it was, and is in no list and no queue any more.
+#[test]
+fn a_discarded_pair_is_gone_everywhere() {
+    let mut set = controlling(DEFAULT_LIMIT, &[1]);
+    local(&mut set, 0, 1, endpoint(1, 100, 0));
+    remote(&mut set, 0, 1, endpoint(11, 100, 1));
+    set.start();
+    let pair = id(&set, (1, 11));
+    set.queue(pair);
+    let discarded = set.discard(pair).map(|pair| super::numbers(&pair));
+    assert_eq!(discarded, Some((1, 11)));
+    assert!(set.get(pair).is_none());
+    assert_eq!(order(&set, 0), NONE);
+    assert_eq!(set.next_check(0), None);
+    assert!(set.discard(pair).is_none());
+}
+
+/// RFC 7675 §5.1: a valid pair of which nobody has asked for consent is checked again before it
+/// carries anything, unless it has left its list or its consent has expired: then it has failed.
+#[test]
+fn a_pair_in_doubt_is_checked_again_while_it_is_listed_and_may_be() {
+    for (listed, expired, expected) in [
+        (true, false, Waiting),
+        (true, true, Failed),
+        (false, false, Failed),
+        (false, true, Failed),
+    ] {
+        let mut set = controlling(DEFAULT_LIMIT, &[1]);
+        local(&mut set, 0, 1, endpoint(1, 100, 0));
+        remote(&mut set, 0, 1, endpoint(11, 100, 1));
+        set.start();
+        let pair = id(&set, (1, 11));
+        validate(&mut set, pair);
+        set.annotate(pair).unwrap().expired = expired;
+        if !listed {
+            set.conclude(stream(0), 1, |_, _| false);
+        }
+        set.doubt(pair);
+        assert_eq!(state(&set, (1, 11)), expected, "listed {listed}, expired {expired}");
+        assert!(set.get(pair).unwrap().valid.is_none());
+        let queued = expected == Waiting;
+        assert_eq!(set.next_check(0), queued.then_some(pair));
+    }
+}
+
+/// RFC 8445 §9: what is discarded with the earlier generation is that alone.
+#[test]
+fn the_pairs_of_an_earlier_generation_are_discarded_and_no_others() {
+    let mut set = controlling(DEFAULT_LIMIT, &[1]);
+    local(&mut set, 0, 1, endpoint(1, 100, 0));
+    remote(&mut set, 0, 1, endpoint(11, 100, 1));
+    set.start();
+    let past = id(&set, (1, 11));
+    validate(&mut set, past);
+    set.restart([(stream(0), 1)].into_iter(), |pair| pair == past);
+    local(&mut set, 0, 1, endpoint(1, 100, 0));
+    remote(&mut set, 0, 1, endpoint(12, 100, 1));
+    set.start();
+    set.discard_past();
+    assert!(set.get(past).is_none());
+    assert_eq!(order(&set, 0), [(1, 12)]);
+}

@@ -69,10 +69,12 @@ fn of_equal_attributes_the_first_counts() {
     let bytes = request(|w| {
         w.username(&[b"a"]).u32(attribute::PRIORITY, 1).u64(attribute::ICE_CONTROLLED, 1);
         w.username(&[b"b"]).u32(attribute::PRIORITY, 2).u64(attribute::ICE_CONTROLLED, 2);
+        w.u32(attribute::NOMINATION, 1).u32(attribute::NOMINATION, 2);
     });
     let check = read(&bytes).unwrap();
     assert_eq!(check.username, Some(&b"a"[..]));
     assert_eq!(check.priority, Some(1));
+    assert_eq!(check.nomination, Some(1));
     assert_eq!(check.role, Some((Role::Controlled, 1)));
 }
 

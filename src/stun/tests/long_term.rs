@@ -110,6 +110,10 @@ fn bits_that_are_not_assigned_mean_nothing() {
 
 #[test]
 fn a_nonce_without_a_whole_cookie_announces_nothing() {
+    for nonce in [b"obMatJos2+AAA", b"obMatJos2/AAA"] {
+        let all = SecurityFeatures { password_algorithms: true, username_anonymity: true };
+        assert_eq!(SecurityFeatures::read(nonce), Some(all));
+    }
     for nonce in [&b""[..], b"obMatJos2", b"obMatJos2wAA", b"obmatjos2wAAA", b"obMatJos2w=AA"] {
         assert_eq!(SecurityFeatures::read(nonce), None);
     }

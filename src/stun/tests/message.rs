@@ -7,7 +7,7 @@ use stun_codec::rfc5389::attributes::Realm;
 use stun_codec::rfc5766::attributes::{Lifetime, RequestedTransport, XorRelayAddress};
 
 use super::super::message::{
-    DecodeError, ErrorResponse, begin_error, decode, encode, encode_error, new, read_error,
+    DecodeError, ErrorResponse, begin_error, decode, encode, encode_error, new, read_error, reason,
 };
 use super::super::{Class, Fingerprint, attribute, method, scan};
 use super::{ID, key, message, request};
@@ -154,4 +154,29 @@ fn a_broken_message_does_not_spoil_the_next_one() {
     assert_eq!(decode(&scan(&broken).unwrap()).unwrap_err(), DecodeError::BrokenAttribute);
     assert!(decode(&scan(&good).unwrap()).is_ok());
     assert_eq!(decode(&scan(&broken).unwrap()).unwrap_err(), DecodeError::BrokenAttribute);
+}
+
+/// RFC 8489 §14.8, RFC 8445 §20.3, RFC 8656 §19.
+#[test]
+fn reason_phrases_are_those_that_the_rfcs_recommend() {
+    for (code, phrase) in [
+        (300, "Try Alternate"),
+        (400, "Bad Request"),
+        (401, "Unauthenticated"),
+        (403, "Forbidden"),
+        (420, "Unknown Attribute"),
+        (437, "Allocation Mismatch"),
+        (438, "Stale Nonce"),
+        (440, "Address Family not Supported"),
+        (441, "Wrong Credentials"),
+        (442, "Unsupported Transport Protocol"),
+        (443, "Peer Address Family Mismatch"),
+        (486, "Allocation Quota Reached"),
+        (487, "Role Conflict"),
+        (500, "Server Error"),
+        (508, "Insufficient Capacity"),
+        (499, ""),
+    ] {
+        assert_eq!(reason(code), phrase, "{code}");
+    }
 }

@@ -23,9 +23,11 @@ fn requests_are_sent_at_the_times_of_the_rfc() {
         assert_eq!(schedule.next(), at(millis));
         assert_eq!(schedule.due(Timestamp::from_nanos(at(millis).as_nanos() - 1)), Due::Wait);
         assert_eq!(schedule.due(at(millis)), Due::Retransmit);
+        assert!(!schedule.is_last());
         schedule.transmitted(at(millis));
         assert_eq!(schedule.sent(), sent);
     }
+    assert!(schedule.is_last());
     assert_eq!(schedule.next(), at(39_500));
     assert_eq!(schedule.due(at(39_499)), Due::Wait);
     assert_eq!(schedule.due(at(39_500)), Due::Expired);
