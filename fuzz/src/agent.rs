@@ -8,26 +8,30 @@
 mod input;
 mod peer;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use frazil::{
-    AgentConfig, ConnectionState, Credentials, Event, IceAgent, IcmpError, LocalAddress,
-    Parameters, Received, Refused, Role, Route, StreamId, Timestamp, Transmit, TransmitError,
-    Transport,
+    AgentConfig, ConnectionState, Credentials, Event, GatheringState, IceAgent, IcmpError, Ignored,
+    LocalAddress, PairId, Parameters, Received, Refused, Role, Route, StreamId, Timestamp,
+    Transmit, TransmitError, Transport,
 };
 
 use super::OnPanic;
 use super::pool::{self, Remote, Time, address};
 use input::{Input, Local, Setup, Step};
-use peer::{Datagram, PEERS, Peer};
+use peer::{Datagram, PEERS, Peer, Stage};
 
 /// More inputs than a case needs.
 const STEPS: usize = 300;
 
 /// Draining an event may make something due at the same instant once more.
 const REPEATS: usize = 8;
+
+/// How long an agent knows of earlier generations at most once the new one has settled: as long as
+/// consent lasts.
+const MEMORY: Duration = Duration::from_secs(30);
 
 pub fn run(data: &[u8]) {
     let mut bytes = Unstructured::new(data);
@@ -74,6 +78,12 @@ struct Bench {
     /// The state that the events have told.
     told_state: ConnectionState,
     told_role: Role,
+    /// The newest selection of each component that the events have told.
+    told_pairs: BTreeMap<(StreamId, u16), PairId>,
+    /// When the current generation was first found Completed.
+    settled: Option<Timestamp>,
+    /// What a rollback has to bring back.
+    before_staging: Option<(Credentials, GatheringState)>,
 }
 
 impl Bench {
@@ -81,15 +91,7 @@ impl Bench {
         let config = setup.config.build();
         let agent = IceAgent::new(config.clone(), [setup.seed; 32]).expect("it can be made");
         let twin = IceAgent::new(config.clone(), [setup.seed; 32]).ok()?;
-        let parameters = agent.local_parameters();
-        let peer = Peer {
-            ufrag: parameters.credentials.ufrag().to_owned(),
-            pwd: parameters.credentials.pwd().to_owned(),
-            own: None,
-            requests: Vec::new(),
-            ids: BTreeSet::new(),
-            unanswered: 0,
-        };
+        let peer = Peer::new(agent.local_parameters().credentials);
         Some(Self {
             told_role: config.role,
             config,
@@ -99,6 +101,9 @@ impl Bench {
             now: Timestamp::ZERO,
             newest: Timestamp::ZERO,
             told_state: ConnectionState::New,
+            told_pairs: BTreeMap::new(),
+            settled: None,
+            before_staging: None,
         })
     }
 
@@ -158,11 +163,11 @@ impl Bench {
                 self.receive(&Datagram { to, from, bytes }, transport);
             }
             input => {
+                let before =
+                    (self.agent.local_parameters().credentials, self.agent.gathering_state());
                 let answer = call(&mut self.agent, &self.peer, self.now, input);
                 assert_eq!(answer, call(&mut self.twin, &self.peer, self.now, input));
-                if let (&Input::SetRemote { peer, .. }, "Ok(())") = (input, answer.as_str()) {
-                    self.peer.own = self.peer.own.or_else(|| Some(PEERS[usize::from(peer % 2)]));
-                }
+                self.follow(input, &answer, before);
             }
         }
         self.newest = self.newest.max(self.now);
@@ -171,6 +176,32 @@ impl Bench {
         }
         self.check_limits();
         assert!(!was_closed || self.agent.state() == ConnectionState::Closed);
+    }
+
+    /// What a call does to the generations.
+    fn follow(&mut self, input: &Input<'_>, answer: &str, before: (Credentials, GatheringState)) {
+        let credentials = self.agent.local_parameters().credentials;
+        match *input {
+            Input::SetRemote { peer, pacing, .. } if answer == "Ok(())" => {
+                let pair = PEERS[usize::from(peer) % PEERS.len()];
+                if self.peer.tell(pair, credentials) {
+                    self.peer.renominates = pacing >= 128;
+                    self.settled = None;
+                    self.before_staging = None;
+                }
+            }
+            Input::PrepareRestart if answer.starts_with("Ok") => {
+                self.peer.stage(credentials);
+                self.before_staging.get_or_insert(before);
+            }
+            Input::RollbackRestart => {
+                assert_eq!(answer, self.peer.roll_back().to_string());
+                if let Some(before) = self.before_staging.take() {
+                    assert_eq!((credentials, self.agent.gathering_state()), before);
+                }
+            }
+            _ => assert_eq!(credentials, before.0),
+        }
     }
 
     /// A datagram arrives. What is not authentic may bring forth an answer, and changes nothing.
@@ -182,11 +213,36 @@ impl Bench {
             poll_transmits(&mut idle, self.now);
             idle.state_digest()
         });
+        let generation = self.peer.addressee(bytes).map(|generation| generation.stage);
+        let elsewhere = generation.filter(|&stage| stage != Stage::Current);
+        let seen = elsewhere.map(|_| view(&self.agent));
         let received = self.agent.handle_datagram(self.now, transport, *to, *from, bytes);
         assert_eq!(received, self.twin.handle_datagram(self.now, transport, *to, *from, bytes));
         if let Received::Data { payload, .. } = received {
             assert_eq!(payload, bytes);
             assert!(!frazil::fuzzing::is_stun(bytes));
+        }
+        match elsewhere {
+            // What is for a generation to come may repair the roles.
+            Some(Stage::Staged)
+                if seen.as_ref().is_some_and(|seen| seen.0 != self.agent.role()) => {}
+            Some(Stage::Forgotten) => {
+                let unknown = [
+                    Ignored::UnknownUser,
+                    Ignored::MissingCredentials,
+                    Ignored::UnknownLocal,
+                    Ignored::MalformedStun,
+                    Ignored::BadFingerprint,
+                    Ignored::Closed,
+                ];
+                let request = super::wire::kind(bytes) == Some(super::wire::REQUEST);
+                let refused = matches!(received, Received::Ignored(why) if unknown.contains(&why));
+                assert!(refused || !request, "a generation that is forgotten: {received:?}");
+            }
+            _ => {}
+        }
+        if elsewhere.is_some() && seen.as_ref().is_some_and(|seen| seen.0 == self.agent.role()) {
+            assert_eq!(seen, Some(view(&self.agent)), "it was for a generation not in force");
         }
         if let Some(before) = before {
             let mut after = self.agent.clone();
@@ -229,6 +285,16 @@ impl Bench {
         if self.agent.counters().refused(Refused::Event) == 0 {
             assert_eq!(self.told_state, self.agent.state());
             assert_eq!(self.told_role, self.agent.role());
+            for (&(stream, component), told) in &self.told_pairs {
+                let selected = self.agent.selected_pair(stream, component);
+                assert!(selected.is_none_or(|pair| pair.id == *told), "nobody was told of it");
+            }
+        }
+        if self.agent.state() == ConnectionState::Completed {
+            let settled = *self.settled.get_or_insert(self.newest);
+            if self.newest - settled >= MEMORY {
+                self.peer.forget_past();
+            }
         }
     }
 
@@ -245,7 +311,8 @@ impl Bench {
             match output {
                 Some(Output::Transmit(transmit, bytes)) => {
                     assert!(self.agent.state() != ConnectionState::Closed);
-                    self.peer.look(&transmit, &bytes);
+                    self.peer.look(&self.config, &transmit, &bytes);
+                    self.assert_local(transmit.route);
                     answers += usize::from(bytes[0] == 1);
                 }
                 Some(Output::Event(event)) => {
@@ -253,6 +320,20 @@ impl Bench {
                     match event {
                         Event::ConnectionState(state) => self.told_state = state,
                         Event::RoleChanged(role) => self.told_role = role,
+                        Event::SelectedPair { stream, component, pair, .. } => {
+                            self.told_pairs.insert((stream, component), pair);
+                        }
+                        Event::LocalCandidate { candidate, .. } => {
+                            let ufrag = candidate.extension("ufrag");
+                            assert_eq!(ufrag, Some(self.peer.newest().ufrag()));
+                        }
+                        Event::LocalCandidateRemoved { id, .. } => {
+                            assert!(self.agent.local_candidates().all(|local| local.id != id));
+                        }
+                        Event::RemoteRestart { ufrag } => {
+                            let known = self.peer.current().remote.map(|(ufrag, _)| ufrag);
+                            assert_eq!(Some(ufrag.as_str()), known);
+                        }
                         _ => {}
                     }
                 }
@@ -262,6 +343,34 @@ impl Bench {
             assert!(answers <= 2 * usize::from(limits.replies), "{answers} answers");
         }
         events
+    }
+
+    /// What is sent leaves from a socket that the agent still has.
+    fn assert_local(&self, route: Route) {
+        let Route::Datagram { local, .. } = route else { panic!("there are no streams") };
+        let plain = |addr: std::net::SocketAddr| (addr.ip().to_canonical(), addr.port());
+        let mut bases = self.agent.local_candidates().map(|local| plain(local.base));
+        assert!(bases.any(|base| base == plain(local)), "{local} is gone");
+    }
+
+    /// At most so many checks may still be answered as there may be transactions.
+    fn check_transactions(&self) {
+        let ids: BTreeMap<_, _> = (0..self.peer.requests.len())
+            .filter_map(|newest| {
+                let request = self.peer.requests.iter().rev().nth(newest)?;
+                Some((super::wire::id(&request.bytes)?, newest as u8))
+            })
+            .collect();
+        let answered = ids.values().filter(|&&request| {
+            let (from, to, kind, code, mapped, tail) = (0, 0, 0, 0, 0, input::INTACT);
+            let answer = input::Answer { request, from, to, kind, code, mapped, tail };
+            self.peer.answer(&answer).is_some_and(|Datagram { to, from, bytes }| {
+                let mut agent = self.agent.clone();
+                let udp = Transport::Udp;
+                agent.handle_datagram(self.newest, udp, to, from, &bytes) == Received::Consumed
+            })
+        });
+        assert!(answered.count() <= usize::from(self.config.limits.transactions));
     }
 
     fn check_limits(&self) {
@@ -280,6 +389,9 @@ impl Bench {
                     assert_eq!((pair.stream, pair.component), (stream, component));
                     assert!(pair.nominated);
                 }
+                if let Some(route) = self.agent.route(stream, component) {
+                    self.assert_local(route);
+                }
             }
         }
     }
@@ -288,6 +400,7 @@ impl Bench {
     /// often.
     fn leave_alone(&mut self) {
         self.settle();
+        self.check_transactions();
         for _ in 0..200 {
             let Some(deadline) = self.agent.poll_timeout() else { break };
             assert!(deadline > self.newest);
@@ -303,7 +416,7 @@ impl Bench {
 
 /// One call, with its answer in words.
 fn call(agent: &mut IceAgent, peer: &Peer, now: Timestamp, input: &Input<'_>) -> String {
-    let generations = [PEERS[0].0, PEERS[1].0];
+    let generations = [PEERS[0].0, PEERS[1].0, PEERS[2].0, PEERS[3].0];
     match *input {
         Input::Wake => agent.handle_timeout(now),
         Input::AddStream(components) => {
@@ -329,11 +442,15 @@ fn call(agent: &mut IceAgent, peer: &Peer, now: Timestamp, input: &Input<'_>) ->
             return format!("{:?}", agent.add_remote_candidate(now, stream, &candidate));
         }
         Input::SetRemote { peer, lite, pacing } => {
-            let (ufrag, pwd) = PEERS[usize::from(peer % 2)];
+            let (ufrag, pwd) = PEERS[usize::from(peer) % PEERS.len()];
             let mut parameters = Parameters::new(Credentials::new(ufrag, pwd).unwrap());
             parameters.lite = lite;
             let pacings = [None, Some(0), Some(5), Some(200), Some(10_000), Some(u64::MAX)];
-            parameters.pacing = pacings[usize::from(pacing % 6)].map(Duration::from_millis);
+            parameters.pacing =
+                pacings[usize::from(pacing % 8) % pacings.len()].map(Duration::from_millis);
+            if pacing >= 128 {
+                parameters.options.push("renomination".to_owned());
+            }
             return format!("{:?}", agent.set_remote(now, parameters));
         }
         Input::EndOfRemote(generation) => {
@@ -388,6 +505,55 @@ fn call(agent: &mut IceAgent, peer: &Peer, now: Timestamp, input: &Input<'_>) ->
             agent.handle_icmp(now, Transport::Udp, request.from, remote, error, quoted);
         }
         Input::Close => agent.close(now),
+        Input::PrepareRestart => {
+            let staged = agent.prepare_restart(now);
+            if let Ok(parameters) = &staged {
+                assert_eq!(*parameters, agent.local_parameters());
+            }
+            return format!("{staged:?}");
+        }
+        Input::RollbackRestart => return agent.rollback_restart(now).to_string(),
+        Input::Renominate(index) => {
+            let Some(pair) = agent.pairs().nth(index.into()) else { return String::new() };
+            return format!("{:?}", agent.renominate(now, pair.id));
+        }
+        Input::RemoveLocal(index) => {
+            let Some(local) = agent.local_candidates().nth(index.into()) else {
+                return String::new();
+            };
+            let removed = agent.remove_local(now, local.id);
+            if removed.is_ok() {
+                assert!(agent.local_candidates().all(|other| other.id != local.id));
+                assert!(agent.pairs().all(|pair| pair.local.id != local.id));
+            }
+            return format!("{removed:?}");
+        }
+        Input::RebindLocal { local, address: to } => {
+            let Some(old) = agent.local_candidates().nth(local.into()) else {
+                return String::new();
+            };
+            let moved = agent.rebind_local(now, old.id, address(to));
+            if let Ok(new) = moved {
+                let is_known = |id| agent.local_candidates().any(|other| other.id == id);
+                assert!(is_known(new) && !is_known(old.id));
+                assert!(agent.pairs().all(|pair| pair.local.id != old.id));
+            }
+            return format!("{moved:?}");
+        }
+        Input::AddObtained { local, relayed, base, server } => {
+            let Some(stream) = stream(agent, local.stream) else { return String::new() };
+            let (addr, base, server) =
+                (address(local.address), address(base), address(server).ip());
+            let mut obtained = if relayed {
+                LocalAddress::relayed(addr, base, server)
+            } else {
+                LocalAddress::reflexive(addr, base, server)
+            };
+            obtained.cost = local.cost.into();
+            obtained.interface = u32::from(local.interface % 4);
+            let component = u16::from(local.component % 4) + 1;
+            return format!("{:?}", agent.add_local(now, stream, component, obtained));
+        }
         Input::Clone
         | Input::AnswerAll
         | Input::Check(_)
@@ -412,6 +578,15 @@ fn poll(agent: &mut IceAgent, now: Timestamp) -> Option<Output> {
     }
     assert_eq!(buf, b"before");
     agent.poll_event(now).map(Output::Event)
+}
+
+/// What a caller sees of an agent: its role, and all that a check may change beyond signs of life.
+fn view(agent: &IceAgent) -> (Role, String) {
+    let pairs: Vec<_> = agent.pairs().collect();
+    let locals: Vec<_> = agent.local_candidates().collect();
+    let remotes: Vec<_> = agent.remote_candidates().collect();
+    let state = (agent.state(), agent.gathering_state(), agent.local_parameters());
+    (agent.role(), format!("{state:?} {pairs:?} {locals:?} {remotes:?}"))
 }
 
 /// A call that counts something and does nothing else.

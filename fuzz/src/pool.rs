@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
-use frazil::{AgentConfig, Candidate, Limits, Role, Signalling, Timestamp, Timing};
+use frazil::{AgentConfig, Candidate, Limits, NominationMode, Role, Signalling, Timestamp, Timing};
 
 /// Addresses that can be candidates, and behind them some that cannot.
 const ADDRESSES: [&str; 16] = [
@@ -55,7 +55,19 @@ impl Config {
         if self.limits % 2 == 1 {
             config.limits = small_limits(self.limits >> 1);
         }
+        if self.limits & 8 == 8 {
+            config.limits.transactions = u16::from(self.limits >> 4) + 1;
+        }
         config.components = [1, 2, 0, 5][usize::from(self.components % 4)];
+        config.continual = flag(7);
+        config.release_candidates = self.components & 16 == 16;
+        config.nomination = match self.components >> 2 & 3 {
+            0 => NominationMode::Regular,
+            1 => NominationMode::Aggressive,
+            automatic => NominationMode::Renomination { automatic: automatic == 3 },
+        };
+        config.strict_nomination =
+            self.components & 32 == 32 && config.nomination == NominationMode::Regular;
         config
     }
 }
@@ -156,7 +168,7 @@ impl Remote {
     }
 
     /// `generations` are the username fragments that it may name.
-    pub fn candidate(self, generations: [&str; 2]) -> Candidate {
+    pub fn candidate(self, generations: [&str; 4]) -> Candidate {
         let addr = address(self.address);
         let kind = ["host", "srflx", "prflx", "relay"][usize::from(self.kind % 4)];
         let transport = if self.kind >= 252 { "tcp" } else { "udp" };

@@ -5,14 +5,17 @@
 //! pairs mirror each other, or both have said that there are none, or one has asked for a restart.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
-use frazil::sim::{AgentIndex, Datagram, Link, LogDetail, Logged, Probability, World};
+use frazil::sim::{
+    AgentIndex, Datagram, Filtering, FirewallConfig, GatewayConfig, HostId, Link, LogDetail,
+    Logged, Mapping, NatConfig, Probability, RealmId, Reporting, Signal, World,
+};
 use frazil::{
-    ConnectionState, Event, IceAgent, IcmpError, Limits, LocalAddress, Route, Timestamp, Timing,
-    TransmitError, Transport,
+    CandidateKind, ConnectionState, Event, IceAgent, IcmpError, Limits, LocalAddress, Route,
+    Signalling, StreamId, Timestamp, Timing, TransmitError, Transport,
 };
 
 use super::OnPanic;
@@ -39,11 +42,37 @@ struct Setup {
 #[derive(Arbitrary, Clone, Copy, Debug)]
 struct Side {
     config: Config,
-    /// The sockets that it starts with, one at least.
+    /// The sockets that it starts with, one at least, modulo 4. Divided by that, what is around it;
+    /// see [`Place`].
     sockets: u8,
     signalling_delay: u8,
     /// It starts before the first step.
     started: bool,
+}
+
+/// Where a side is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the internet.
+    Open,
+    /// Behind a firewall on its own host that lets in what was asked for.
+    Guarded,
+    /// Behind a NAT.
+    Nat(Mapping, Filtering),
+}
+
+impl Side {
+    fn place(self) -> Place {
+        let (independent, dependent) =
+            (Mapping::EndpointIndependent, Filtering::AddressAndPortDependent);
+        match self.sockets / SOCKETS % 8 {
+            4 => Place::Guarded,
+            5 => Place::Nat(independent, Filtering::EndpointIndependent),
+            6 => Place::Nat(independent, dependent),
+            7 => Place::Nat(Mapping::AddressAndPortDependent, dependent),
+            _ => Place::Open,
+        }
+    }
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -119,6 +148,25 @@ enum Input<'a> {
     },
     EndOfCandidates,
     Close,
+    Restart,
+    /// A restart that is staged and, after some time, taken back before the peer has heard of it.
+    StageAndRollBack(u8),
+    Rebind {
+        address: u8,
+        port: u8,
+    },
+    /// By the position of a local candidate; its socket is closed.
+    RemoveLocal(u8),
+    Renominate(u8),
+    /// What a mapping of the NAT is believed to be.
+    AddReflexive(u8),
+    RebootNat,
+    CutOff,
+    Reconnect,
+    HostFirewall(u8),
+    Crash,
+    Revive,
+    Reporting(bool),
 }
 
 pub fn run(data: &[u8]) {
@@ -151,6 +199,15 @@ struct Bench {
     /// What was done to them that no healing of the network mends.
     tampered: bool,
     asks_consent: [bool; 2],
+    started: [bool; 2],
+    places: [Place; 2],
+    hosts: [HostId; 2],
+    /// The realms of those behind a NAT.
+    realms: [Option<RealmId>; 2],
+    /// They take RFC 8445 by the letter where a session suffers from it.
+    strict: bool,
+    /// Their peer never hears that it has all their candidates.
+    continual: [bool; 2],
 }
 
 impl Bench {
@@ -158,18 +215,56 @@ impl Bench {
         let mut world = World::new([setup.seed; 32]);
         world.set_log_detail(LogDetail::Full);
         world.network_mut().set_default_link(setup.link.link());
+        let places = setup.agents.map(Side::place);
+        let mut realms = [None; 2];
+        let hosts = [0, 1].map(|side| {
+            let network = world.network_mut();
+            if let Place::Nat(mapping, filtering) = places[side] {
+                let nat = NatConfig::new([outside(side)]);
+                let nat = nat.with_mapping(mapping).with_filtering(filtering);
+                let realm = network.add_realm(RealmId::INTERNET, GatewayConfig::nat(nat));
+                realms[side] = realm.ok();
+            }
+            let realm = realms[side].unwrap_or(RealmId::INTERNET);
+            let host = network.add_host_in(realm).expect("there is such a realm");
+            if places[side] == Place::Guarded {
+                network.set_host_firewall(host, Some(FirewallConfig::stateful()));
+            }
+            host
+        });
+        let mut on_hosts = hosts.into_iter();
         let sides = setup.agents.map(|side| {
             let mut config = side.config.build();
             config.components = config.components.clamp(1, 2);
             config.timing = timing_of(side.config.timing);
+            // All at once, and never at an end: the world's driver would wait for ever.
+            config.continual &= config.signalling == Signalling::Trickle;
             // What pairs, candidates, early checks and events are refused, no healing brings back.
             let replies = config.limits.replies;
             config.limits = Limits::default();
             config.limits.replies = replies;
-            world.add_agent(config).expect("it can be made")
+            let host = on_hosts.next().expect("there are two");
+            world.add_agent_on(host, config).expect("it can be made")
         });
         let asks_consent = setup.agents.map(|side| side.config.build().consent);
-        let mut bench = Self { world, sides, tampered: false, asks_consent };
+        let continual = setup.agents.map(|side| {
+            let config = side.config.build();
+            config.continual && config.signalling == Signalling::Trickle
+        });
+        let strict = setup.agents.iter().any(|side| side.config.build().strict_nomination);
+        let (tampered, started) = (false, [false; 2]);
+        let mut bench = Self {
+            world,
+            sides,
+            tampered,
+            asks_consent,
+            started,
+            places,
+            hosts,
+            realms,
+            strict,
+            continual,
+        };
         for (side, input) in setup.agents.iter().enumerate() {
             for socket in 0..=input.sockets % SOCKETS {
                 bench.add_socket(side, socket);
@@ -180,7 +275,7 @@ impl Bench {
         bench.world.connect(sides[0], sides[1]).expect("there are such agents");
         for (side, input) in setup.agents.iter().enumerate() {
             if input.started {
-                bench.world.start(sides[side]).expect("the contract holds");
+                bench.start(side);
             }
         }
         bench
@@ -196,30 +291,31 @@ impl Bench {
             Input::Wait => {}
             Input::DefaultLink(link) => self.world.network_mut().set_default_link(link.link()),
             Input::Link { from, to, link } => {
-                let (from, to) = (socket(side, from), socket(1 - side, to));
-                self.world.network_mut().set_link(from.ip(), to.ip(), link.link());
+                let (from, to) = (self.seen(side, from), self.seen(1 - side, to));
+                self.world.network_mut().set_link(from, to, link.link());
             }
             Input::Block { from, to } => {
-                let (from, to) = (socket(side, from), socket(1 - side, to));
-                self.world.network_mut().block(from.ip(), to.ip());
+                let (from, to) = (self.seen(side, from), self.seen(1 - side, to));
+                self.world.network_mut().block(from, to);
             }
             Input::Unblock { from, to } => {
-                let (from, to) = (socket(side, from), socket(1 - side, to));
-                self.world.network_mut().unblock(from.ip(), to.ip());
+                let (from, to) = (self.seen(side, from), self.seen(1 - side, to));
+                self.world.network_mut().unblock(from, to);
             }
             Input::Clear => self.world.network_mut().clear_rules(),
-            Input::Start => self.world.start(agent).expect("the contract holds"),
+            Input::Start => self.start(side),
             Input::AddSocket(index) => self.add_socket(side, index),
             Input::CloseSocket(index) => {
                 self.tampered |= self.world.close_socket(agent, component_of(socket(side, index)));
             }
             Input::RemoveAddress(index) => {
-                self.world.network_mut().remove_address(socket(side, index).ip());
+                let addr = socket(side, index).ip();
+                self.world.network_mut().remove_host_address(self.hosts[side], addr);
             }
             Input::AddAddress(index) => self.restore(side, index),
             Input::Send(bytes) => {
-                let stream = self.world.agent(agent).and_then(|agent| agent.streams().next());
-                let _ = self.world.send(agent, stream.expect("it has one"), 1, bytes);
+                let stream = self.stream(side);
+                let _ = self.world.send(agent, stream, 1, bytes);
             }
             Input::Timing(timing) => {
                 let timing = timing_of(timing);
@@ -267,7 +363,116 @@ impl Bench {
                 self.tampered = true;
                 self.call(side, IceAgent::close);
             }
+            Input::Restart => self.restart(side),
+            Input::StageAndRollBack(wait) => self.stage_and_roll_back(side, wait),
+            Input::Rebind { address, port } => {
+                let mut addr = socket(side, address);
+                addr.set_port(2000 + u16::from(port % 8));
+                let _ = self.world.rebind(agent, addr);
+            }
+            Input::RemoveLocal(index) => {
+                let local = self.agent(side).local_candidates().nth(index.into());
+                if let Some(local) = local {
+                    self.call(side, |agent, now| agent.remove_local(now, local.id).is_ok());
+                    if self.agent(side).local_candidates().all(|other| other.base != local.addr) {
+                        self.world.close_socket(agent, local.addr);
+                    }
+                }
+            }
+            Input::Renominate(index) => self.call(side, |agent, now| {
+                let pair = agent.pairs().nth(index.into());
+                let _ = pair.map(|pair| agent.renominate(now, pair.id));
+            }),
+            Input::AddReflexive(index) => {
+                let base = component_of(socket(side, index));
+                let mapped = SocketAddr::new(self.seen(side, index), base.port());
+                let local = LocalAddress::reflexive(mapped, base, outside(1 - side));
+                let stream = self.stream(side);
+                self.call(side, |agent, now| agent.add_local(now, stream, 1, local).is_ok());
+            }
+            Input::RebootNat => {
+                self.realms[side].map(|realm| self.world.network_mut().reboot_nat(realm));
+            }
+            Input::CutOff => {
+                self.realms[side].map(|realm| self.world.network_mut().cut_off(realm));
+            }
+            Input::Reconnect => {
+                self.realms[side].map(|realm| self.world.network_mut().reconnect(realm));
+            }
+            Input::HostFirewall(kind) => {
+                let firewalls = [
+                    None,
+                    Some(FirewallConfig::stateful()),
+                    Some(FirewallConfig::default().without_udp()),
+                ];
+                let firewall = firewalls[usize::from(kind) % 3].clone();
+                self.world.network_mut().set_host_firewall(self.hosts[side], firewall);
+            }
+            Input::Crash => {
+                self.world.network_mut().crash(self.hosts[side]);
+            }
+            Input::Revive => {
+                self.world.network_mut().restart(self.hosts[side]).expect("nobody has its address");
+            }
+            Input::Reporting(all) => {
+                let reporting = if all { Reporting::ALL } else { Reporting::default() };
+                self.world.network_mut().set_reporting(reporting);
+            }
         }
+    }
+
+    fn start(&mut self, side: usize) {
+        self.started[side] = true;
+        self.world.start(self.sides[side]).expect("the contract holds");
+    }
+
+    /// A restart, by a side that its peer has heard of.
+    fn restart(&mut self, side: usize) {
+        if self.started[side] {
+            let _ = self.world.restart(self.sides[side]).expect("the contract holds");
+        }
+    }
+
+    /// A side stages a restart and has second thoughts. When its peer restarts in the meantime that
+    /// commits the stage, and the peer has to be told what it has become.
+    fn stage_and_roll_back(&mut self, side: usize, wait: u8) {
+        let agent = self.sides[side];
+        let before = self.agent(side).local_parameters();
+        if !self.started[side] {
+            return;
+        }
+        let staged = self.world.call(agent, IceAgent::prepare_restart).expect("the contract holds");
+        let Ok(staged) = staged else { return };
+        if staged == before {
+            // One was staged already, which the peer has been told of.
+            return;
+        }
+        let until = self.world.now() + Duration::from_millis(u64::from(wait) * 4);
+        self.world.run_until(until).expect("the contract holds");
+        let taken_back =
+            self.world.call(agent, IceAgent::rollback_restart).expect("the contract holds");
+        if taken_back {
+            let after = self.agent(side).local_parameters();
+            assert_eq!(after.credentials, before.credentials);
+        } else if self.agent(side).state() != ConnectionState::Closed {
+            let now = self.world.now();
+            self.world.signal(now, self.sides[1 - side], Signal::Parameters(staged));
+            self.call(side, IceAgent::gather);
+        }
+    }
+
+    fn agent(&self, side: usize) -> &IceAgent {
+        self.world.agent(self.sides[side]).expect("there is such an agent")
+    }
+
+    fn stream(&self, side: usize) -> StreamId {
+        self.agent(side).streams().next().expect("it has one")
+    }
+
+    /// An address of a side, as the internet sees it.
+    fn seen(&self, side: usize, index: u8) -> IpAddr {
+        let ip = socket(side, index).ip();
+        if self.realms[side].is_some() && ip.is_ipv4() { outside(side) } else { ip }
     }
 
     /// What has been lost is restored, everything is told, and time passes.
@@ -277,15 +482,22 @@ impl Bench {
         network.set_default_link(Link::default());
         for (one, other) in (0..SOCKETS).flat_map(|one| (0..SOCKETS).map(move |other| (one, other)))
         {
-            let (one, other) = (socket(0, one).ip(), socket(1, other).ip());
+            let (one, other) = (self.seen(0, one), self.seen(1, other));
+            let network = self.world.network_mut();
             network.set_link(one, other, Link::default());
             network.set_link(other, one, Link::default());
         }
         for side in 0..2 {
+            let network = self.world.network_mut();
+            network.restart(self.hosts[side]).expect("nobody has its address");
+            let guarded = self.places[side] == Place::Guarded;
+            let firewall = guarded.then(FirewallConfig::stateful);
+            network.set_host_firewall(self.hosts[side], firewall);
+            self.realms[side].map(|realm| network.reconnect(realm));
             for index in 0..SOCKETS {
                 self.restore(side, index);
             }
-            self.world.start(self.sides[side]).expect("the contract holds");
+            self.start(side);
         }
 
         let mut clone = self.world.clone();
@@ -299,13 +511,58 @@ impl Bench {
         self.world
             .run_until(self.world.now() + Duration::from_secs(45))
             .expect("the contract holds");
-        if !self.tampered && !self.consent_was_lost() {
-            self.assert_agreed(&outcome);
+        if self.tampered {
+            return;
+        }
+        self.assert_agreed(&outcome);
+        self.assert_restart_connects();
+    }
+
+    /// Wherever the agents have ended, a restart connects them over a network that works.
+    fn assert_restart_connects(&mut self) {
+        self.restart(0);
+        let until = self.world.now() + Duration::from_secs(5);
+        self.world.run_until(until).expect("the contract holds");
+        let sides = self.sides;
+        let apart = |world: &World| {
+            sides.iter().any(|&side| {
+                world.agent(side).map(IceAgent::state) != Some(ConnectionState::Completed)
+            })
+        };
+        self.world.run_while(apart, until + REST).expect("the contract holds");
+        if !self.may_connect() {
+            return;
+        }
+        let outcomes = self.outcomes();
+        assert!(!apart(&self.world), "a restart does not connect them: {outcomes:?}");
+        for side in 0..2 {
+            self.data_arrives(side);
         }
     }
 
-    /// Whether consent has ended on some pair. What has lost it is used no more before a restart,
-    /// which only the agent knows that has lost it: the other one may settle on that pair.
+    /// Whether nothing stands between the two sides: each component has sockets on both that reach
+    /// each other, and one of the agents checks.
+    fn may_connect(&self) -> bool {
+        let open = self.places == [Place::Open; 2];
+        let full = !(0..2).all(|side| self.agent(side).local_parameters().lite);
+        let bases = |side: usize, component: u16, ipv6: bool| {
+            self.agent(side).local_candidates().any(|local| {
+                let host = local.kind == CandidateKind::Host;
+                host && local.component == component && local.addr.is_ipv6() == ipv6
+            })
+        };
+        let has = |side, component| bases(side, component, false) || bases(side, component, true);
+        // What one of them lacks altogether, neither of them has.
+        let reach = (1..=2).all(|component| {
+            let both = [false, true]
+                .iter()
+                .any(|&ipv6| bases(0, component, ipv6) && bases(1, component, ipv6));
+            both || (component == 2 && !has(0, 2) && !has(1, 2))
+        });
+        open && full && reach
+    }
+
+    /// Whether consent has ended on some pair.
     fn consent_was_lost(&self) -> bool {
         self.sides.iter().any(|&side| {
             self.world.events(side).any(|(_, event)| matches!(event, Event::ConsentLost { .. }))
@@ -318,7 +575,9 @@ impl Bench {
             [Outcome::Connected(ours), Outcome::Connected(theirs)] => {
                 let mirrored: Vec<_> =
                     theirs.iter().map(|&(n, local, remote)| (n, remote, local)).collect();
-                if self.nominated_once() {
+                // A mapping of a NAT may have changed, which one side alone can know.
+                let told_apart = self.nominations() > ours.len() || self.consent_was_lost();
+                if !told_apart && self.realms == [None; 2] {
                     assert_eq!(ours, &mirrored, "the selected pairs differ");
                 }
                 for side in 0..2 {
@@ -341,38 +600,56 @@ impl Bench {
             ] if !self.asks_consent[1] => {}
             // Consent is one-way: it is for the application to tell the other side, by a restart.
             [Outcome::Lost, Outcome::Connected(_)] | [Outcome::Connected(_), Outcome::Lost] => {}
+            // A pair that has lost its consent is used no more before a restart, which only the agent
+            // knows that has lost it: the other one may nominate that pair.
+            [
+                Outcome::Connected(_) | Outcome::Undecided(ConnectionState::Connected),
+                Outcome::Connected(_) | Outcome::Undecided(ConnectionState::Connected),
+            ] if self.consent_was_lost() => {
+                for side in 0..2 {
+                    self.data_arrives(side);
+                }
+            }
+            _ if self.consent_was_lost() => {}
+            // Where a nomination has failed, or a selected path, the letter of RFC 8445 leaves one
+            // side without a way and does not tell the other.
+            _ if self.strict => {}
             other => panic!("the agents disagree: {other:?}"),
         }
     }
 
-    /// Whether no component saw two pairs nominated. When all answers to a nomination are lost, the
-    /// controlling agent turns to another pair, and the controlled one need not follow.
-    fn nominated_once(&self) -> bool {
+    /// How many pairs were nominated in this generation. When all answers to a nomination are lost,
+    /// the controlling agent turns to another pair, and the controlled one need not follow.
+    fn nominations(&self) -> usize {
         let mut pairs = BTreeSet::new();
-        for &side in &self.sides {
-            for entry in self.world.log(side) {
+        for side in 0..2 {
+            let ufrag = |side: usize| self.agent(side).local_parameters().credentials;
+            let username = format!("{}:{}", ufrag(1 - side).ufrag(), ufrag(side).ufrag());
+            for entry in self.world.log(self.sides[side]) {
                 let Logged::Transmit {
                     route: Route::Datagram { local, remote, .. }, bytes, ..
                 } = &entry.what
                 else {
                     continue;
                 };
+                let has = |kind, value: &[u8]| {
+                    wire::attributes(bytes).iter().any(|(_, k, v)| *k == kind && v.ends_with(value))
+                };
                 let nominates = wire::kind(bytes) == Some(wire::REQUEST)
-                    && wire::attributes(bytes).iter().any(|&(_, k, _)| k == wire::USE_CANDIDATE);
+                    && has(wire::USE_CANDIDATE, &[])
+                    && has(wire::USERNAME, username.as_bytes());
                 if nominates {
-                    pairs.insert((local.port(), local.min(remote), local.max(remote)));
+                    pairs.insert((local.min(remote), local.max(remote)));
                 }
             }
         }
-        let components: BTreeSet<u16> = pairs.iter().map(|&(component, ..)| component).collect();
-        pairs.len() == components.len()
+        pairs.len()
     }
 
     fn data_arrives(&mut self, side: usize) {
         let (from, to) = (self.sides[side], self.sides[1 - side]);
-        let stream = self.world.agent(from).and_then(|agent| agent.streams().next());
         let payload = [0xff, side as u8];
-        self.world.send(from, stream.expect("it has one"), 1, &payload).expect("it is connected");
+        self.world.send(from, self.stream(side), 1, &payload).expect("it is connected");
         self.world
             .run_until(self.world.now() + Duration::from_millis(1))
             .expect("the contract holds");
@@ -380,7 +657,8 @@ impl Bench {
     }
 
     fn outcomes(&self) -> [Outcome; 2] {
-        self.sides.map(|index| {
+        [0, 1].map(|side| {
+            let index = self.sides[side];
             let agent = self.world.agent(index).expect("there is such an agent");
             let restart = self.world.events(index).any(|(_, event)| *event == Event::RestartNeeded);
             match agent.state() {
@@ -396,12 +674,16 @@ impl Bench {
                 ConnectionState::Failed => Outcome::Failed,
                 // It goes on to wait for the first check of its peer.
                 ConnectionState::Checking if agent.local_parameters().lite => Outcome::Failed,
+                // It goes on to wait for more candidates.
+                ConnectionState::New | ConnectionState::Checking if self.continual[1 - side] => {
+                    Outcome::Failed
+                }
                 state => Outcome::Undecided(state),
             }
         })
     }
 
-    fn call(&mut self, side: usize, call: impl FnOnce(&mut IceAgent, Timestamp)) {
+    fn call<R>(&mut self, side: usize, call: impl FnOnce(&mut IceAgent, Timestamp) -> R) {
         self.world.call(self.sides[side], call).expect("the contract holds");
     }
 
@@ -419,9 +701,7 @@ impl Bench {
     }
 
     fn restore(&mut self, side: usize, index: u8) {
-        if let Some(host) = self.world.host(self.sides[side]) {
-            let _ = self.world.network_mut().add_address(host, socket(side, index).ip());
-        }
+        let _ = self.world.network_mut().add_address(self.hosts[side], socket(side, index).ip());
     }
 
     fn next_datagram(&mut self) -> Option<&mut Datagram> {
@@ -502,6 +782,11 @@ fn timing_of(choice: u8) -> Timing {
     let mut timing = pool::timing(if choice % 4 == 3 { 0 } else { choice });
     timing.lite_timeout = Duration::from_secs(30);
     timing
+}
+
+/// The external address of a side's NAT.
+fn outside(side: usize) -> IpAddr {
+    IpAddr::from([192, 0, 2, side as u8 + 1])
 }
 
 /// The addresses of a side.

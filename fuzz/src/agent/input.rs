@@ -42,6 +42,7 @@ pub enum Input<'a> {
     SetRemote {
         peer: u8,
         lite: bool,
+        /// Modulo 8: what is proposed. From 128 on the option of renomination is offered.
         pacing: u8,
     },
     EndOfRemote(u8),
@@ -72,6 +73,23 @@ pub enum Input<'a> {
     /// From here on the twin is a clone.
     Clone,
     Close,
+    PrepareRestart,
+    RollbackRestart,
+    /// By the position of a pair.
+    Renominate(u8),
+    /// By the position of a local candidate.
+    RemoveLocal(u8),
+    RebindLocal {
+        local: u8,
+        address: u8,
+    },
+    /// An address on a NAT or a TURN server.
+    AddObtained {
+        local: Local,
+        relayed: bool,
+        base: u8,
+        server: u8,
+    },
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -91,9 +109,11 @@ pub struct Check<'a> {
     pub to: u8,
     pub from: u8,
     pub id: u8,
-    /// 0: the agent's and the peer's.
+    /// Modulo 6: 0: the agent's and the peer's. Divided by it: 0: of the current generation; the
+    /// staged one, then earlier ones, the newest first.
     pub username: u8,
-    /// 0: opposite to the agent's; same, none, both.
+    /// Modulo 4: 0: opposite to the agent's; same, none, both. Divided by it, the value of
+    /// NOMINATION.
     pub role: u8,
     pub tie_breaker: u8,
     pub priority: Option<u32>,
@@ -121,7 +141,8 @@ pub struct Answer<'a> {
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub struct Tail<'a> {
     pub extra: Option<(u16, &'a [u8])>,
-    /// 0: by MESSAGE-INTEGRITY; by the other one, by both, by none, by a wrong password.
+    /// 0: by MESSAGE-INTEGRITY; by the other one, by both, by none, by a wrong password, by that
+    /// of another generation.
     pub seal: u8,
     /// 0: right, none, wrong.
     pub fingerprint: u8,

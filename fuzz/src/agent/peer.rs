@@ -1,17 +1,25 @@
 //! The peer of the agent: what it knows, and the messages that it makes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use frazil::{Role, Route, Transmit};
+use frazil::{AgentConfig, Credentials, NominationMode, Role, Route, Transmit};
 
 use super::super::pool::address;
 use super::super::wire::{self, Message};
 use super::input::{Answer, Check, INTACT, Tail};
 
-/// The username fragments and passwords of the agent's peers: the one, and another generation.
-pub const PEERS: [(&str, &str); 2] =
-    [("peer", "peerpasswordpeerpassword"), ("other", "otherpasswordotherpassword")];
+/// A username fragment and a password.
+pub type Pair = (&'static str, &'static str);
+
+/// Those of the agent's peers: of one, of its other generations, and a mixture that is none.
+pub const PEERS: [Pair; 5] = [
+    ("peer", "peerpasswordpeerpassword"),
+    ("other", "otherpasswordotherpassword"),
+    ("third", "thirdpasswordthirdpassword"),
+    ("fourth", "fourthpasswordfourthpassword"),
+    ("peer", "otherpasswordotherpassword"),
+];
 
 const WRONG: &str = "wrongpasswordwrongpassword";
 
@@ -30,24 +38,156 @@ pub struct Request {
     pub bytes: Vec<u8>,
 }
 
+/// What has become of a generation of the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Staged,
+    Current,
+    /// The agent may still know it.
+    Past,
+    /// The agent has to have forgotten it.
+    Forgotten,
+}
+
+/// A generation of the agent.
+#[derive(Debug)]
+pub struct Generation {
+    pub local: Credentials,
+    /// The peer's credentials, once the agent has them.
+    pub remote: Option<Pair>,
+    pub stage: Stage,
+}
+
 /// What the peer knows.
 pub struct Peer {
-    /// The agent's credentials.
-    pub ufrag: String,
-    pub pwd: String,
-    /// The peer's own ones, once the agent has them.
-    pub own: Option<(&'static str, &'static str)>,
+    /// The generations of the agent, oldest first.
+    pub generations: Vec<Generation>,
     /// The newest requests of the agent.
     pub requests: Vec<Request>,
-    /// The ids of all its requests.
-    pub ids: BTreeSet<[u8; 12]>,
+    /// All its requests: their ids, with the generation of each.
+    ids: BTreeMap<[u8; 12], usize>,
+    /// The requests of the peer: their ids, with the generations that they were sent to.
+    asked: BTreeMap<[u8; 12], BTreeSet<usize>>,
     /// The number of the newest requests that have not been answered.
-    pub unanswered: usize,
+    unanswered: usize,
+    /// The peer has offered renomination.
+    pub renominates: bool,
 }
 
 impl Peer {
+    pub fn new(local: Credentials) -> Self {
+        Self {
+            generations: vec![Generation { local, remote: None, stage: Stage::Current }],
+            requests: Vec::new(),
+            ids: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            unanswered: 0,
+            renominates: false,
+        }
+    }
+
+    fn at(&self, stage: Stage) -> Option<usize> {
+        self.generations.iter().position(|generation| generation.stage == stage)
+    }
+
+    pub fn current(&self) -> &Generation {
+        &self.generations[self.at(Stage::Current).expect("there is always one")]
+    }
+
+    pub fn staged(&self) -> Option<&Generation> {
+        self.at(Stage::Staged).map(|at| &self.generations[at])
+    }
+
+    /// The credentials that the agent signals.
+    pub fn newest(&self) -> &Credentials {
+        &self.staged().unwrap_or(self.current()).local
+    }
+
+    /// The agent has new credentials, which it never had before.
+    fn add(&mut self, local: Credentials, remote: Option<Pair>, stage: Stage) {
+        for known in &self.generations {
+            assert_ne!(known.local.ufrag(), local.ufrag());
+            assert_ne!(known.local.pwd(), local.pwd());
+        }
+        self.generations.push(Generation { local, remote, stage });
+    }
+
+    /// The agent has staged a restart.
+    pub fn stage(&mut self, local: Credentials) {
+        match self.staged() {
+            Some(staged) => assert_eq!(staged.local, local),
+            None => self.add(local, None, Stage::Staged),
+        }
+    }
+
+    pub fn roll_back(&mut self) -> bool {
+        let staged = self.at(Stage::Staged);
+        if let Some(at) = staged {
+            self.generations[at].stage = Stage::Forgotten;
+        }
+        staged.is_some()
+    }
+
+    /// The agent has taken the peer's credentials, and has these ones now. Whether it was a restart.
+    pub fn tell(&mut self, peer: Pair, local: Credentials) -> bool {
+        let at = self.at(Stage::Current).expect("there is always one");
+        let current = &mut self.generations[at];
+        match current.remote {
+            None => current.remote = Some(peer),
+            Some(known) if known == peer => return false,
+            Some(_) => {
+                current.stage = Stage::Past;
+                match self.at(Stage::Staged) {
+                    Some(at) => {
+                        let staged = &mut self.generations[at];
+                        (staged.stage, staged.remote) = (Stage::Current, Some(peer));
+                    }
+                    None => self.add(local.clone(), Some(peer), Stage::Current),
+                }
+            }
+        }
+        assert_eq!(self.current().local, local);
+        true
+    }
+
+    /// The time is over for which the agent may know of earlier generations.
+    pub fn forget_past(&mut self) {
+        for generation in &mut self.generations {
+            if generation.stage == Stage::Past {
+                generation.stage = Stage::Forgotten;
+            }
+        }
+    }
+
+    /// The generation that a request is addressed to.
+    pub fn addressee(&self, bytes: &[u8]) -> Option<&Generation> {
+        let attributes = wire::attributes(bytes);
+        let (.., username) = attributes.iter().find(|(_, kind, _)| *kind == wire::USERNAME)?;
+        self.generations.iter().find(|generation| {
+            let ours = format!("{}:", generation.local.ufrag());
+            username.starts_with(ours.as_bytes())
+        })
+    }
+
+    /// Whose password an answer of the agent was sealed with, which has to be that of the generation
+    /// that it answers; none if it was not sealed at all.
+    fn answered_by(&self, message: &frazil::fuzzing::Message<'_>) -> Option<usize> {
+        let mut sealed = self.generations.iter().enumerate().filter_map(|(at, generation)| {
+            let (sha1, sha256) = message.verify(generation.local.pwd().as_bytes());
+            assert!(!(sha1 && sha256), "sealed once");
+            (sha1 || sha256).then_some(at)
+        });
+        let by = sealed.next()?;
+        assert_eq!(sealed.next(), None);
+        if let Some(asked) = self.asked.get(&message.id()) {
+            assert!(asked.contains(&by), "{by} has not been asked");
+        }
+        assert_ne!(self.generations[by].stage, Stage::Forgotten);
+        Some(by)
+    }
+
     /// Looks at what the agent sends, which has to be as the protocol wants it.
-    pub fn look(&mut self, transmit: &Transmit, bytes: &[u8]) {
+    pub fn look(&mut self, config: &AgentConfig, transmit: &Transmit, bytes: &[u8]) {
         let Route::Datagram { local, remote, .. } = transmit.route else {
             panic!("there are no streams")
         };
@@ -56,14 +196,32 @@ impl Peer {
         assert!(bytes.len() <= 1200, "{} bytes fit no packet", bytes.len());
         match wire::kind(bytes) {
             Some(wire::REQUEST) => {
-                let (ufrag, pwd) = self.own.expect("checks need the peer's parameters");
-                assert!(message.verify(pwd.as_bytes()).0);
+                assert!(!config.lite);
                 let check = message.check().expect("it is a check");
-                let username = format!("{ufrag}:{}", self.ufrag);
-                assert_eq!(check.username, Some(username.as_bytes()));
+                let username = check.username.expect("it has one");
+                let at = self.generations.iter().position(|generation| {
+                    let ours = format!(":{}", generation.local.ufrag());
+                    username.ends_with(ours.as_bytes())
+                });
+                let at = at.expect("it is of a generation");
+                let Generation { local: ours, remote: theirs, stage } = &self.generations[at];
+                assert!(matches!(stage, Stage::Current | Stage::Past), "{stage:?}");
+                let (ufrag, pwd) = theirs.expect("checks need the peer's parameters");
+                assert!(message.verify(pwd.as_bytes()).0);
+                assert_eq!(username, format!("{ufrag}:{}", ours.ufrag()).as_bytes());
+                if *stage == Stage::Past {
+                    assert!(!check.use_candidate && check.nomination.is_none());
+                }
+                if let Some(value) = check.nomination {
+                    assert!(
+                        matches!(config.nomination, NominationMode::Renomination { .. })
+                            && self.renominates
+                    );
+                    assert!(value > 0 && value < 1 << 24);
+                }
                 assert!(check.priority.is_some_and(|priority| priority > 0));
                 assert!(check.role.is_some_and(|(_, tie_breaker)| tie_breaker > 0));
-                self.ids.insert(message.id());
+                self.ids.insert(message.id(), at);
                 self.requests.push(Request { from: local, to: remote, bytes: bytes.to_vec() });
                 self.unanswered += 1;
                 if self.requests.len() > 64 {
@@ -72,17 +230,13 @@ impl Peer {
                 }
             }
             Some(wire::SUCCESS) => {
-                let (sha1, sha256) = message.verify(self.pwd.as_bytes());
-                assert!(sha1 != sha256, "sealed once, by the agent's password");
+                assert!(self.answered_by(&message).is_some());
                 assert_eq!(message.xor_mapped_address(), Some(plain(remote)));
             }
             Some(wire::ERROR) => {
                 let code = message.error().expect("it is an error").code;
-                let sealed = message.verify(self.pwd.as_bytes());
-                assert!(matches!(
-                    (code, sealed),
-                    (400 | 401, _) | (420 | 487, (true, false) | (false, true))
-                ));
+                let sealed = self.answered_by(&message).is_some();
+                assert!(matches!((code, sealed), (400 | 401, _) | (420 | 487, true)));
             }
             Some(wire::INDICATION) => assert_eq!(message.attributes().count(), 0),
             kind => panic!("{kind:?} is no message of an agent"),
@@ -94,31 +248,36 @@ impl Peer {
     pub fn may_matter(&self, bytes: &[u8]) -> bool {
         let id = wire::id(bytes);
         match wire::kind(bytes) {
-            Some(wire::REQUEST) => {
-                let for_us = format!("{}:", self.ufrag);
-                wire::may_be_authentic(bytes, &self.pwd)
-                    && wire::attributes(bytes).iter().any(|(_, kind, value)| {
-                        *kind == wire::USERNAME && value.starts_with(for_us.as_bytes())
-                    })
-            }
+            Some(wire::REQUEST) => self.addressee(bytes).is_some_and(|generation| {
+                generation.stage != Stage::Forgotten
+                    && wire::may_be_authentic(bytes, generation.local.pwd())
+            }),
             Some(wire::SUCCESS | wire::ERROR) => {
-                self.own.is_some_and(|(_, pwd)| wire::may_be_authentic(bytes, pwd))
-                    && id.is_some_and(|id| self.ids.contains(&id))
+                let asked = id.and_then(|id| self.generations.get(*self.ids.get(&id)?));
+                asked.is_some_and(|generation| {
+                    generation.stage != Stage::Forgotten
+                        && generation
+                            .remote
+                            .is_some_and(|(_, pwd)| wire::may_be_authentic(bytes, pwd))
+                })
             }
             _ => false,
         }
     }
 
-    pub fn check(&self, input: &Check<'_>, agent: Role) -> Datagram {
+    pub fn check(&mut self, input: &Check<'_>, agent: Role) -> Datagram {
         let mut message = Message::new(wire::REQUEST, [input.id; 12]);
-        let sender = self.own.map_or(PEERS[0].0, |(ufrag, _)| ufrag);
+        let at = self.addressed(input.username / 6);
+        let Generation { local, remote, .. } = &self.generations[at];
+        let (ours, sender) = (local.ufrag(), remote.map_or(PEERS[0].0, |(ufrag, _)| ufrag));
+        self.asked.entry([input.id; 12]).or_default().insert(at);
         let username = match input.username % 6 {
-            1 => Some(format!("{}:{}", self.ufrag, PEERS[1].0)),
-            2 => Some(format!("{sender}:{}", self.ufrag)),
-            3 => Some(self.ufrag.clone()),
-            4 => Some(format!("{}:", self.ufrag)),
+            1 => Some(format!("{ours}:{}", PEERS[1].0)),
+            2 => Some(format!("{sender}:{ours}")),
+            3 => Some(ours.to_owned()),
+            4 => Some(format!("{ours}:")),
             5 => None,
-            _ => Some(format!("{}:{sender}", self.ufrag)),
+            _ => Some(format!("{ours}:{sender}")),
         };
         if let Some(username) = username {
             message.attribute(wire::USERNAME, username.as_bytes());
@@ -147,8 +306,24 @@ impl Peer {
         if input.nominates {
             message.attribute(wire::USE_CANDIDATE, &[]);
         }
-        let bytes = end(message, &input.tail, &self.pwd);
+        let values = [0, 1, 2, 3, 5, 0x00ff_ffff, 0x0100_0000, u32::MAX];
+        let value: u32 = values[usize::from(input.role >> 2) % values.len()];
+        if value > 0 {
+            message.attribute(wire::NOMINATION, &value.to_be_bytes());
+        }
+        let other = &self.generations[at.saturating_sub(1)].local;
+        let bytes = end(message, &input.tail, local.pwd(), other.pwd());
         Datagram { to: address(input.to), from: address(input.from), bytes }
+    }
+
+    /// The generation that a check goes to: the current one, the staged one, earlier ones.
+    fn addressed(&self, choice: u8) -> usize {
+        let current = self.at(Stage::Current).expect("there is always one");
+        match usize::from(choice % 6) {
+            0 => current,
+            1 => self.at(Stage::Staged).unwrap_or(current),
+            earlier => current.saturating_sub(earlier - 1),
+        }
     }
 
     /// The response to a request; none when there is no such request.
@@ -171,8 +346,11 @@ impl Peer {
             }
             _ => {}
         }
-        let pwd = self.own.map_or(PEERS[0].1, |(_, pwd)| pwd);
-        let bytes = end(message, &input.tail, pwd);
+        let remote =
+            self.ids.get(&wire::id(&request.bytes)?).map(|&at| self.generations[at].remote);
+        let (_, pwd) = remote.flatten().unwrap_or(PEERS[0]);
+        let (_, other) = self.current().remote.unwrap_or(PEERS[1]);
+        let bytes = end(message, &input.tail, pwd, other);
         let from = if input.from == 0 { request.to } else { address(input.from - 1) };
         let to = if input.to == 0 { request.from } else { address(input.to - 1) };
         Some(Datagram { to, from, bytes })
@@ -192,11 +370,11 @@ impl Peer {
 }
 
 /// Ends a message as the input wants it.
-fn end(mut message: Message, tail: &Tail<'_>, pwd: &str) -> Vec<u8> {
+fn end(mut message: Message, tail: &Tail<'_>, pwd: &str, other: &str) -> Vec<u8> {
     if let Some((kind, value)) = tail.extra {
         message.attribute(kind, &value[..value.len().min(256)]);
     }
-    match tail.seal % 5 {
+    match tail.seal % 6 {
         0 => message.integrity(pwd),
         1 => message.integrity_sha256(pwd),
         2 => {
@@ -204,7 +382,8 @@ fn end(mut message: Message, tail: &Tail<'_>, pwd: &str) -> Vec<u8> {
             message.integrity_sha256(pwd);
         }
         3 => {}
-        _ => message.integrity(WRONG),
+        4 => message.integrity(WRONG),
+        _ => message.integrity(other),
     }
     match tail.fingerprint % 3 {
         0 => message.fingerprint(),
