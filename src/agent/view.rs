@@ -27,7 +27,7 @@ pub struct PairView {
     pub state: PairState,
     /// It is in the valid list.
     pub valid: bool,
-    /// It has been nominated.
+    /// It has been nominated, in this generation or in the one before until this one has selected.
     pub nominated: bool,
     /// Its priority (RFC 8445 §6.1.2.3).
     pub priority: u64,
@@ -98,6 +98,9 @@ impl IceAgent {
 
     fn view_pair(&self, id: PairId, pair: &CandidatePair) -> Option<PairView> {
         let local = pair.valid.map_or(pair.local, |valid| valid.local);
+        let previous =
+            || self.component(pair.stream, pair.component).and_then(|other| other.previous);
+        let ended = pair.past && previous() != Some(id);
         Some(PairView {
             id,
             stream: pair.stream,
@@ -106,7 +109,7 @@ impl IceAgent {
             remote: self.candidates.view_remote(pair.remote)?,
             state: pair.state,
             valid: pair.valid.is_some(),
-            nominated: pair.nomination == Nomination::Nominated,
+            nominated: pair.nomination == Nomination::Nominated && !ended,
             priority: pair.priority,
             transmissions: pair.attempts.transmissions,
         })
