@@ -80,6 +80,12 @@ mod description;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(feature = "sim")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, unused_imports, reason = "for agents, which do not ask servers yet")
+)]
+mod gather;
 mod id;
 #[cfg(feature = "sim")]
 pub mod sim;

@@ -6,8 +6,8 @@
 use core::net::SocketAddr;
 
 use super::attribute::{
-    self, ICE_CONTROLLED, ICE_CONTROLLING, MAPPED_ADDRESS, NOMINATION, PRIORITY, USE_CANDIDATE,
-    USERNAME, XOR_MAPPED_ADDRESS,
+    self, ICE_CONTROLLED, ICE_CONTROLLING, NOMINATION, PRIORITY, USE_CANDIDATE, USERNAME,
+    XOR_MAPPED_ADDRESS,
 };
 use super::header::Class;
 use super::scan::Scan;
@@ -109,13 +109,10 @@ pub(crate) fn xor_mapped_address(scan: &Scan<'_>) -> Option<SocketAddr> {
 
 /// RFC 8489 §6.3.3: the address in a STUN server's success response, from a server of old in
 /// MAPPED-ADDRESS.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "for the answers of servers, which are not asked yet")
-)]
+#[cfg(any(test, feature = "sim"))]
 pub(crate) fn mapped_address(scan: &Scan<'_>) -> Option<SocketAddr> {
     if scan.class() != Class::Success {
         return None;
     }
-    xor_mapped_address(scan).or_else(|| attribute::address(scan.find(MAPPED_ADDRESS)?))
+    xor_mapped_address(scan).or_else(|| attribute::address(scan.find(attribute::MAPPED_ADDRESS)?))
 }

@@ -181,7 +181,6 @@ impl Writer<'_> {
     }
 
     /// RFC 8489 §14.12
-    #[cfg(test)]
     pub(crate) fn password_algorithm(&mut self, algorithm: PasswordAlgorithm) -> &mut Self {
         self.push(super::attribute::PASSWORD_ALGORITHM, &[&password_algorithms(&[algorithm])])
     }

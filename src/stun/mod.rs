@@ -26,9 +26,11 @@ mod transaction;
 pub(crate) mod turn;
 mod write;
 
-pub(crate) use binding::{CheckRequest, xor_mapped_address};
 #[cfg(test)]
-pub(crate) use binding::{MalformedAttribute, mapped_address};
+pub(crate) use binding::MalformedAttribute;
+#[cfg(any(test, feature = "sim"))]
+pub(crate) use binding::mapped_address;
+pub(crate) use binding::{CheckRequest, xor_mapped_address};
 pub(crate) use header::{Class, TransactionId, is_stun};
 #[cfg(test)]
 pub(crate) use integrity::userhash;

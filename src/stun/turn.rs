@@ -6,8 +6,13 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use super::attribute::{ADDRESS_ERROR_CODE, ALTERNATE_SERVER, ICMP, UNKNOWN_ATTRIBUTES};
+use super::attribute::{
+    self, ADDRESS_ERROR_CODE, ALTERNATE_SERVER, DATA, DONT_FRAGMENT, ICMP, UNKNOWN_ATTRIBUTES,
+    XOR_PEER_ADDRESS,
+};
+use super::header::{Class, HEADER_LEN, MAGIC_COOKIE, TransactionId, message_type};
 use super::message;
+use super::method;
 use super::write::Writer;
 
 /// RFC 8656 §18.8: UDP in REQUESTED-TRANSPORT.
@@ -67,13 +72,11 @@ pub(crate) fn even_port(value: &[u8]) -> Option<bool> {
 
 impl Writer<'_> {
     /// RFC 8656 §18.1
-    #[cfg(test)]
     pub(crate) fn channel_number(&mut self, channel: u16) -> &mut Self {
-        self.push(super::attribute::CHANNEL_NUMBER, &[&channel.to_be_bytes(), &[0; 2]])
+        self.push(attribute::CHANNEL_NUMBER, &[&channel.to_be_bytes(), &[0; 2]])
     }
 
     /// RFC 8656 §18.6, §18.8, §18.11: one byte of meaning and three that are reserved.
-    #[cfg(test)]
     pub(crate) fn first_of_four(&mut self, kind: u16, first: u8) -> &mut Self {
         self.push(kind, &[&[first, 0, 0, 0]])
     }
@@ -108,15 +111,64 @@ impl Writer<'_> {
 }
 
 /// RFC 8656 §18.12: family and code, for a client that asked for both families.
-#[cfg(test)]
 pub(crate) fn address_error_code(value: &[u8]) -> Option<(Family, u16)> {
-    let (code, _) = super::attribute::error_code(value)?;
+    let (code, _) = attribute::error_code(value)?;
     Some((Family::from_number(*value.first()?)?, code))
 }
 
 /// RFC 8656 §18.13
-#[cfg(test)]
 pub(crate) fn icmp(value: &[u8]) -> Option<Icmp> {
     let (&[_, _, kind, code], data) = value.split_first_chunk()?;
-    Some(Icmp { kind, code, data: super::attribute::u32(data)? })
+    Some(Icmp { kind, code, data: attribute::u32(data)? })
+}
+
+/// The longest head of a Send indication: to an IPv6 peer.
+pub(crate) const MAX_SEND_HEAD: usize = 48;
+
+/// RFC 8656 §11.1: all of a Send indication that stands before its data, and how long that is.
+/// `None` when data of `len` bytes does not fit behind it. DONT-FRAGMENT means nothing to IPv6,
+/// whose routers do not fragment, and is left out there.
+pub(crate) fn send_head(
+    id: &TransactionId,
+    peer: SocketAddr,
+    dont_fragment: bool,
+    len: usize,
+) -> Option<([u8; MAX_SEND_HEAD], usize)> {
+    let addr = attribute::xor(peer, id);
+    let mut head = [0; MAX_SEND_HEAD];
+    let mut end = HEADER_LEN;
+    let mut put = |bytes: &[u8]| {
+        let next = end.saturating_add(bytes.len());
+        head.get_mut(end..next)?.copy_from_slice(bytes);
+        end = next;
+        Some(())
+    };
+    put(&XOR_PEER_ADDRESS.to_be_bytes())?;
+    match addr.ip() {
+        IpAddr::V4(ip) => {
+            put(&[0, 8, 0, Family::V4 as u8])?;
+            put(&addr.port().to_be_bytes())?;
+            put(&ip.octets())?;
+            if dont_fragment {
+                put(&DONT_FRAGMENT.to_be_bytes())?;
+                put(&[0; 2])?;
+            }
+        }
+        IpAddr::V6(ip) => {
+            put(&[0, 20, 0, Family::V6 as u8])?;
+            put(&addr.port().to_be_bytes())?;
+            put(&ip.octets())?;
+        }
+    }
+    put(&DATA.to_be_bytes())?;
+    put(&u16::try_from(len).ok()?.to_be_bytes())?;
+    let attributes = end.saturating_sub(HEADER_LEN).saturating_add(len.next_multiple_of(4));
+    let (header, _) = head.split_first_chunk_mut::<HEADER_LEN>()?;
+    let [t0, t1] = message_type(Class::Indication, method::SEND).to_be_bytes();
+    let [l0, l1] = u16::try_from(attributes).ok()?.to_be_bytes();
+    let [c0, c1, c2, c3] = MAGIC_COOKIE;
+    let (start, rest) = header.split_first_chunk_mut::<8>()?;
+    *start = [t0, t1, l0, l1, c0, c1, c2, c3];
+    rest.copy_from_slice(id.as_bytes());
+    Some((head, end))
 }

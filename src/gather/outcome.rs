@@ -1,0 +1,110 @@
+//! How asking a server ends, and why something that came from it was not taken.
+
+use core::fmt;
+
+/// Why a server did not give what it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// It said so. The phrase is its own, in at most 127 characters.
+    Refused { code: u16, phrase: Box<str> },
+    /// It did not answer.
+    Timeout,
+    /// Answers came, but none of them was authentic (RFC 8489 §9.2.5).
+    IntegrityViolated,
+    /// The network said that it cannot be reached.
+    Unreachable,
+    /// It said yes, but what it gave is of no use: incomplete, contradictory, or not asked for.
+    Unusable,
+    /// The connection to it is gone, or carries something else than STUN and TURN.
+    Disconnected,
+    /// What it gave has expired before it was renewed.
+    Expired,
+}
+
+impl Failure {
+    /// RFC 8489 §14.8: the code, if the server has said one.
+    pub(crate) const fn code(&self) -> Option<u16> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+}
+
+/// Why something received was not taken. Nothing but a count has changed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejected {
+    /// It does not come from the server.
+    Foreign,
+    /// It is neither STUN nor ChannelData.
+    NotTurn,
+    /// It is STUN or ChannelData, but malformed.
+    Malformed,
+    /// The FINGERPRINT is wrong.
+    Fingerprint,
+    /// It is a message that no server sends to a client.
+    Unexpected,
+    /// It answers nothing that was asked.
+    UnknownTransaction,
+    /// It is not authentic, and had to be.
+    Unauthenticated,
+    /// It pretends that the server knows less than it has said (RFC 8489 §9.2.5).
+    BidDown,
+    /// It is authentic, and cannot be true.
+    Contradictory,
+    /// Data on a channel that is not bound.
+    NoChannel,
+    /// Data from a peer that has no permission.
+    NoPermission,
+    /// A Data indication that does not say from whom, or nothing (RFC 8656 §11.4).
+    NoData,
+    /// Data without an allocation.
+    NoAllocation,
+    /// A fact that nobody polled made way for a newer one.
+    Fact,
+}
+
+const ALL: [Rejected; 14] = [
+    Rejected::Foreign,
+    Rejected::NotTurn,
+    Rejected::Malformed,
+    Rejected::Fingerprint,
+    Rejected::Unexpected,
+    Rejected::UnknownTransaction,
+    Rejected::Unauthenticated,
+    Rejected::BidDown,
+    Rejected::Contradictory,
+    Rejected::NoChannel,
+    Rejected::NoPermission,
+    Rejected::NoData,
+    Rejected::NoAllocation,
+    Rejected::Fact,
+];
+
+/// How often what was rejected. A count that reaches 2^32 - 1 stays there.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Rejections([u32; ALL.len()]);
+
+impl Rejections {
+    pub(crate) fn count(&mut self, reason: Rejected) {
+        for (_, count) in ALL.iter().zip(&mut self.0).filter(|(other, _)| **other == reason) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    pub(crate) fn of(&self, reason: Rejected) -> u32 {
+        self.all().find(|(other, _)| *other == reason).map_or(0, |(_, count)| count)
+    }
+
+    /// Every reason, with its count.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Rejected, u32)> {
+        ALL.into_iter().zip(self.0)
+    }
+}
+
+impl fmt::Debug for Rejections {
+    /// The counts that are not zero, by name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.all().filter(|(_, count)| *count > 0)).finish()
+    }
+}
