@@ -143,6 +143,7 @@ impl<P: Peer> Run<P> {
             // Its fate is nothing that a sender is told here.
             let _ = network.send_from(Timestamp::from_duration(now), host, datagram);
         });
+        side.watch.has_selected |= side.peer.selected().is_some();
         side.deadline = side.peer.deadline();
     }
 

@@ -14,7 +14,8 @@ pub(super) fn is_answer(datagram: &[u8]) -> bool {
     datagram.starts_with(&SUCCESS)
 }
 
-/// The least times that were seen on the wire, of any agent of an implementation.
+/// The least times that were seen on the wire, of any agent of an implementation until it had
+/// selected a pair: what follows, consent for example, has other rules.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Seen {
     /// From the first request of one transaction to that of the next, whatever their pairs: the
@@ -44,6 +45,8 @@ impl Seen {
 #[derive(Default)]
 pub(super) struct Watch {
     pub seen: Seen,
+    /// The agent has selected a pair.
+    pub has_selected: bool,
     started: Option<Duration>,
     /// When a transaction was sent last.
     transactions: BTreeMap<[u8; 12], Duration>,
@@ -53,7 +56,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn sent(&mut self, now: Duration, path: Path, datagram: &[u8]) {
-        if !datagram.starts_with(&REQUEST) {
+        if self.has_selected || !datagram.starts_with(&REQUEST) {
             return;
         }
         let Some(id) = datagram.get(8..20).and_then(|id| <[u8; 12]>::try_from(id).ok()) else {
