@@ -139,6 +139,8 @@ pub struct Summary {
     compared: [[[(u32, u32); PERCENTILES.len()]; COLUMNS]; 2],
     /// Runs that did not connect.
     failed: [usize; COLUMNS],
+    /// Those of them in which a side had no valid pair either.
+    without_valid: [usize; COLUMNS],
     runs: [usize; COLUMNS],
     seen: [Seen; COLUMNS],
 }
@@ -161,6 +163,7 @@ impl Summary {
         for column in 0..COLUMNS {
             let outcomes = &outcomes[column];
             self.failed[column] += outcomes.iter().filter(|run| run.selected.is_none()).count();
+            self.without_valid[column] += outcomes.iter().filter(|run| run.valid.is_none()).count();
             self.runs[column] += outcomes.len();
             outcomes.iter().for_each(|outcome| self.seen[column].merge(outcome.seen));
         }
@@ -174,13 +177,14 @@ impl Summary {
                 text += &format!(" {}: p{percent} |", measure.title());
             }
         }
-        text += &format!(" runs without connection |\n|---|{}\n", "---|".repeat(7));
+        text += &format!(" runs that failed, without valid pairs |\n|---|{}\n", "---|".repeat(7));
         for (column, name) in Name::ALL.into_iter().enumerate() {
             let cells = self.compared.iter().flat_map(|compared| compared[column]);
             let cells = cells.map(|(faster, slower)| format!(" {faster}, {slower} |"));
             let cells: String = cells.collect();
-            let (failed, runs) = (self.failed[column], self.runs[column]);
-            text += &format!("| {} |{cells} {failed} of {runs} |\n", name.title());
+            let (failed, without) = (self.failed[column], self.without_valid[column]);
+            let runs = self.runs[column];
+            text += &format!("| {} |{cells} {failed}, {without} of {runs} |\n", name.title());
         }
         text += "\n| least ms seen on the wire | from one transaction to the next | between requests on \
                  a path on which nothing came | to a retransmission |\n|---|---|---|---|\n";
