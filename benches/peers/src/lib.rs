@@ -3,7 +3,8 @@
 //! [`peer`] has one adapter for each implementation behind one trait, [`world`] the virtual
 //! network between two of them, [`work`] the pieces of work and [`table`] what is printed. Times
 //! and allocations are taken by different binaries: an allocator that counts would slow down
-//! most those who allocate most.
+//! most those who allocate most. [`times`] is about virtual time alone: on networks with loss and
+//! NATs, over many seeds.
 
 pub mod clock;
 #[path = "../../floor.rs"]
@@ -12,5 +13,6 @@ pub mod message;
 pub mod options;
 pub mod peer;
 pub mod table;
+pub mod times;
 pub mod work;
 pub mod world;

@@ -197,7 +197,7 @@ impl<P: Peer> World<P> {
         let (side, network, now) = (&mut self.sides[index], &mut self.network, self.now);
         side.peer.drain(now, |path, bytes| network.send(now, 1 - index, path, bytes));
         side.deadline = side.peer.deadline();
-        if side.selected_at.is_none() && side.peer.selected() {
+        if side.selected_at.is_none() && side.peer.selected().is_some() {
             side.selected_at = Some(now);
         }
     }

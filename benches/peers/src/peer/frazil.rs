@@ -4,17 +4,19 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use frazil::{
-    AgentConfig, Candidate, Event, IceAgent, LocalAddress, Parameters, Received, Role, Route,
-    StreamId, Timestamp, Transport,
+    AgentConfig, Candidate, CandidateView, ConnectionState, Event, IceAgent, LocalAddress,
+    Parameters, Received, Role, Route, StreamId, Timestamp, Transport,
 };
 
-use super::{Codec, Credentials, Description, Path, Peer, Verdict};
+use super::{Codec, Credentials, Description, Path, Peer, Reflexive, Verdict};
 use crate::message;
 
-pub struct Frazil {
+/// With this Ta in milliseconds, of which 50 is the default.
+pub struct Frazil<const TA: u64 = 50> {
     agent: IceAgent,
     stream: StreamId,
-    selected: bool,
+    connected: bool,
+    selected: Option<Path>,
     buf: Vec<u8>,
 }
 
@@ -40,15 +42,19 @@ fn credentials(from: Credentials) -> frazil::Credentials {
     frazil::Credentials::new(from.ufrag, from.pwd).expect("they keep to RFC 8839")
 }
 
-impl Frazil {
+fn between(local: CandidateView, remote: CandidateView) -> Path {
+    Path { local: local.base, remote: remote.addr }
+}
+
+impl<const TA: u64> Frazil<TA> {
     fn with_config(config: AgentConfig, seed: u8) -> Self {
         let agent = IceAgent::new(config, [seed; 32]).expect("the configuration is valid");
         let stream = agent.streams().next().expect("an agent starts with a stream");
-        Self { agent, stream, selected: false, buf: Vec::with_capacity(2048) }
+        Self { agent, stream, connected: false, selected: None, buf: Vec::with_capacity(2048) }
     }
 }
 
-impl Peer for Frazil {
+impl<const TA: u64> Peer for Frazil<TA> {
     type Candidate = Candidate;
     type Agent = IceAgent;
     type Codec = FrazilCodec;
@@ -58,17 +64,28 @@ impl Peer for Frazil {
     }
 
     fn new(controlling: bool, seed: u8) -> Self {
-        Self::with_config(config(controlling), seed)
+        let mut config = config(controlling);
+        config.timing.ta = Duration::from_millis(TA);
+        Self::with_config(config, seed)
     }
 
-    fn add_hosts(&mut self, now: Duration, hosts: &[SocketAddr]) -> Description<Candidate> {
+    fn add_local(
+        &mut self,
+        now: Duration,
+        hosts: &[SocketAddr],
+        reflexive: &[Reflexive],
+    ) -> Description<Candidate> {
         let now = timestamp(now);
         for host in hosts {
             let local = LocalAddress::udp(*host);
             self.agent.add_local(now, self.stream, 1, local).expect("the address is new");
         }
+        for Reflexive { addr, base } in reflexive {
+            let local = LocalAddress::reflexive(*addr, *base, addr.ip());
+            self.agent.add_local(now, self.stream, 1, local).expect("the address is new");
+        }
         self.agent.gather(now);
-        let mut candidates = Vec::with_capacity(hosts.len());
+        let mut candidates = Vec::with_capacity(hosts.len() + reflexive.len());
         while let Some(event) = self.agent.poll_event(now) {
             if let Event::LocalCandidate { candidate, .. } = event {
                 candidates.push(candidate);
@@ -78,9 +95,16 @@ impl Peer for Frazil {
         Description { credentials: Credentials::of(role), candidates }
     }
 
+    fn told(addr: SocketAddr, priority: u32) -> Candidate {
+        let (ip, port) = (addr.ip(), addr.port());
+        let line = format!("{priority} 1 UDP {priority} {ip} {port} typ host");
+        line.parse().expect("it keeps to RFC 8839")
+    }
+
     fn set_remote(&mut self, now: Duration, remote: &Description<Candidate>) {
         let now = timestamp(now);
-        let parameters = Parameters::new(credentials(remote.credentials));
+        let mut parameters = Parameters::new(credentials(remote.credentials));
+        parameters.pacing = Some(Duration::from_millis(TA));
         self.agent.set_remote(now, parameters).expect("these are the first");
         for candidate in &remote.candidates {
             let added = self.agent.add_remote_candidate(now, self.stream, candidate);
@@ -111,7 +135,10 @@ impl Peer for Frazil {
                 self.buf.clear();
             }
             match self.agent.poll_event(now) {
-                Some(Event::SelectedPair { .. }) => self.selected = true,
+                Some(Event::SelectedPair { local, remote, .. }) => {
+                    self.selected = Some(between(local, remote));
+                }
+                Some(Event::ConnectionState(ConnectionState::Connected)) => self.connected = true,
                 Some(_) => {}
                 None => break,
             }
@@ -122,8 +149,12 @@ impl Peer for Frazil {
         self.agent.poll_timeout().map(|at| at.as_duration())
     }
 
-    fn selected(&self) -> bool {
+    fn selected(&self) -> Option<Path> {
         self.selected
+    }
+
+    fn connected(&self) -> Option<bool> {
+        Some(self.connected)
     }
 
     fn send(&mut self, now: Duration, payload: &[u8]) -> (Path, usize) {
@@ -152,9 +183,9 @@ impl FrazilCodec {
         let local = message::host(0, 0);
         let mut config = config(true);
         config.limits.replies = Self::BATCH as u16;
-        let mut peer = Frazil::with_config(config, 1);
+        let mut peer = <Frazil>::with_config(config, 1);
         let _ = peer.add_hosts(Duration::ZERO, &[local]);
-        let other = Frazil::new(false, 2).add_hosts(Duration::ZERO, &[message::host(1, 0)]);
+        let other = <Frazil>::new(false, 2).add_hosts(Duration::ZERO, &[message::host(1, 0)]);
         peer.set_remote(Duration::ZERO, &other);
         let about_to_check = peer.agent.clone();
         assert!(about_to_check.has_transmit());

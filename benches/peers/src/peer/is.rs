@@ -12,7 +12,9 @@ use is::{
     Sha1HmacProvider,
 };
 
-use super::{Codec, Credentials, Description, Path, Peer, Verdict, instant, since_epoch};
+use super::{
+    Codec, Credentials, Description, Path, Peer, Reflexive, Verdict, instant, since_epoch,
+};
 
 /// `is` tells where data may come from and where it is to be sent, and leaves the rest to the
 /// application: hence the set and the path beside the agent.
@@ -75,15 +77,31 @@ impl<const LIKE_STR0M: bool> Peer for Is<LIKE_STR0M> {
         Self { agent, discovered: HashSet::new(), nominated: None }
     }
 
-    fn add_hosts(&mut self, _now: Duration, hosts: &[SocketAddr]) -> Description<Candidate> {
+    fn add_local(
+        &mut self,
+        _now: Duration,
+        hosts: &[SocketAddr],
+        reflexive: &[Reflexive],
+    ) -> Description<Candidate> {
         for host in hosts {
             let candidate = Candidate::host(*host, "udp").expect("the address is unicast");
+            self.agent.add_local_candidate(candidate).expect("the address is new");
+        }
+        for Reflexive { addr, base } in reflexive {
+            let candidate = Candidate::server_reflexive(*addr, *base, "udp");
+            let candidate = candidate.expect("the addresses are unicast");
             self.agent.add_local_candidate(candidate).expect("the address is new");
         }
         Description {
             credentials: Credentials::of(self.agent.controlling()),
             candidates: self.agent.local_candidates().collect(),
         }
+    }
+
+    fn told(addr: SocketAddr, priority: u32) -> Candidate {
+        let (ip, port) = (addr.ip(), addr.port());
+        let line = format!("candidate:{priority} 1 udp {priority} {ip} {port} typ host");
+        Candidate::from_sdp_string(&line).expect("it keeps to RFC 8839")
     }
 
     fn set_remote(&mut self, now: Duration, remote: &Description<Candidate>) {
@@ -123,8 +141,8 @@ impl<const LIKE_STR0M: bool> Peer for Is<LIKE_STR0M> {
         self.agent.poll_timeout().map(since_epoch)
     }
 
-    fn selected(&self) -> bool {
-        self.nominated.is_some()
+    fn selected(&self) -> Option<Path> {
+        self.nominated
     }
 
     fn send(&mut self, _now: Duration, payload: &[u8]) -> (Path, usize) {

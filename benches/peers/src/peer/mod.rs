@@ -31,6 +31,13 @@ impl Path {
     }
 }
 
+/// An address that a NAT has for one of the hosts, as the application has found out.
+#[derive(Clone, Copy, Debug)]
+pub struct Reflexive {
+    pub addr: SocketAddr,
+    pub base: SocketAddr,
+}
+
 /// What became of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -83,7 +90,20 @@ pub trait Peer: Sized {
     fn new(controlling: bool, seed: u8) -> Self;
 
     /// Takes all local addresses; these are all candidates there will be.
-    fn add_hosts(&mut self, now: Duration, hosts: &[SocketAddr]) -> Description<Self::Candidate>;
+    fn add_local(
+        &mut self,
+        now: Duration,
+        hosts: &[SocketAddr],
+        reflexive: &[Reflexive],
+    ) -> Description<Self::Candidate>;
+
+    /// The same without a NAT.
+    fn add_hosts(&mut self, now: Duration, hosts: &[SocketAddr]) -> Description<Self::Candidate> {
+        self.add_local(now, hosts, &[])
+    }
+
+    /// A host candidate as the other side may tell it, with a foundation of its own.
+    fn told(addr: SocketAddr, priority: u32) -> Self::Candidate;
 
     /// Takes all that the other side tells; checks begin.
     fn set_remote(&mut self, now: Duration, remote: &Description<Self::Candidate>);
@@ -100,8 +120,13 @@ pub trait Peer: Sized {
     /// When [`Peer::timeout`] is to be called.
     fn deadline(&mut self) -> Option<Duration>;
 
-    /// Whether a pair was selected.
-    fn selected(&self) -> bool;
+    /// The pair that was selected last, by the addresses between which datagrams go.
+    fn selected(&self) -> Option<Path>;
+
+    /// Whether the agent says that data may flow, if it says so before it has selected a pair.
+    fn connected(&self) -> Option<bool> {
+        None
+    }
 
     /// Where application data goes, and its length on the wire.
     fn send(&mut self, now: Duration, payload: &[u8]) -> (Path, usize);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rice_proto::agent::{Agent, AgentPoll};
-use rice_proto::candidate::{Candidate, TransportType};
+use rice_proto::candidate::{Candidate, CandidateType, TransportType};
 use rice_proto::component::RTP;
 use rice_stun_types::attribute::{IceControlling, Priority};
 use stun_proto::Instant;
@@ -17,14 +17,14 @@ use stun_proto::types::message::{
 };
 use stun_proto::types::prelude::{MessageWrite, MessageWriteExt};
 
-use super::{Codec, Credentials, Description, Path, Peer, Verdict};
+use super::{Codec, Credentials, Description, Path, Peer, Reflexive, Verdict};
 
 pub struct Rice {
     agent: Agent,
     stream: usize,
     gathered: Vec<Candidate>,
     deadline: Option<Duration>,
-    selected: bool,
+    selected: Option<Path>,
 }
 
 fn time(now: Duration) -> Instant {
@@ -33,6 +33,16 @@ fn time(now: Duration) -> Instant {
 
 fn credentials(from: Credentials) -> rice_proto::stream::Credentials {
     rice_proto::stream::Credentials { ufrag: from.ufrag.into(), passwd: from.pwd.into() }
+}
+
+/// As its own gathering makes one.
+fn server_reflexive(found: Reflexive) -> Candidate {
+    let (kind, udp) = (CandidateType::ServerReflexive, TransportType::Udp);
+    Candidate::builder(1, kind, udp, "reflexive", found.addr)
+        .priority(Candidate::calculate_priority(kind, udp, None, 0, 1))
+        .base_address(found.base)
+        .related_address(found.base)
+        .build()
 }
 
 impl Rice {
@@ -46,8 +56,9 @@ impl Rice {
                     let pair = event.selected.candidate_pair().clone();
                     let mut stream = self.agent.mut_stream(event.stream_id).expect("it is there");
                     let mut component = stream.mut_component(RTP).expect("it is there");
+                    let path = Path { local: pair.local.base_address, remote: pair.remote.address };
                     component.set_selected_pair(pair).expect("the pair is of this agent");
-                    self.selected = true;
+                    self.selected = Some(path);
                 }
                 AgentPoll::GatheredCandidate(event) => {
                     self.gathered.push(event.gathered.candidate.clone());
@@ -81,12 +92,23 @@ impl Peer for Rice {
         let mut stream = agent.mut_stream(id).expect("it was just added");
         stream.set_local_credentials(credentials(Credentials::of(controlling)));
         stream.add_component().expect("it is the first");
-        Self { agent, stream: id, gathered: Vec::new(), deadline: None, selected: false }
+        Self { agent, stream: id, gathered: Vec::new(), deadline: None, selected: None }
     }
 
-    fn add_hosts(&mut self, now: Duration, hosts: &[SocketAddr]) -> Description<Candidate> {
+    fn add_local(
+        &mut self,
+        now: Duration,
+        hosts: &[SocketAddr],
+        reflexive: &[Reflexive],
+    ) -> Description<Candidate> {
         let sockets: Vec<_> = hosts.iter().map(|host| (TransportType::Udp, *host)).collect();
         let mut stream = self.agent.mut_stream(self.stream).expect("it is there");
+        // Before anything is gathered: with the end of it come no further candidates.
+        for found in reflexive {
+            let candidate = server_reflexive(*found);
+            assert!(stream.add_local_candidate(candidate.clone()), "the address is new");
+            self.gathered.push(candidate);
+        }
         let mut component = stream.mut_component(RTP).expect("it is there");
         component.gather_candidates(&sockets, &[], &[]).expect("nothing was gathered before");
         self.poll(time(now));
@@ -94,6 +116,12 @@ impl Peer for Rice {
             credentials: Credentials::of(self.agent.controlling()),
             candidates: std::mem::take(&mut self.gathered),
         }
+    }
+
+    fn told(addr: SocketAddr, priority: u32) -> Candidate {
+        let (host, udp) = (CandidateType::Host, TransportType::Udp);
+        let foundation = priority.to_string();
+        Candidate::builder(1, host, udp, &foundation, addr).priority(priority).build()
     }
 
     fn set_remote(&mut self, _now: Duration, remote: &Description<Candidate>) {
@@ -139,7 +167,7 @@ impl Peer for Rice {
         self.deadline
     }
 
-    fn selected(&self) -> bool {
+    fn selected(&self) -> Option<Path> {
         self.selected
     }
 

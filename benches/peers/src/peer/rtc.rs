@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use rtc_ice::attributes::control::AttrControlling;
 use rtc_ice::attributes::priority::PriorityAttr;
 use rtc_ice::candidate::candidate_host::CandidateHostConfig;
+use rtc_ice::candidate::candidate_server_reflexive::CandidateServerReflexiveConfig;
 use rtc_ice::candidate::{Candidate, CandidateConfig};
 use rtc_ice::crypto::{RTCCryptoProvider, default_provider};
 use rtc_ice::mdns::MulticastDnsMode;
@@ -20,7 +21,9 @@ use rtc_stun::message::{BINDING_REQUEST, Message, TransactionId, is_stun_message
 use rtc_stun::textattrs::Username;
 use sansio::Protocol;
 
-use super::{Codec, Credentials, Description, Path, Peer, Verdict, instant, since_epoch};
+use super::{
+    Codec, Credentials, Description, Path, Peer, Reflexive, Verdict, instant, since_epoch,
+};
 
 /// One for all agents, as in an application.
 static CRYPTO: LazyLock<Arc<dyn RTCCryptoProvider>> =
@@ -29,7 +32,7 @@ static CRYPTO: LazyLock<Arc<dyn RTCCryptoProvider>> =
 pub struct Rtc {
     agent: Agent,
     controlling: bool,
-    selected: bool,
+    selected: Option<Path>,
 }
 
 fn context(path: Path) -> TransportContext {
@@ -53,16 +56,29 @@ fn config(controlling: bool) -> AgentConfig {
     }
 }
 
-fn host(addr: SocketAddr) -> Candidate {
-    let base_config = CandidateConfig {
+fn udp(addr: SocketAddr) -> CandidateConfig {
+    CandidateConfig {
         network: "udp".into(),
         address: addr.ip().to_string(),
         port: addr.port(),
         component: 1,
         ..CandidateConfig::default()
-    };
+    }
+}
+
+fn host(base_config: CandidateConfig) -> Candidate {
     let config = CandidateHostConfig { base_config, ..CandidateHostConfig::default() };
     config.new_candidate_host().expect("the address is one")
+}
+
+fn server_reflexive(found: Reflexive) -> Candidate {
+    let config = CandidateServerReflexiveConfig {
+        base_config: udp(found.addr),
+        rel_addr: found.base.ip().to_string(),
+        rel_port: found.base.port(),
+        url: None,
+    };
+    config.new_candidate_server_reflexive().expect("the address is one")
 }
 
 impl Peer for Rtc {
@@ -77,17 +93,27 @@ impl Peer for Rtc {
     fn new(controlling: bool, _seed: u8) -> Self {
         let config = Arc::new(config(controlling));
         let agent = Agent::new(instant(Duration::ZERO), config, CRYPTO.clone());
-        Self { agent: agent.expect("the configuration is valid"), controlling, selected: false }
+        Self { agent: agent.expect("the configuration is valid"), controlling, selected: None }
     }
 
-    fn add_hosts(&mut self, _now: Duration, hosts: &[SocketAddr]) -> Description<Candidate> {
-        for addr in hosts {
-            self.agent.add_local_candidate(host(*addr)).expect("the address is new");
+    fn add_local(
+        &mut self,
+        _now: Duration,
+        hosts: &[SocketAddr],
+        reflexive: &[Reflexive],
+    ) -> Description<Candidate> {
+        let hosts = hosts.iter().map(|addr| host(udp(*addr)));
+        for candidate in hosts.chain(reflexive.iter().copied().map(server_reflexive)) {
+            self.agent.add_local_candidate(candidate).expect("the address is new");
         }
         Description {
             credentials: Credentials::of(self.controlling),
             candidates: self.agent.get_local_candidates().to_vec(),
         }
+    }
+
+    fn told(addr: SocketAddr, priority: u32) -> Candidate {
+        host(CandidateConfig { priority, foundation: priority.to_string(), ..udp(addr) })
     }
 
     fn set_remote(&mut self, now: Duration, remote: &Description<Candidate>) {
@@ -127,7 +153,9 @@ impl Peer for Rtc {
             send(Path { local: local_addr, remote: peer_addr }, &transmit.message);
         }
         while let Some(event) = self.agent.poll_event() {
-            self.selected |= matches!(event.event, Event::SelectedCandidatePairChange(..));
+            if let Event::SelectedCandidatePairChange(local, remote) = event.event {
+                self.selected = Some(Path { local: local.base_addr(), remote: remote.addr() });
+            }
         }
     }
 
@@ -135,7 +163,7 @@ impl Peer for Rtc {
         self.agent.poll_timeout().map(since_epoch)
     }
 
-    fn selected(&self) -> bool {
+    fn selected(&self) -> Option<Path> {
         self.selected
     }
 
