@@ -99,6 +99,7 @@ struct Notes {
     state: ConnectionState,
     selected: Vec<(u16, PairId)>,
     role_changes: u8,
+    restarts: u8,
     asked: Vec<Asked>,
     /// Paths on which a check of this side has succeeded.
     proven: BTreeSet<Ends>,
@@ -151,6 +152,7 @@ impl Side {
             state: agent.state(),
             selected: Vec::new(),
             role_changes: 0,
+            restarts: 0,
             asked: Vec::new(),
             proven: BTreeSet::new(),
             nominated: BTreeSet::new(),
@@ -260,6 +262,7 @@ impl Side {
                 .map_err(|error| format!("set_remote: {error}"))?;
             self.notes.peer = Some(ufrag.to_owned());
             if cause == Cause::Restart {
+                self.notes.restarts += 1;
                 self.notes.role_changes = 0;
                 self.notes.proven.clear();
                 self.notes.nominated.clear();
@@ -308,9 +311,14 @@ impl Side {
             Received::Ignored(reason) => Some(reason),
             Received::Data { .. } => return Err("STUN was taken for data".to_owned()),
         };
-        // Between two agents that mean well nothing else can be wrong with a message.
+        // Between two agents that mean well nothing else can be wrong with a message, unless it is
+        // of a generation before the last.
         demand!(
-            ignored.is_none_or(|reason| reason == Ignored::UnknownTransaction),
+            match ignored {
+                None | Some(Ignored::UnknownTransaction) => true,
+                Some(Ignored::UnknownUser) => self.notes.restarts >= 2,
+                Some(_) => false,
+            },
             "a message of the peer was ignored: {ignored:?}"
         );
         let message = packet.sent();

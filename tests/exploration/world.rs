@@ -32,7 +32,7 @@ pub(crate) enum Start {
 /// A world to explore.
 #[derive(Clone, Debug)]
 pub(crate) struct World {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) configs: [AgentConfig; 2],
     pub(crate) seeds: [u8; 2],
     /// Addresses that each side begins with.
@@ -53,15 +53,13 @@ pub(crate) struct World {
     pub(crate) horizon: Duration,
     /// How much longer it may take from there until both agree, without further faults.
     pub(crate) settles: Duration,
-    /// States that are explored at least: fewer show that nothing was explored.
-    pub(crate) floor: usize,
 }
 
 impl World {
     /// A controlling and a controlled agent, without consent and hedging.
-    pub(crate) fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self {
-            name,
+            name: name.to_owned(),
             configs: [plain(Role::Controlling), plain(Role::Controlled)],
             seeds: [1, 2],
             addresses: [1, 1],
@@ -75,7 +73,6 @@ impl World {
             delay: Duration::from_millis(60),
             horizon: Duration::from_millis(700),
             settles: Duration::from_secs(5),
-            floor: 0,
         }
     }
 
@@ -114,6 +111,11 @@ impl World {
         let late = |side| self.acts.iter().filter(|act| **act == Act::AddLocal(side)).count();
         let components = usize::from(self.configs[0].components);
         (self.addresses[0] + late(0)) * (self.addresses[1] + late(1)) * components
+    }
+
+    pub(crate) fn named(mut self, which: &str) -> Self {
+        self.name = format!("{}, {which}", self.name);
+        self
     }
 
     pub(crate) fn roles(mut self, roles: [Role; 2], seeds: [u8; 2]) -> Self {
@@ -204,11 +206,6 @@ impl World {
 
     pub(crate) fn settles(mut self, millis: u64) -> Self {
         self.settles = Duration::from_millis(millis);
-        self
-    }
-
-    pub(crate) fn floor(mut self, states: usize) -> Self {
-        self.floor = states;
         self
     }
 }
