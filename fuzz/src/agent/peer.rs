@@ -100,7 +100,7 @@ impl Peer {
 
     /// The credentials that the agent signals.
     pub fn newest(&self) -> &Credentials {
-        &self.staged().unwrap_or(self.current()).local
+        &self.staged().unwrap_or_else(|| self.current()).local
     }
 
     /// The agent has new credentials, which it never had before.
