@@ -1123,6 +1123,8 @@ fn a_clone_goes_its_own_way() {
 #[test]
 fn a_controlled_agent_never_wakes_to_nominate() {
     let mut bench = controlled(&[R, R2]);
+    // After its repetition, so that no round trip is known and the better pair is worth a wait.
+    bench.run_until(ms(700));
     answer_to(&mut bench, R2);
     while let Some(at) = bench.agent.poll_timeout().filter(|&at| at < ms(10_000)) {
         assert_ne!(bench.agent.timeout_reason(), Some(TimeoutReason::Nomination));
@@ -1150,10 +1152,11 @@ fn nomination_waits_for_better_pairs_of_its_own_component_only() {
         ));
     }
     bench.start();
-    bench.run_until(ms(100));
+    // After their repetitions, so that no round trip is known and a better pair is worth a wait.
+    bench.run_until(ms(700));
     answer_to(&mut bench, R);
     answer_to(&mut bench, R2);
-    bench.run_until(ms(150));
+    bench.run_until(ms(750));
     let nominated: Vec<_> = nominations(&bench).iter().map(|sent| sent.to).collect();
     assert_eq!(nominated, [addr(R)]);
 }
