@@ -299,6 +299,12 @@ impl<'w> Stage<'w> {
             if ours.is_none() || ours != theirs.map(|(local, remote)| (remote, local)) {
                 return Err(format!("selected {ours:?} on one side, {theirs:?} on the other"));
             }
+            for side in [a, b] {
+                let remote = side.selected(component).map(|pair| pair.remote.id);
+                if side.agent.remote_candidates().all(|view| Some(view.id) != remote) {
+                    return Err(format!("side {} selected an ended generation", side.index));
+                }
+            }
             if node.cut.is_some() && ours == node.cut {
                 return Err("selected what is cut".to_owned());
             }
