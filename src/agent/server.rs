@@ -402,7 +402,12 @@ impl IceAgent {
         }
         let pursued =
             nominates && (self.is_better_than_selected(id) || self.is_nominated_by_value(id));
-        if pursued || self.is_way_out(id) || self.may_become_spare(id) {
+        let spare = self.may_become_spare(id);
+        let way_out = self.is_way_out(id);
+        if pursued || spare || (nominates && way_out) {
+            self.lists.reopen(id);
+        }
+        if pursued || spare || way_out {
             self.lists.relist(id);
         }
         match self.lists.trigger(id) {

@@ -210,7 +210,9 @@ impl IceAgent {
         spares.sort_unstable();
         let room = if self.config.strict_nomination { 0 } else { SPARES };
         for (_, _, id) in spares.iter().skip(room) {
-            self.lists.forget_proof(*id);
+            if let Some(pair) = self.lists.annotate(*id) {
+                pair.valid = None;
+            }
         }
         spares.truncate(room);
         if let Some(component) = self.component_mut(stream, number) {

@@ -165,13 +165,17 @@ impl ChecklistSet {
         }
     }
 
-    /// What a check of the pair has proved holds no longer, since nobody asks for consent on it:
-    /// only another check makes it valid again.
-    pub(crate) fn forget_proof(&mut self, id: PairId) {
-        if let Some(pair) = self.pairs.get_mut(id) {
-            pair.valid = None;
+    /// A pair that has succeeded, but that nothing is valid by any more, may be checked anew.
+    pub(crate) fn reopen(&mut self, id: PairId) {
+        let proves = self
+            .pairs
+            .iter()
+            .any(|(_, pair)| pair.valid.is_some_and(|valid| valid.generated_by == id));
+        let succeeded =
+            self.pairs.get(id).is_some_and(|pair| pair.state == PairState::Succeeded && !pair.past);
+        if succeeded && !proves {
+            self.set_state(id, PairState::Failed);
         }
-        self.set_state(id, PairState::Failed);
     }
 
     /// What a check of the pair has proved is too long ago: it is checked again.

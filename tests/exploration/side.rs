@@ -556,18 +556,10 @@ impl Side {
             let lost = events.iter().any(
                 |event| matches!(event, Event::ConsentLost { pair: lost, .. } if *lost == pair.id),
             );
-            // Of the valid pairs only the selected one and two spare ones are kept under consent: the
-            // proof of any other ends with the selection.
-            let rivals = pairs.iter().filter(|rival| rival.component == now.component);
-            let dropped = rivals.filter(|rival| rival.valid).count() == 3
-                && now.state == PairState::Failed
-                && !now.valid
-                && !now.nominated;
             demand!(
                 pair.state != PairState::Succeeded
                     || now.state == PairState::Succeeded
                     || lost
-                    || dropped
                     || matches!(cause, Cause::Error | Cause::Reported | Cause::Restart),
                 "a pair that had succeeded is {:?}",
                 now.state
