@@ -143,13 +143,10 @@ fn restarts() {
 
 #[test]
 fn competing_nominations() {
-    // When an answer is lost and the check is cancelled by one of the peer, the sides may settle on
-    // different pairs: that is not explored here.
     holds(
         &World::new("every check nominates")
             .addresses([2, 1])
-            .nomination(NominationMode::Aggressive)
-            .faults(0, 1),
+            .nomination(NominationMode::Aggressive),
     );
 }
 
@@ -207,4 +204,13 @@ fn a_trace_can_be_told_and_played_again() {
     assert_eq!(replay(&world, &moves).0, story);
     let (_, impossible) = replay(&world, &moves::read("d0 s0"));
     assert_eq!(impossible, Err("no such move here: s0".to_owned()));
+}
+
+/// A lost answer and a triggered check: the controlling side once settled on the worse pair.
+#[test]
+fn regression_aggressive_nomination_ends_on_two_pairs() {
+    let world = World::new("every check nominates").addresses([2, 1]);
+    let world = world.nomination(NominationMode::Aggressive);
+    let (story, result) = replay(&world, &moves::read("d1 l1 t d0 d0 d0 d0 d0 d0"));
+    assert_eq!(result, Ok(()), "{story}");
 }

@@ -194,7 +194,10 @@ impl IceAgent {
             self.switch_role(check.role.opposite());
             self.tie_breaker = tie_breaker(&mut self.rng);
         }
-        if check.purpose == Purpose::Consent {
+        // What has succeeded by another check since is not checked again.
+        let succeeded = self.lists.get(pair).is_some_and(|pair| pair.state == PairState::Succeeded);
+        let decided = succeeded && check.purpose != Purpose::Nominate;
+        if check.purpose == Purpose::Consent || decided {
             return;
         }
         self.checks.cancel(pair);

@@ -269,8 +269,13 @@ impl IceAgent {
         let aggressive = self.nominates_aggressively();
         let explores = self.wants_spares(stream, number);
         self.lists.conclude(stream, number, |id, pair| {
-            let nominated = pair.nomination != Nomination::None
-                || (aggressive && pair.state == PairState::InProgress);
+            let asked = match pair.state {
+                PairState::InProgress => true,
+                // A check of it was cancelled in favour of a triggered one, and may be answered.
+                PairState::Waiting => pair.attempts.transmissions > 0,
+                PairState::Frozen | PairState::Succeeded | PairState::Failed => false,
+            };
+            let nominated = pair.nomination != Nomination::None || (aggressive && asked);
             let undecided = !matches!(pair.state, PairState::Succeeded | PairState::Failed);
             id == selected
                 || id == generated_by
