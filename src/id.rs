@@ -45,6 +45,18 @@ id! {
     /// A stream connection (TCP or TLS) that the caller carries for the agent.
     ConnectionId
 }
+id! {
+    /// A UDP socket that the agent has asked for beside those of its candidates.
+    SocketId
+}
+id! {
+    /// A name that the agent wants to be resolved.
+    LookupId
+}
+id! {
+    /// What one server is asked from one local address.
+    TaskId
+}
 
 /// A number that a [`Table`] hands out.
 pub(crate) trait Id: Copy + Ord {

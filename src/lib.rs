@@ -80,18 +80,12 @@ mod description;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-#[cfg(feature = "sim")]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "for agents, which do not ask servers yet")
-)]
 mod gather;
 mod id;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod stun;
 mod time;
-#[cfg(feature = "sim")]
 mod turn;
 
 pub use agent::io::{

@@ -5,6 +5,7 @@
 //! what it was made with, whatever the server has said since.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ const MAX_TEXT: usize = 763;
 const MAX_ALGORITHMS: usize = 64;
 
 /// A username and password for a server, which may have an end.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LongTermCredentials {
     username: Box<str>,
     password: Box<str>,
@@ -50,6 +51,12 @@ impl LongTermCredentials {
     pub(crate) fn with_expiry_in_username(mut self, now: Timestamp, unix_now: u64) -> Self {
         let said = self.username.split(':').next().and_then(|secs| secs.parse::<u64>().ok());
         self.expires = said.map(|secs| now + Duration::from_secs(secs.saturating_sub(unix_now)));
+        self
+    }
+
+    /// Credentials that are valid until then.
+    pub(crate) const fn until(mut self, expires: Timestamp) -> Self {
+        self.expires = Some(expires);
         self
     }
 
@@ -119,6 +126,15 @@ impl Proof {
     }
 }
 
+impl Hash for Proof {
+    /// All that the key is made of but the password, which belongs to the credentials that
+    /// `edition` counts.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.edition, self.anonymous, &self.realm, &self.nonce).hash(state);
+        self.algorithms.as_ref().map(|(list, _)| list).hash(state);
+    }
+}
+
 /// What is to be done about a 401 or 438.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Challenged {
@@ -129,7 +145,7 @@ pub(super) enum Challenged {
 }
 
 /// Who asks, and how to prove it to one server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Auth {
     credentials: Option<LongTermCredentials>,
     edition: u32,

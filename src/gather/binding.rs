@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use rand_chacha::rand_core::Rng;
 
 use super::auth::{Auth, LongTermCredentials};
-use super::outcome::{Failure, Rejected, Rejections};
+use super::outcome::{ServerFailure, Rejected, Rejections};
 use super::requests::{Answer, Ask, RequestTiming, Requests};
 use crate::address;
 use crate::stun::{TransactionId, Writer, is_stun, mapped_address, method, scan};
@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 const MAX_FACTS: usize = 8;
 
 /// A Binding request, which carries nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Mapping;
 
 impl Ask for Mapping {
@@ -41,19 +41,21 @@ pub(crate) struct BindingConfig {
     pub(crate) timing: RequestTiming,
     /// When the mapping is asked for again; never, if there is no interval.
     pub(crate) keepalive: Option<Duration>,
+    /// When it is asked for the first time, if not at once.
+    pub(crate) first: Timestamp,
 }
 
 /// What became known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum BindingFact {
     /// The server sees this address; before it saw the other one.
     Mapped { addr: SocketAddr, previous: Option<SocketAddr> },
     /// The server does not say, or not any more. With an interval it is asked again.
-    Failed(Failure),
+    Failed(ServerFailure),
 }
 
 /// The client of one STUN server, from one base.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Binding {
     server: SocketAddr,
     keepalive: Option<Duration>,
@@ -63,6 +65,7 @@ pub(crate) struct Binding {
     mapped: Option<SocketAddr>,
     /// The last thing said was a failure.
     failed: bool,
+    resting: bool,
     facts: VecDeque<BindingFact>,
     rejections: Rejections,
 }
@@ -74,12 +77,44 @@ impl Binding {
             server: address::normal(config.server),
             keepalive: config.keepalive,
             requests: Requests::new(auth, config.timing, config.reliable),
-            due: Some(now),
+            due: Some(now.max(config.first)),
             mapped: None,
             failed: false,
+            resting: false,
             facts: VecDeque::new(),
             rejections: Rejections::default(),
         }
+    }
+
+    /// The mapping is not kept alive any more.
+    pub(crate) fn rest(&mut self) {
+        self.due = None;
+        self.resting = true;
+    }
+
+    /// The mapping is kept alive again, and asked for at once.
+    pub(crate) fn wake(&mut self, now: Timestamp) {
+        if core::mem::take(&mut self.resting) {
+            self.due = Some(now);
+        }
+    }
+
+    pub(crate) fn update_credentials(&mut self, now: Timestamp, credentials: LongTermCredentials) {
+        if self.requests.auth.has_credentials() {
+            self.requests.auth.update(credentials, false);
+            if self.failed && self.requests.outstanding() == 0 && !self.resting {
+                self.due = Some(now);
+            }
+        }
+    }
+
+    pub(crate) fn outstanding(&self) -> usize {
+        self.requests.outstanding()
+    }
+
+    /// Whether this is the transaction of something that was asked.
+    pub(crate) fn knows(&self, id: TransactionId) -> bool {
+        self.requests.knows(id)
     }
 
     /// When it wants to start a transaction.
@@ -124,7 +159,7 @@ impl Binding {
     /// The network says that the server cannot be reached, quoting one request or none.
     pub(crate) fn unreachable(&mut self, now: Timestamp, id: Option<TransactionId>) {
         while self.requests.unreachable(id).is_some() {
-            self.fail(now, Failure::Unreachable);
+            self.fail(now, ServerFailure::Unreachable);
         }
     }
 
@@ -178,7 +213,7 @@ impl Binding {
                     self.succeed(now, addr);
                 }
                 _ => {
-                    self.fail(now, Failure::Unusable);
+                    self.fail(now, ServerFailure::Unusable);
                     return Err(Rejected::Contradictory);
                 }
             },
@@ -198,7 +233,7 @@ impl Binding {
         self.failed = false;
     }
 
-    fn fail(&mut self, now: Timestamp, failure: Failure) {
+    fn fail(&mut self, now: Timestamp, failure: ServerFailure) {
         self.again(now);
         if !self.failed {
             self.failed = true;
@@ -207,7 +242,7 @@ impl Binding {
     }
 
     fn again(&mut self, now: Timestamp) {
-        self.due = self.keepalive.map(|interval| now + interval);
+        self.due = self.keepalive.filter(|_| !self.resting).map(|interval| now + interval);
     }
 
     fn tell(&mut self, fact: BindingFact) {

@@ -10,10 +10,17 @@ mod auth;
 mod binding;
 mod outcome;
 mod requests;
+mod server;
+mod servers;
+mod task;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use auth::{Auth, LongTermCredentials};
-pub(crate) use binding::{Binding, BindingConfig, BindingFact};
-pub(crate) use outcome::{Failure, Rejected, Rejections};
+pub(crate) use binding::BindingFact;
+pub use outcome::ServerFailure;
+pub(crate) use outcome::{Rejected, Rejections};
 pub(crate) use requests::{Answer, Ask, RequestTiming, Requests};
+pub use server::{RelayFamilies, Server, ServerCredentials, ServerCredentialsError};
+pub(crate) use servers::{Command, Servers, Settings, settles};
+pub(crate) use task::{Base, Found, Link, Task};

@@ -1,12 +1,21 @@
 //! How asking a server ends, and why something that came from it was not taken.
 
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 /// Why a server did not give what it was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// It said so. The phrase is its own, in at most 127 characters.
-    Refused { code: u16, phrase: Box<str> },
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ServerFailure {
+    /// It said so.
+    Refused {
+        /// The error code (RFC 8489 §14.8).
+        code: u16,
+        /// The server's own words, at most 127 characters.
+        phrase: Box<str>,
+    },
+    /// Its name stands for no address that can be reached from here.
+    NotResolved,
     /// It did not answer.
     Timeout,
     /// Answers came, but none of them was authentic (RFC 8489 §9.2.5).
@@ -21,12 +30,29 @@ pub(crate) enum Failure {
     Expired,
 }
 
-impl Failure {
+impl ServerFailure {
     /// RFC 8489 §14.8: the code, if the server has said one.
-    pub(crate) const fn code(&self) -> Option<u16> {
+    #[must_use]
+    pub const fn code(&self) -> Option<u16> {
         match self {
             Self::Refused { code, .. } => Some(*code),
             _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ServerFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused { code, phrase } if phrase.is_empty() => write!(f, "{code}"),
+            Self::Refused { code, phrase } => write!(f, "{code} {phrase}"),
+            Self::NotResolved => f.write_str("the server's name was not resolved"),
+            Self::Timeout => f.write_str("no answer"),
+            Self::IntegrityViolated => f.write_str("only answers that are not authentic"),
+            Self::Unreachable => f.write_str("the server cannot be reached"),
+            Self::Unusable => f.write_str("an answer that is of no use"),
+            Self::Disconnected => f.write_str("the connection to the server is gone"),
+            Self::Expired => f.write_str("expired before it was renewed"),
         }
     }
 }
@@ -100,6 +126,11 @@ impl Rejections {
     pub(crate) fn all(&self) -> impl Iterator<Item = (Rejected, u32)> {
         ALL.into_iter().zip(self.0)
     }
+}
+
+impl Hash for Rejections {
+    /// What was counted decides nothing.
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl fmt::Debug for Rejections {

@@ -6,6 +6,7 @@
 //! asks, has forgotten its nonce or is out of order, waits here for a slot.
 
 use core::fmt::Debug;
+use core::hash::Hash;
 use core::ops::Range;
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -15,7 +16,7 @@ use rand_chacha::rand_core::Rng;
 use smallvec::SmallVec;
 
 use super::auth::{Auth, Challenged, Proof};
-use super::outcome::{Failure, Rejected};
+use super::outcome::{Rejected, ServerFailure};
 use crate::stun::attribute::{self, ERROR_CODE};
 use crate::stun::message::{ErrorResponse, read_error};
 use crate::stun::{Class, Due, Fingerprint, Scan, Schedule, TransactionId, Writer};
@@ -31,7 +32,7 @@ const STALE_NONCES: u8 = 4;
 const MAX_PHRASE: usize = 127;
 
 /// Something that is asked of a server.
-pub(crate) trait Ask: Clone + Debug + PartialEq {
+pub(crate) trait Ask: Clone + Debug + Hash + PartialEq {
     fn method(&self) -> u16;
 
     /// Writes what the request carries besides credentials.
@@ -39,7 +40,7 @@ pub(crate) trait Ask: Clone + Debug + PartialEq {
 }
 
 /// For how long a server is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct RequestTiming {
     pub(crate) rto: Duration,
     /// Rc
@@ -63,7 +64,7 @@ impl Default for RequestTiming {
 }
 
 /// How often something has been asked already, and why again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Chain {
     unauthenticated: u8,
     stale_nonces: u8,
@@ -71,7 +72,7 @@ struct Chain {
 }
 
 /// Under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Transaction<A> {
     id: TransactionId,
     ask: A,
@@ -83,7 +84,7 @@ struct Transaction<A> {
 }
 
 /// To be asked again, from then on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Retry<A> {
     at: Timestamp,
     ask: A,
@@ -97,15 +98,15 @@ pub(crate) enum Answer<A> {
     Success(A),
     /// The server did not, and this is final. Without credentials in the request nothing proves
     /// that it was the server who said so.
-    Error { ask: A, error: ErrorResponse, failure: Failure, authentic: bool },
+    Error { ask: A, error: ErrorResponse, failure: ServerFailure, authentic: bool },
     /// It will be asked again.
     Again,
     /// It has ended in another way.
-    Failed(A, Failure),
+    Failed(A, ServerFailure),
 }
 
 /// The transactions with one server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Requests<A> {
     pub(crate) auth: Auth,
     timing: RequestTiming,
@@ -130,6 +131,16 @@ impl<A: Ask> Requests<A> {
     /// Whether one more thing may be asked.
     pub(crate) fn has_room(&self) -> bool {
         self.live.len().saturating_add(self.retries.len()) < OUTSTANDING
+    }
+
+    /// Requests that may still be answered.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Whether this is the transaction of something that was asked.
+    pub(crate) fn knows(&self, id: TransactionId) -> bool {
+        self.live.iter().any(|transaction| transaction.id == id)
     }
 
     /// When something that has been asked already wants a slot.
@@ -192,12 +203,12 @@ impl<A: Ask> Requests<A> {
     }
 
     /// What has gone unanswered for too long; to be called until it is `None`.
-    pub(crate) fn expire(&mut self, now: Timestamp) -> Option<(A, Failure)> {
+    pub(crate) fn expire(&mut self, now: Timestamp) -> Option<(A, ServerFailure)> {
         let due = |other: &Transaction<A>| other.schedule.due(now) == Due::Expired;
         let index = self.live.iter().position(due)?;
         let transaction = self.end(index);
         let failure =
-            if transaction.violated { Failure::IntegrityViolated } else { Failure::Timeout };
+            if transaction.violated { ServerFailure::IntegrityViolated } else { ServerFailure::Timeout };
         Some((transaction.ask, failure))
     }
 
@@ -252,7 +263,7 @@ impl<A: Ask> Requests<A> {
                 if matches!(rejected, Rejected::Unauthenticated | Rejected::BidDown) {
                     if self.reliable {
                         let ask = self.end(index).ask;
-                        return Ok(Answer::Failed(ask, Failure::IntegrityViolated));
+                        return Ok(Answer::Failed(ask, ServerFailure::IntegrityViolated));
                     }
                     if let Some(transaction) = self.live.get_mut(index) {
                         transaction.violated = true;
@@ -324,7 +335,7 @@ impl<A: Ask> Requests<A> {
         let Transaction { ask, mut chain, proof, .. } = self.end(index);
         let at = match verdict {
             Verdict::Success => return Answer::Success(ask),
-            Verdict::Unusable => return Answer::Failed(ask, Failure::Unusable),
+            Verdict::Unusable => return Answer::Failed(ask, ServerFailure::Unusable),
             Verdict::Challenge(true) => {
                 chain.unauthenticated = chain.unauthenticated.saturating_add(1);
                 now
@@ -341,7 +352,7 @@ impl<A: Ask> Requests<A> {
             }
             Verdict::Error(error) => {
                 let phrase = phrase(scan);
-                let failure = Failure::Refused { code: error.code, phrase };
+                let failure = ServerFailure::Refused { code: error.code, phrase };
                 let authentic = proof.is_some() && !matches!(error.code, 401 | 438);
                 return Answer::Error { ask, error, failure, authentic };
             }

@@ -19,13 +19,9 @@ pub(crate) const MESSAGE_INTEGRITY_SHA256: u16 = 0x001c;
 pub(crate) const PASSWORD_ALGORITHM: u16 = 0x001d;
 pub(crate) const USERHASH: u16 = 0x001e;
 pub(crate) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
-#[cfg(feature = "sim")]
 pub(crate) const PASSWORD_ALGORITHMS: u16 = 0x8002;
-#[cfg(feature = "sim")]
 pub(crate) const ALTERNATE_DOMAIN: u16 = 0x8003;
-#[cfg(any(test, feature = "sim"))]
 pub(crate) const SOFTWARE: u16 = 0x8022;
-#[cfg(any(test, feature = "sim"))]
 pub(crate) const ALTERNATE_SERVER: u16 = 0x8023;
 pub(crate) const FINGERPRINT: u16 = 0x8028;
 
@@ -46,11 +42,8 @@ pub(crate) const EVEN_PORT: u16 = 0x0018;
 pub(crate) const REQUESTED_TRANSPORT: u16 = 0x0019;
 pub(crate) const DONT_FRAGMENT: u16 = 0x001a;
 pub(crate) const RESERVATION_TOKEN: u16 = 0x0022;
-#[cfg(feature = "sim")]
 pub(crate) const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
-#[cfg(feature = "sim")]
 pub(crate) const ADDRESS_ERROR_CODE: u16 = 0x8001;
-#[cfg(feature = "sim")]
 pub(crate) const ICMP: u16 = 0x8004;
 
 // Of libwebrtc, in checks of every browser. NOMINATION is draft-thatcher-ice-renomination-01 §4.

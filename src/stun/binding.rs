@@ -109,7 +109,6 @@ pub(crate) fn xor_mapped_address(scan: &Scan<'_>) -> Option<SocketAddr> {
 
 /// RFC 8489 §6.3.3: the address in a STUN server's success response, from a server of old in
 /// MAPPED-ADDRESS.
-#[cfg(any(test, feature = "sim"))]
 pub(crate) fn mapped_address(scan: &Scan<'_>) -> Option<SocketAddr> {
     if scan.class() != Class::Success {
         return None;

@@ -27,14 +27,12 @@ impl IntegrityKey {
     }
 
     /// RFC 8489 §9.2.2
-    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn long_term_md5(username: &[u8], realm: &[u8], password: &[u8]) -> Self {
         Self::short_term(&md5_key(username, realm, password))
     }
 
     /// RFC 8489 §9.2.4: with PASSWORD-ALGORITHM SHA-256, for a request that has no
     /// MESSAGE-INTEGRITY-SHA256.
-    #[cfg(feature = "sim")]
     pub(crate) fn long_term_sha256(username: &[u8], realm: &[u8], password: &[u8]) -> Self {
         Self::short_term(&sha256_key(username, realm, password))
     }
@@ -64,13 +62,11 @@ impl IntegrityKeySha256 {
     }
 
     /// RFC 8489 §18.5.1.1: with PASSWORD-ALGORITHM MD5, or none.
-    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn long_term_md5(username: &[u8], realm: &[u8], password: &[u8]) -> Self {
         Self::short_term(&md5_key(username, realm, password))
     }
 
     /// RFC 8489 §18.5.1.2: with PASSWORD-ALGORITHM SHA-256.
-    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn long_term_sha256(username: &[u8], realm: &[u8], password: &[u8]) -> Self {
         Self::short_term(&sha256_key(username, realm, password))
     }
@@ -87,13 +83,11 @@ impl IntegrityKeySha256 {
 }
 
 /// RFC 8489 §14.4: what stands for the username where it must not be seen.
-#[cfg(any(test, feature = "sim"))]
 pub(crate) fn userhash(username: &[u8], realm: &[u8]) -> [u8; 32] {
     Sha256::new().chain_update(username).chain_update(b":").chain_update(realm).finalize().into()
 }
 
 /// RFC 8489 §18.5.1.1
-#[cfg(any(test, feature = "sim"))]
 pub(super) fn md5_key(username: &[u8], realm: &[u8], password: &[u8]) -> [u8; 16] {
     let mut md5 = md5::Context::new();
     for part in [username, b":", realm, b":", password] {
@@ -103,7 +97,6 @@ pub(super) fn md5_key(username: &[u8], realm: &[u8], password: &[u8]) -> [u8; 16
 }
 
 /// RFC 8489 §18.5.1.2
-#[cfg(any(test, feature = "sim"))]
 fn sha256_key(username: &[u8], realm: &[u8], password: &[u8]) -> [u8; 32] {
     [username, b":", realm, b":", password]
         .into_iter()

@@ -14,7 +14,6 @@ pub(crate) mod attribute;
 mod binding;
 mod header;
 mod integrity;
-#[cfg(feature = "sim")]
 pub(crate) mod long_term;
 pub(crate) mod message;
 pub(crate) mod method;
@@ -22,15 +21,12 @@ mod scan;
 #[cfg(test)]
 mod tests;
 mod transaction;
-#[cfg(feature = "sim")]
 pub(crate) mod turn;
 mod write;
 
 #[cfg(test)]
 pub(crate) use binding::MalformedAttribute;
-#[cfg(any(test, feature = "sim"))]
-pub(crate) use binding::mapped_address;
-pub(crate) use binding::{CheckRequest, xor_mapped_address};
+pub(crate) use binding::{CheckRequest, mapped_address, xor_mapped_address};
 pub(crate) use header::{Class, TransactionId, is_stun};
 #[cfg(test)]
 pub(crate) use integrity::userhash;

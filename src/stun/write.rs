@@ -43,7 +43,6 @@ impl<'b> Writer<'b> {
     }
 
     /// An attribute of any type.
-    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         self.push(kind, &[value])
     }

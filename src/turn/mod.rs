@@ -2,16 +2,15 @@
 //! stream.
 
 mod channel_data;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "for agents, which do not ask servers yet")
-)]
 mod client;
-#[cfg_attr(not(test), expect(dead_code, reason = "for agents, which do not ask servers yet"))]
 mod deframer;
 mod frame;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use channel_data::{ChannelData, is_channel};
+pub(crate) use client::{
+    Allocation, AllocationConfig, Fact, Families, FromServer, Head, PeerError, Unsendable,
+};
+pub(crate) use deframer::Deframer;
 pub(crate) use frame::frame_len;

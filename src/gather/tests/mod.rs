@@ -7,7 +7,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::{
-    Binding, BindingConfig, BindingFact, Failure, LongTermCredentials, Rejected, RequestTiming,
+    Binding, BindingConfig, BindingFact, ServerFailure, LongTermCredentials, Rejected, RequestTiming,
 };
 use crate::sim::{TurnMethod, TurnRefusal, TurnServer, TurnServerConfig, TurnTamper};
 use crate::stun::attribute::MAPPED_ADDRESS;
@@ -155,7 +155,7 @@ fn repetitions_follow_the_rto_that_is_given() {
         assert!(world.sent.iter().all(|(_, bytes)| *bytes == world.sent[0].1));
         assert_eq!(world.facts, []);
         world.run_until(at(last));
-        assert_eq!(world.facts, [BindingFact::Failed(Failure::Timeout)]);
+        assert_eq!(world.facts, [BindingFact::Failed(ServerFailure::Timeout)]);
     }
 }
 
@@ -166,7 +166,7 @@ fn a_silent_server_is_asked_again_and_told_once() {
     world.run_until(at(1000));
     world.server.behaviour_mut().silent = true;
     world.run_until(at(300_000));
-    assert_eq!(world.facts[1..], [BindingFact::Failed(Failure::Timeout)]);
+    assert_eq!(world.facts[1..], [BindingFact::Failed(ServerFailure::Timeout)]);
     world.server.behaviour_mut().silent = false;
     world.run_until(at(400_000));
     assert_eq!(world.facts[2..], [World::mapped_fact(addr(CLIENT), Some(addr(CLIENT)))]);
@@ -255,7 +255,7 @@ fn an_answer_must_say_an_address() {
         world.run_until(at(2));
         let fact = &world.facts[0];
         assert_eq!(*fact == World::mapped_fact(addr(CLIENT), None), expected);
-        assert_eq!(*fact == BindingFact::Failed(Failure::Unusable), !expected);
+        assert_eq!(*fact == BindingFact::Failed(ServerFailure::Unusable), !expected);
     }
 }
 
@@ -270,7 +270,7 @@ fn an_unreachable_server_fails_at_once() {
     assert_eq!(world.facts, []);
     world.client.unreachable(at(101), None);
     world.run_until(at(102));
-    assert_eq!(world.facts, [BindingFact::Failed(Failure::Unreachable)]);
+    assert_eq!(world.facts, [BindingFact::Failed(ServerFailure::Unreachable)]);
 }
 
 /// U22
@@ -282,5 +282,5 @@ fn nothing_is_repeated_on_a_stream() {
     world.run_until(at(39_499));
     assert_eq!((world.sent.len(), world.facts.len()), (1, 0));
     world.run_until(at(39_500));
-    assert_eq!(world.facts, [BindingFact::Failed(Failure::Timeout)]);
+    assert_eq!(world.facts, [BindingFact::Failed(ServerFailure::Timeout)]);
 }

@@ -10,7 +10,7 @@ use super::permissions::PAUSE;
 use super::redirect::Alternate;
 use super::{Allocation, Fact, Held, Phase, Then};
 use crate::address;
-use crate::gather::{Answer, Failure, Rejected};
+use crate::gather::{Answer, ServerFailure, Rejected};
 use crate::stun::attribute::{
     self, ADDRESS_ERROR_CODE, DONT_FRAGMENT, LIFETIME, XOR_MAPPED_ADDRESS, XOR_RELAYED_ADDRESS,
 };
@@ -103,7 +103,7 @@ impl Allocation {
             return Ok(());
         }
         let Some(granted) = self.read_granted(scan) else {
-            self.tell(Fact::Failed { failure: Failure::Unusable, retry: None });
+            self.tell(Fact::Failed { failure: ServerFailure::Unusable, retry: None });
             self.delete(now, Then::Fail);
             return Err(Rejected::Contradictory);
         };
@@ -115,7 +115,7 @@ impl Allocation {
         self.phase = Phase::Allocated(held);
         let has = |family| relayed.iter().any(|addr| Family::of(addr.ip()) == family);
         while let Some(ip) = self.permissions.remove_one(|ip| !has(Family::of(ip))) {
-            self.tell(Fact::PermissionRefused { ip, failure: Failure::Unusable });
+            self.tell(Fact::PermissionRefused { ip, failure: ServerFailure::Unusable });
         }
         self.tell(Fact::Relayed { relayed, mapped });
         if let Some((family, code)) = refused {
@@ -153,7 +153,7 @@ impl Allocation {
         now: Timestamp,
         request: &Request,
         error: &ErrorResponse,
-        failure: Failure,
+        failure: ServerFailure,
         scan: &Scan<'_>,
         authentic: bool,
     ) {
@@ -202,7 +202,7 @@ impl Allocation {
         &mut self,
         now: Timestamp,
         error: &ErrorResponse,
-        failure: Failure,
+        failure: ServerFailure,
         scan: &Scan<'_>,
         authentic: bool,
     ) {
@@ -245,9 +245,9 @@ impl Allocation {
     }
 
     /// No answer that counts: time may help.
-    pub(super) fn unanswered(&mut self, now: Timestamp, request: &Request, failure: &Failure) {
+    pub(super) fn unanswered(&mut self, now: Timestamp, request: &Request, failure: &ServerFailure) {
         // A timeout was wait enough.
-        let at = if *failure == Failure::Timeout { now } else { now + PAUSE };
+        let at = if *failure == ServerFailure::Timeout { now } else { now + PAUSE };
         match request {
             Request::Allocate { .. } => {
                 if matches!(self.phase, Phase::Asked { closing: true }) {
@@ -287,7 +287,7 @@ impl Allocation {
     }
 
     /// There is no allocation on the server any more.
-    pub(super) fn lose(&mut self, now: Timestamp, failure: Failure, next: Phase) {
+    pub(super) fn lose(&mut self, now: Timestamp, failure: ServerFailure, next: Phase) {
         self.requests.retain(|_| false);
         // A server that answers knows its nonce; one that does not may be another one by now.
         if failure.code().is_none() {
@@ -328,12 +328,12 @@ impl Allocation {
         self.tell(Fact::Closed);
     }
 
-    fn fail(&mut self, failure: Failure) {
+    fn fail(&mut self, failure: ServerFailure) {
         self.phase = Phase::Failed(failure.code());
         self.tell(Fact::Failed { failure, retry: None });
     }
 
-    fn rest(&mut self, now: Timestamp, failure: Failure, wait: Duration) {
+    fn rest(&mut self, now: Timestamp, failure: ServerFailure, wait: Duration) {
         let factor = 1_u32 << self.rests.min(MAX_DOUBLINGS);
         self.rests = self.rests.saturating_add(1);
         let at = now + wait.saturating_mul(factor);

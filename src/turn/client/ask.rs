@@ -16,7 +16,7 @@ use crate::stun::{Writer, method};
 pub(super) const BATCH: usize = 8;
 
 /// The families of the relayed addresses that are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Families {
     V4,
     V6,
@@ -35,7 +35,7 @@ impl Families {
 }
 
 /// What a TURN server is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Request {
     Allocate {
         families: Families,

@@ -17,7 +17,7 @@ const REST: Duration = Duration::from_secs(300);
 const FIRST: u16 = 0x4000;
 const LAST: u16 = 0x4fff;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Channel {
     number: u16,
     /// Until when the server relays on it; the beginning of time before it has ever said so.
@@ -33,7 +33,7 @@ struct Channel {
 }
 
 /// The channels of one allocation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Channels {
     by_peer: BTreeMap<SocketAddr, Channel>,
     by_number: BTreeMap<u16, SocketAddr>,

@@ -5,16 +5,18 @@ use core::net::{IpAddr, SocketAddr};
 use smallvec::SmallVec;
 
 use super::ask::Families;
-use crate::gather::{Failure, LongTermCredentials, RequestTiming};
+use crate::gather::{ServerFailure, LongTermCredentials, RequestTiming};
 use crate::stun::turn::Family;
 use crate::time::Timestamp;
 
 /// Which server is asked for what.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct AllocationConfig {
     pub(crate) server: SocketAddr,
     /// Over a stream, which [`Allocation::connected`] tells to be there.
     pub(crate) reliable: bool,
+    /// Over datagrams of a connection (DTLS), which is told to be there likewise.
+    pub(crate) connects: bool,
     pub(crate) credentials: Option<LongTermCredentials>,
     pub(crate) families: Families,
     /// Ask for DONT-FRAGMENT, and do without it if the server cannot.
@@ -37,6 +39,7 @@ impl AllocationConfig {
         Self {
             server,
             reliable: false,
+            connects: false,
             credentials: None,
             families: Families::V4,
             dont_fragment: false,
@@ -51,24 +54,24 @@ impl AllocationConfig {
 }
 
 /// What became known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fact {
     /// There are relayed addresses, IPv4 first, and the server sees `mapped`.
     Relayed { relayed: SmallVec<[SocketAddr; 2]>, mapped: SocketAddr },
     /// Of two families that were asked for, this one was refused (RFC 8656 §7.3).
     FamilyRefused { family: Family, code: u16 },
     /// The relayed addresses are gone, with permissions and channels. Others are asked for.
-    Lost { relayed: SmallVec<[SocketAddr; 2]>, failure: Failure },
+    Lost { relayed: SmallVec<[SocketAddr; 2]>, failure: ServerFailure },
     /// There is no allocation. It is asked for again at `retry`, or not before the owner says so.
-    Failed { failure: Failure, retry: Option<Timestamp> },
+    Failed { failure: ServerFailure, retry: Option<Timestamp> },
     /// The server relays to and from this address.
     Permitted { ip: IpAddr },
     /// It does not. Unless the server has refused it, it is asked again.
-    PermissionRefused { ip: IpAddr, failure: Failure },
+    PermissionRefused { ip: IpAddr, failure: ServerFailure },
     /// Data for this peer goes over a channel from now on.
     ChannelBound { peer: SocketAddr, channel: u16 },
     /// It does not. Unless the server has refused it, it is asked again.
-    ChannelRefused { peer: SocketAddr, failure: Failure },
+    ChannelRefused { peer: SocketAddr, failure: ServerFailure },
     /// New credentials are needed by then.
     CredentialsExpiring { at: Timestamp },
     /// The server takes this 5-tuple for that of somebody else: another local port, or another

@@ -28,7 +28,8 @@ use self::channels::Channels;
 use self::permissions::Permissions;
 use self::redirect::{Redirects, is_special};
 use crate::address;
-use crate::gather::{Auth, Failure, LongTermCredentials, Rejected, Rejections, Requests};
+use crate::gather::{Auth, ServerFailure, LongTermCredentials, Rejected, Rejections, Requests};
+use crate::stun::TransactionId;
 use crate::stun::turn::Family;
 use crate::time::Timestamp;
 
@@ -40,7 +41,7 @@ pub(crate) use self::io::{AllocationConfig, Fact, Refusal};
 const MAX_FACTS: usize = 256;
 
 /// What there is on the server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Held {
     relayed: SmallVec<[SocketAddr; 2]>,
     expires: Timestamp,
@@ -50,7 +51,7 @@ struct Held {
     release: Option<(Family, Timestamp)>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Phase {
     /// There is no connection yet, or not any more.
     Unconnected,
@@ -74,7 +75,7 @@ enum Phase {
 }
 
 /// What comes after deletion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Then {
     Close,
     Fail,
@@ -82,7 +83,7 @@ enum Then {
 }
 
 /// The client of one allocation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Allocation {
     config: AllocationConfig,
     requests: Requests<Request>,
@@ -112,7 +113,11 @@ impl Allocation {
         let auth = Auth::new(config.credentials.clone());
         let mut allocation = Self {
             requests: Requests::new(auth, config.timing, config.reliable),
-            phase: if config.reliable { Phase::Unconnected } else { Phase::Asking(now) },
+            phase: if config.reliable || config.connects {
+                Phase::Unconnected
+            } else {
+                Phase::Asking(now)
+            },
             permissions: Permissions::default(),
             channels: Channels::default(),
             redirects: Redirects::default(),
@@ -154,7 +159,7 @@ impl Allocation {
 
     fn leave(&mut self, now: Timestamp, next: Phase) {
         match self.phase {
-            Phase::Allocated(_) => self.lose(now, Failure::Disconnected, next),
+            Phase::Allocated(_) => self.lose(now, ServerFailure::Disconnected, next),
             Phase::Asked { closing: true } | Phase::Deleting { then: Then::Close, .. } => {
                 self.end();
             }
@@ -215,7 +220,27 @@ impl Allocation {
 
     /// Whether data may be sent to this address.
     pub(crate) fn is_permitted(&self, now: Timestamp, ip: IpAddr) -> bool {
-        self.permissions.is_granted(ip.to_canonical(), now)
+        matches!(self.phase, Phase::Allocated(_))
+            && self.permissions.is_granted(ip.to_canonical(), now)
+    }
+
+    /// Whether the permission for this address is still to come.
+    pub(crate) fn awaits_permission(&self, ip: IpAddr) -> bool {
+        self.permissions.is_wanted(ip.to_canonical())
+    }
+
+    /// The addresses for which there are permissions that are renewed.
+    pub(crate) fn permitted(&self) -> impl Iterator<Item = IpAddr> {
+        self.permissions.wanted()
+    }
+
+    pub(crate) fn outstanding(&self) -> usize {
+        self.requests.outstanding()
+    }
+
+    /// Whether this is the transaction of something that was asked.
+    pub(crate) fn knows(&self, id: TransactionId) -> bool {
+        self.requests.knows(id)
     }
 
     /// Wants a channel for this peer, as long as this allocation lasts, and says which.

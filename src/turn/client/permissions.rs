@@ -19,7 +19,7 @@ const TOGETHER: Duration = Duration::from_secs(30);
 /// How long a server that has refused a renewal is left alone.
 pub(super) const PAUSE: Duration = Duration::from_secs(15);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Permission {
     /// Until when the server relays; the beginning of time before it has ever said so.
     granted: Timestamp,
@@ -33,7 +33,7 @@ struct Permission {
 }
 
 /// The permissions of one allocation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Permissions(BTreeMap<IpAddr, Permission>);
 
 impl Permissions {
@@ -69,6 +69,15 @@ impl Permissions {
             permission.wanted = false;
             permission.due = None;
         }
+    }
+
+    /// Whether it is asked for, or renewed.
+    pub(super) fn is_wanted(&self, ip: IpAddr) -> bool {
+        self.0.get(&ip).is_some_and(|permission| permission.wanted)
+    }
+
+    pub(super) fn wanted(&self) -> impl Iterator<Item = IpAddr> {
+        self.0.iter().filter(|(_, permission)| permission.wanted).map(|(ip, _)| *ip)
     }
 
     /// Whether the server relays to this address.

@@ -26,7 +26,7 @@ pub(super) struct Alternate {
 }
 
 /// The servers that were asked, and when.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Redirects(SmallVec<[(SocketAddr, Timestamp); 1]>);
 
 impl Redirects {

@@ -6,7 +6,7 @@ use rand_chacha::rand_core::Rng;
 
 use super::ask::Request;
 use super::{Allocation, Fact, Phase};
-use crate::gather::Failure;
+use crate::gather::ServerFailure;
 use crate::stun::TransactionId;
 use crate::time::Timestamp;
 
@@ -86,7 +86,7 @@ impl Allocation {
             self.unanswered(now, &request, &failure);
         }
         if matches!(&self.phase, Phase::Allocated(held) if held.expires <= now) {
-            self.lose(now, Failure::Expired, Phase::Asking(now));
+            self.lose(now, ServerFailure::Expired, Phase::Asking(now));
         }
         if self.warn.is_some_and(|at| at <= now) {
             self.warn = None;
@@ -100,7 +100,7 @@ impl Allocation {
     /// The network says that the server cannot be reached, quoting one request or none.
     pub(crate) fn unreachable(&mut self, now: Timestamp, id: Option<TransactionId>) {
         while let Some(request) = self.requests.unreachable(id) {
-            self.unanswered(now, &request, &Failure::Unreachable);
+            self.unanswered(now, &request, &ServerFailure::Unreachable);
         }
         self.plan();
     }

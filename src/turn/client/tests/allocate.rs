@@ -2,7 +2,7 @@
 
 use super::super::{Fact, Families};
 use super::*;
-use crate::gather::{Failure, Rejected};
+use crate::gather::{ServerFailure, Rejected};
 use crate::sim::{TurnMethod, TurnRefusal};
 use crate::stun::attribute::{
     ADDITIONAL_ADDRESS_FAMILY, DONT_FRAGMENT, EVEN_PORT, REQUESTED_ADDRESS_FAMILY,
@@ -169,7 +169,7 @@ fn a_silent_server_is_asked_seven_times() {
     assert!(world.sent.iter().all(|sent| sent.bytes == world.sent[0].bytes), "the same bytes");
     assert_eq!(world.facts, []);
     world.run(1);
-    let [Fact::Failed { failure: Failure::Timeout, retry: Some(_) }] = world.facts[..] else {
+    let [Fact::Failed { failure: ServerFailure::Timeout, retry: Some(_) }] = world.facts[..] else {
         panic!("{:?}", world.facts)
     };
 }
@@ -195,7 +195,7 @@ fn a_family_that_nobody_asked_for_is_given_back() {
     // What was asked for is both families, and what comes is not wanted any more.
     both.client.config.families = Families::V6;
     both.run(5);
-    let unusable = Fact::Failed { failure: Failure::Unusable, retry: None };
+    let unusable = Fact::Failed { failure: ServerFailure::Unusable, retry: None };
     assert_eq!(both.facts, [unusable]);
     assert_eq!(both.client.rejections().of(Rejected::Contradictory), 1);
     assert_eq!(both.server.allocations().count(), 0, "deleted");
@@ -215,5 +215,5 @@ fn an_unreachable_server_fails_at_once() {
     assert_eq!(world.facts, [], "not what was asked");
     world.client.unreachable(world.now, Some(id));
     world.pump();
-    assert!(matches!(world.facts[..], [Fact::Failed { failure: Failure::Unreachable, .. }]));
+    assert!(matches!(world.facts[..], [Fact::Failed { failure: ServerFailure::Unreachable, .. }]));
 }

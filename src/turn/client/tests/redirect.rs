@@ -2,7 +2,7 @@
 
 use super::super::Fact;
 use super::*;
-use crate::gather::{Failure, Rejected};
+use crate::gather::{ServerFailure, Rejected};
 use crate::sim::{TurnMethod, TurnRefusal};
 use crate::stun::attribute::{USERHASH, USERNAME};
 use crate::stun::{Class, Writer};
@@ -156,7 +156,7 @@ fn an_allocation_that_there_is_stays_where_it_is() {
     world.client.permit(world.now, addr(PEER).ip()).unwrap();
     world.run(5);
     assert_eq!(world.client.server(), addr(LISTEN));
-    let [Fact::PermissionRefused { failure: Failure::Refused { code: 300, .. }, .. }] =
+    let [Fact::PermissionRefused { failure: ServerFailure::Refused { code: 300, .. }, .. }] =
         &world.facts[..]
     else {
         panic!("{:?}", world.facts)

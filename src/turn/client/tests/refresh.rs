@@ -2,7 +2,7 @@
 
 use super::super::{Fact, Families};
 use super::*;
-use crate::gather::Failure;
+use crate::gather::ServerFailure;
 use crate::sim::{TurnMethod, TurnRefusal};
 use crate::stun::attribute::{LIFETIME, REQUESTED_ADDRESS_FAMILY};
 use crate::stun::turn::Family;
@@ -133,8 +133,8 @@ fn an_allocation_that_cannot_be_refreshed_expires() {
     let mut world = World::allocated();
     world.cut = true;
     world.run(700);
-    assert!(matches!(world.facts[0], Fact::Lost { failure: Failure::Expired, .. }));
-    assert!(matches!(world.facts[1], Fact::Failed { failure: Failure::Timeout, .. }));
+    assert!(matches!(world.facts[0], Fact::Lost { failure: ServerFailure::Expired, .. }));
+    assert!(matches!(world.facts[1], Fact::Failed { failure: ServerFailure::Timeout, .. }));
     world.cut = false;
     world.run(120);
     assert!(world.server.is_open(world.relayed()));
@@ -159,7 +159,7 @@ fn another_local_address_needs_another_allocation() {
     let mut world = World::permitted();
     world.moves_to("192.0.2.7:5000");
     world.run(1);
-    assert!(matches!(world.facts[0], Fact::Lost { failure: Failure::Disconnected, .. }));
+    assert!(matches!(world.facts[0], Fact::Lost { failure: ServerFailure::Disconnected, .. }));
     world.assert_relays(addr(PEER));
 }
 

@@ -2,7 +2,7 @@
 
 use super::super::Fact;
 use super::*;
-use crate::gather::Failure;
+use crate::gather::ServerFailure;
 
 impl World {
     /// There is a connection of this number.
@@ -62,7 +62,7 @@ fn nothing_is_repeated_on_a_stream() {
     world.run_until(Timestamp::from_millis(60_000 + 39_499));
     assert_eq!((world.sent.len(), world.facts.len()), (1, 0));
     world.run(1);
-    assert!(matches!(world.facts[..], [Fact::Failed { failure: Failure::Timeout, .. }]));
+    assert!(matches!(world.facts[..], [Fact::Failed { failure: ServerFailure::Timeout, .. }]));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn an_allocation_goes_with_its_connection() {
     world.server.close_connection(world.now, 1);
     world.client.disconnected(world.now);
     world.run(60);
-    assert!(matches!(world.facts[..], [Fact::Lost { failure: Failure::Disconnected, .. }]));
+    assert!(matches!(world.facts[..], [Fact::Lost { failure: ServerFailure::Disconnected, .. }]));
     world.connect(2);
     world.run(1);
     world.assert_relays(addr(PEER));

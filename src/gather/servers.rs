@@ -1,0 +1,768 @@
+//! The servers of an agent and what they are asked: which server from which address, in which
+//! order, and when all of them have had their say.
+//!
+//! A [`Task`] is one server from one local address. The set paces nothing by itself: it says when
+//! something wants a slot, and is granted one. What becomes known is polled as [`Found`], what the
+//! caller has to do as [`Command`]. It knows addresses and ids, and neither pairs nor checks.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use rand_chacha::rand_core::Rng;
+use smallvec::SmallVec;
+
+use super::binding::{Binding, BindingConfig, BindingFact};
+use super::outcome::ServerFailure;
+use super::requests::RequestTiming;
+use super::server::{Server, ServerCredentials};
+use super::task::{Base, Found, Link, Task, reaches};
+use crate::address;
+use crate::id::{CandidateId, ConnectionId, Id as _, LookupId, ServerId, SocketId, Table, TaskId};
+use crate::stun::TransactionId;
+use crate::time::Timestamp;
+use crate::turn::{Allocation, AllocationConfig, Fact};
+use crate::uri::ServerHost;
+
+/// RFC 8489 §6.2.1: outstanding transactions with one server.
+const OUTSTANDING: usize = 10;
+/// Addresses of one name that are tried, of each family.
+const ADDRESSES: usize = 4;
+/// While there is another address to try, one is asked so often, and given up after 2.5 s.
+const IMPATIENT: (u8, u8) = (3, 2);
+
+/// What somebody outside has to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Command {
+    Resolve { lookup: LookupId, name: Box<str> },
+    OpenConnection { id: ConnectionId, local: SocketAddr, remote: SocketAddr, server: ServerId, domain: Option<Box<str>> },
+    CloseConnection(ConnectionId),
+    OpenSocket { id: SocketId, local: IpAddr },
+    CloseSocket(SocketId),
+}
+
+/// How servers are asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) timing: RequestTiming,
+    pub(crate) ta: Duration,
+    /// Between two requests that keep a mapping alive.
+    pub(crate) keepalive: Duration,
+    pub(crate) reflexive: bool,
+    pub(crate) relayed: bool,
+    pub(crate) loopback: bool,
+    pub(crate) tasks: u16,
+    pub(crate) permissions: u16,
+    pub(crate) channels: u16,
+}
+
+/// What a server's name stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Resolution {
+    Unknown,
+    Asked(LookupId),
+    Known(SmallVec<[IpAddr; 2]>),
+    Failed,
+}
+
+#[derive(Clone, Debug, Hash)]
+struct Entry {
+    server: Server,
+    resolution: Resolution,
+}
+
+/// The servers of an agent.
+#[derive(Clone, Debug, Default, Hash)]
+pub(crate) struct Servers {
+    entries: Table<ServerId, Entry>,
+    tasks: Table<TaskId, Task>,
+    next_lookup: u32,
+    next_socket: u32,
+    commands: VecDeque<Command>,
+    found: VecDeque<(TaskId, Found)>,
+    /// Names that could not be resolved.
+    unresolved: VecDeque<ServerId>,
+    /// When gathering does not wait any more.
+    until: Option<Timestamp>,
+    /// Checks that wait for a permission, and those that have got theirs.
+    pub(crate) deferred: Vec<TransactionId>,
+    pub(crate) ready: VecDeque<TransactionId>,
+}
+
+impl Servers {
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn add(&mut self, server: Server) -> Option<ServerId> {
+        let resolution = match server.uri().host() {
+            ServerHost::Ip(ip) => Resolution::Known(SmallVec::from_slice(&[ip.to_canonical()])),
+            ServerHost::Name(_) => Resolution::Unknown,
+        };
+        self.entries.insert(Entry { server, resolution })
+    }
+
+    pub(crate) fn server(&self, id: ServerId) -> Option<&Server> {
+        self.entries.get(id).map(|entry| &entry.server)
+    }
+
+    pub(crate) fn task(&self, id: TaskId) -> Option<&Task> {
+        self.tasks.get(id)
+    }
+
+    pub(crate) fn task_mut(&mut self, id: TaskId) -> Option<&mut Task> {
+        self.tasks.get_mut(id)
+    }
+
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = (TaskId, &Task)> {
+        self.tasks.iter()
+    }
+
+    /// Forgets a server: what it gave is given back. The tasks that it had.
+    pub(crate) fn remove(&mut self, now: Timestamp, id: ServerId) -> SmallVec<[TaskId; 4]> {
+        self.entries.remove(id);
+        let of: SmallVec<[TaskId; 4]> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.server == id)
+            .map(|(task, _)| task)
+            .collect();
+        for &task in &of {
+            self.close_task(now, task);
+        }
+        of
+    }
+
+    pub(crate) fn update_credentials(
+        &mut self,
+        now: Timestamp,
+        id: ServerId,
+        credentials: ServerCredentials,
+    ) -> bool {
+        let Some(entry) = self.entries.get_mut(id) else { return false };
+        entry.server.set_credentials(credentials.clone());
+        let credentials = credentials.into_inner();
+        for (_, task) in self.tasks.iter_mut().filter(|(_, task)| task.server == id) {
+            if let Some(allocation) = &mut task.allocation {
+                allocation.update_credentials(now, credentials.clone());
+            }
+            if let Some(binding) = &mut task.binding {
+                binding.update_credentials(now, credentials.clone());
+            }
+        }
+        true
+    }
+
+    /// Gathering begins, or goes on: names are resolved, and what has failed has another chance.
+    pub(crate) fn begin(&mut self, now: Timestamp, until: Timestamp) {
+        self.until = Some(until);
+        for (_, entry) in self.entries.iter_mut() {
+            if matches!(entry.resolution, Resolution::Unknown | Resolution::Failed) {
+                let ServerHost::Name(name) = entry.server.uri().host() else { continue };
+                let lookup = LookupId::new(self.next_lookup);
+                self.next_lookup = self.next_lookup.saturating_add(1);
+                entry.resolution = Resolution::Asked(lookup);
+                self.commands.push_back(Command::Resolve { lookup, name: name.as_str().into() });
+            }
+        }
+        for (_, task) in self.tasks.iter_mut() {
+            if let Some(allocation) = &mut task.allocation {
+                allocation.retry(now);
+            }
+        }
+    }
+
+    /// Whether somebody's say is still waited for.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.entries.iter().any(|(_, entry)| matches!(entry.resolution, Resolution::Asked(_)))
+            || self.tasks.iter().any(|(_, task)| !task.settled)
+    }
+
+    /// Gathering waits no longer: who has not answered yet is given up.
+    pub(crate) fn give_up(&mut self, now: Timestamp) {
+        self.until = None;
+        for (id, entry) in self.entries.iter_mut() {
+            if matches!(entry.resolution, Resolution::Asked(_)) {
+                entry.resolution = Resolution::Failed;
+                self.unresolved.push_back(id);
+            }
+        }
+        let late: SmallVec<[TaskId; 8]> =
+            self.tasks.iter().filter(|(_, task)| !task.settled).map(|(id, _)| id).collect();
+        for id in late {
+            self.found.push_back((id, Found::TooLate));
+            if let Some(task) = self.tasks.get_mut(id) {
+                task.settled = true;
+            }
+        }
+        let _ = now;
+    }
+
+    /// The tasks that never gave anything end: gathering is over, and what they might give could
+    /// not be told to the peer.
+    pub(crate) fn close_barren(&mut self, now: Timestamp) {
+        let barren: SmallVec<[TaskId; 8]> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| !task.fruitful && !task.closing)
+            .map(|(id, _)| id)
+            .collect();
+        for id in barren {
+            self.close_task(now, id);
+        }
+    }
+
+    /// Mappings are not kept alive any more (RFC 8445 §5.1.1.4: until ICE concludes).
+    pub(crate) fn rest(&mut self) {
+        for (_, task) in self.tasks.iter_mut() {
+            if let Some(binding) = &mut task.binding {
+                binding.rest();
+            }
+        }
+    }
+
+    /// Mappings are kept alive again, and looked at at once.
+    pub(crate) fn wake(&mut self, now: Timestamp) {
+        for (_, task) in self.tasks.iter_mut() {
+            if let Some(binding) = &mut task.binding {
+                binding.wake(now);
+            }
+        }
+    }
+
+    /// What a name stands for. Whether it was asked.
+    pub(crate) fn resolved(&mut self, lookup: LookupId, ips: &[IpAddr]) -> bool {
+        let entry = self
+            .entries
+            .iter_mut()
+            .find(|(_, entry)| entry.resolution == Resolution::Asked(lookup));
+        let Some((id, entry)) = entry else { return false };
+        let mut known = SmallVec::<[IpAddr; 2]>::new();
+        for ip in ips.iter().map(IpAddr::to_canonical) {
+            let of_family = known.iter().filter(|other| other.is_ipv4() == ip.is_ipv4()).count();
+            if !known.contains(&ip) && of_family < ADDRESSES {
+                known.push(ip);
+            }
+        }
+        if known.is_empty() {
+            entry.resolution = Resolution::Failed;
+            self.unresolved.push_back(id);
+        } else {
+            entry.resolution = Resolution::Known(known);
+        }
+        true
+    }
+
+    /// The next server whose name stands for nothing.
+    pub(crate) fn poll_unresolved(&mut self) -> Option<ServerId> {
+        self.unresolved.pop_front()
+    }
+
+    /// Makes a task of every server and base that can reach each other and have none. Whether the
+    /// limit allowed all of them.
+    pub(crate) fn plan(
+        &mut self,
+        now: Timestamp,
+        bases: &[Base],
+        settings: &Settings,
+        next_connection: &mut impl FnMut() -> Option<ConnectionId>,
+    ) -> bool {
+        let mut wanted = Vec::new();
+        for (id, entry) in self.entries.iter() {
+            let Resolution::Known(ips) = &entry.resolution else { continue };
+            let stream = is_stream(&entry.server);
+            for base in bases {
+                let taken = self.tasks.iter().any(|(_, task)| {
+                    task.server == id && !task.closing && is_same_base(&task.base, base, stream)
+                }) || wanted
+                    .iter()
+                    .any(|(other, own, _)| *other == id && is_same_base(own, base, stream));
+                let addrs: SmallVec<[SocketAddr; 2]> = ips
+                    .iter()
+                    .filter(|ip| reaches(base.addr.ip(), **ip))
+                    .map(|ip| SocketAddr::new(*ip, entry.server.uri().port()))
+                    .collect();
+                if !taken && !addrs.is_empty() && (stream || base.udp) {
+                    wanted.push((id, *base, addrs));
+                }
+            }
+        }
+        // RFC 8445 §14.3: RTO = MAX (500ms, Ta * (number of reflexive and relayed candidates)).
+        let under_way = self.tasks.iter().filter(|(_, task)| !task.settled).count();
+        let transactions = u32::try_from(under_way.saturating_add(wanted.len()));
+        let rto = settings.ta.saturating_mul(transactions.unwrap_or(u32::MAX));
+        let mut settings = *settings;
+        settings.timing.rto = settings.timing.rto.max(rto);
+        let mut all = true;
+        for (id, base, addrs) in wanted {
+            if self.tasks.len() >= usize::from(settings.tasks) {
+                all = false;
+                break;
+            }
+            self.begin_task(now, id, base, addrs, &settings, next_connection);
+        }
+        all
+    }
+
+    fn begin_task(
+        &mut self,
+        now: Timestamp,
+        id: ServerId,
+        base: Base,
+        mut addrs: SmallVec<[SocketAddr; 2]>,
+        settings: &Settings,
+        next_connection: &mut impl FnMut() -> Option<ConnectionId>,
+    ) {
+        let Some(entry) = self.entries.get(id) else { return };
+        let addr = addrs.remove(0);
+        let others: SmallVec<[SocketAddr; 1]> = addrs.into_iter().collect();
+        let stream = is_stream(&entry.server);
+        let link = if stream {
+            let Some(connection) = next_connection() else { return };
+            Link::Connection { id: connection, open: false }
+        } else {
+            Link::Socket { local: base.addr, mapped: base.mapped, opened: None }
+        };
+        let relay = entry.server.is_turn() && settings.relayed;
+        let mut task = Task {
+            server: id,
+            base,
+            link,
+            addr,
+            others,
+            binding: None,
+            allocation: None,
+            settled: false,
+            fruitful: false,
+            closing: false,
+            awaited: None,
+            failures: 0,
+            domain: None,
+            reflexive: None,
+            relayed: SmallVec::new(),
+        };
+        ask(&mut task, now, &entry.server, settings, relay);
+        if let Link::Connection { id: connection, .. } = link {
+            self.commands.push_back(Command::OpenConnection {
+                id: connection,
+                local: SocketAddr::new(base.addr.ip(), 0),
+                remote: addr,
+                server: id,
+                domain: None,
+            });
+        }
+        self.tasks.insert(task);
+    }
+
+    /// Asks the next address of the server, if there is one and that may help.
+    pub(crate) fn try_other(
+        &mut self,
+        now: Timestamp,
+        id: TaskId,
+        failure: &ServerFailure,
+        settings: &Settings,
+        next_connection: &mut impl FnMut() -> Option<ConnectionId>,
+    ) -> bool {
+        let Some(task) = self.tasks.get_mut(id).filter(|task| task.may_try_other(failure)) else {
+            return false;
+        };
+        let Some(entry) = self.entries.get(task.server) else { return false };
+        task.addr = task.others.remove(0);
+        task.failures = 0;
+        let relay = task.allocation.is_some();
+        if task.is_stream() {
+            if let Some(old) = task.connection() {
+                self.commands.push_back(Command::CloseConnection(old));
+            }
+            let Some(connection) = next_connection() else { return false };
+            task.link = Link::Connection { id: connection, open: false };
+            self.commands.push_back(Command::OpenConnection {
+                id: connection,
+                local: SocketAddr::new(task.base.addr.ip(), 0),
+                remote: task.addr,
+                server: task.server,
+                domain: None,
+            });
+        }
+        ask(task, now, &entry.server, settings, relay);
+        true
+    }
+
+    /// RFC 8445 §5.1.1.2: a server that is short of resources for an allocation is asked for the
+    /// mapping alone. Whether that was new.
+    pub(crate) fn fall_back(&mut self, now: Timestamp, id: TaskId, settings: &Settings) -> bool {
+        let Some(task) = self.tasks.get_mut(id) else { return false };
+        let Some(entry) = self.entries.get(task.server) else { return false };
+        if task.is_stream() || task.binding.is_some() || !settings.reflexive {
+            return false;
+        }
+        task.binding = Some(Box::new(Binding::new(now, binding(task.addr, &entry.server, settings))));
+        true
+    }
+
+    /// The path to the server, which an allocation has found, is kept open for as long as nothing
+    /// else uses it.
+    pub(crate) fn keep_open(&mut self, now: Timestamp, id: TaskId, settings: &Settings) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        let Some(entry) = self.entries.get(task.server) else { return };
+        if !task.is_stream() && task.binding.is_none() {
+            let mut config = binding(task.remote(), &entry.server, settings);
+            config.first = now + settings.keepalive;
+            task.binding = Some(Box::new(Binding::new(now, config)));
+        }
+    }
+
+    pub(crate) fn close_task(&mut self, now: Timestamp, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        if task.close(now) {
+            self.end_task(id);
+        }
+    }
+
+    /// A task whose socket is gone can delete nothing.
+    pub(crate) fn drop_task(&mut self, id: TaskId) {
+        self.end_task(id);
+    }
+
+    fn end_task(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.remove(id) else { return };
+        match task.link {
+            Link::Connection { id, .. } => self.commands.push_back(Command::CloseConnection(id)),
+            Link::Socket { opened: Some(id), .. } => {
+                self.commands.push_back(Command::CloseSocket(id));
+            }
+            _ => {}
+        }
+        if let Some(id) = task.awaited {
+            self.commands.push_back(Command::CloseSocket(id));
+        }
+    }
+
+    /// All end. Whether something has to be said before that.
+    pub(crate) fn close(&mut self, now: Timestamp) -> bool {
+        self.until = None;
+        self.deferred.clear();
+        self.ready.clear();
+        let ids: SmallVec<[TaskId; 8]> = self.tasks.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.close_task(now, id);
+        }
+        !self.tasks.is_empty()
+    }
+
+    /// When something wants a slot.
+    pub(crate) fn slot_at(&self) -> Option<Timestamp> {
+        self.startable().map(|(at, _)| at).min()
+    }
+
+    /// The tasks that want a slot, and since when; none whose server has enough to answer.
+    fn startable(&self) -> impl Iterator<Item = (Timestamp, TaskId)> {
+        self.tasks.iter().filter_map(|(id, task)| {
+            let at = task.slot_at()?;
+            (self.outstanding(task.remote()) < OUTSTANDING).then_some((at, id))
+        })
+    }
+
+    fn outstanding(&self, server: SocketAddr) -> usize {
+        let same = self.tasks.iter().filter(|(_, task)| task.remote() == server);
+        same.map(|(_, task)| task.outstanding()).fold(0, usize::saturating_add)
+    }
+
+    /// Uses a slot; whether there was something to ask.
+    pub(crate) fn start(&mut self, now: Timestamp, rng: &mut impl Rng) -> bool {
+        let next = self.startable().filter(|(at, _)| *at <= now).min();
+        next.and_then(|(_, id)| self.tasks.get_mut(id)).is_some_and(|task| task.start(now, rng))
+    }
+
+    pub(crate) fn repeat_at(&self) -> Option<Timestamp> {
+        self.tasks.iter().filter_map(|(_, task)| task.repeat_at()).min()
+    }
+
+    /// Repeats the request that is due for the longest time; whether there was one.
+    pub(crate) fn repeat(&mut self, now: Timestamp) -> bool {
+        let due = self.tasks.iter().filter_map(|(id, task)| Some((task.repeat_at()?, id)));
+        let next = due.filter(|(at, _)| *at <= now).min();
+        next.and_then(|(_, id)| self.tasks.get_mut(id)).is_some_and(|task| task.repeat(now))
+    }
+
+    /// When [`Self::handle_timeout`] has something to do.
+    pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
+        let timers = self.tasks.iter().filter_map(|(_, task)| task.timer());
+        let until = self.until.filter(|_| self.is_waiting());
+        timers.chain(until).min()
+    }
+
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Timestamp,
+        next_connection: &mut impl FnMut() -> Option<ConnectionId>,
+    ) {
+        for (_, task) in self.tasks.iter_mut() {
+            if task.timer().is_some_and(|at| at <= now) {
+                task.handle_timeout(now);
+                reconnect(task, now, &mut self.commands, next_connection);
+            }
+        }
+        if self.until.is_some_and(|until| until <= now) && self.is_waiting() {
+            self.give_up(now);
+        }
+        self.sweep();
+    }
+
+    /// Ends what has nothing more to say.
+    fn sweep(&mut self) {
+        while let Some(id) = self.tasks.iter().find(|(_, task)| task.is_over()).map(|(id, _)| id) {
+            self.end_task(id);
+        }
+    }
+
+    pub(crate) fn has_transmit(&self) -> bool {
+        self.tasks.iter().any(|(_, task)| task.has_transmit())
+    }
+
+    /// Appends the next request, and says over what it goes.
+    pub(crate) fn poll_transmit(
+        &mut self,
+        buf: &mut Vec<u8>,
+    ) -> Option<(TaskId, core::ops::Range<usize>)> {
+        self.tasks.iter_mut().find_map(|(id, task)| Some((id, task.poll_transmit(buf)?)))
+    }
+
+    pub(crate) fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    pub(crate) fn poll_found(&mut self) -> Option<(TaskId, Found)> {
+        if let Some(found) = self.found.pop_front() {
+            return Some(found);
+        }
+        let found =
+            self.tasks.iter_mut().find_map(|(id, task)| Some((id, task.poll_fact()?)));
+        if found.is_none() {
+            self.sweep();
+        }
+        found
+    }
+
+    /// The task behind a datagram's addresses that has a use for it.
+    pub(crate) fn between(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> impl Iterator<Item = (TaskId, &Task)> {
+        self.tasks.iter().filter(move |(_, task)| task.is_between(local, remote))
+    }
+
+    pub(crate) fn by_connection(&self, id: ConnectionId) -> Option<TaskId> {
+        let mut tasks = self.tasks.iter();
+        tasks.find(|(_, task)| task.connection() == Some(id)).map(|(id, _)| id)
+    }
+
+    /// The task that a relayed candidate came of.
+    pub(crate) fn relay_of(&self, candidate: CandidateId) -> Option<(TaskId, &Allocation)> {
+        self.tasks.iter().find_map(|(id, task)| {
+            let own = task.relayed.contains(&candidate);
+            Some((id, task.allocation.as_deref().filter(|_| own)?))
+        })
+    }
+
+    pub(crate) fn relay_of_mut(&mut self, candidate: CandidateId) -> Option<&mut Allocation> {
+        self.tasks.iter_mut().find_map(|(_, task)| {
+            let own = task.relayed.contains(&candidate);
+            task.allocation.as_deref_mut().filter(|_| own)
+        })
+    }
+
+    /// The connection is there.
+    pub(crate) fn connected(&mut self, now: Timestamp, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        if let Link::Connection { open, .. } = &mut task.link {
+            *open = true;
+        }
+        task.failures = 0;
+        if let Some(allocation) = &mut task.allocation {
+            allocation.connected(now);
+        }
+    }
+
+    /// The connection is gone, or could not be made.
+    pub(crate) fn disconnected(&mut self, now: Timestamp, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        task.disconnected(now);
+        if !task.settled {
+            self.found.push_back((id, Found::Unreachable));
+        }
+        self.sweep();
+    }
+
+    /// The server wants another 5-tuple.
+    pub(crate) fn change_port(
+        &mut self,
+        now: Timestamp,
+        id: TaskId,
+        next_connection: &mut impl FnMut() -> Option<ConnectionId>,
+    ) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        match task.link {
+            Link::Socket { local, .. } => {
+                let socket = SocketId::new(self.next_socket);
+                self.next_socket = self.next_socket.saturating_add(1);
+                task.awaited = Some(socket);
+                self.commands.push_back(Command::OpenSocket { id: socket, local: local.ip() });
+            }
+            Link::Connection { id: old, .. } => {
+                self.commands.push_back(Command::CloseConnection(old));
+                task.link = Link::Down { again: now };
+                reconnect(task, now, &mut self.commands, next_connection);
+            }
+            Link::Down { .. } => {}
+        }
+    }
+
+    /// Another server takes its place (RFC 8489 §10).
+    pub(crate) fn redirected(
+        &mut self,
+        now: Timestamp,
+        id: TaskId,
+        domain: Option<Box<str>>,
+        next_connection: &mut impl FnMut() -> Option<ConnectionId>,
+    ) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        task.domain = domain;
+        if let Link::Connection { id: old, .. } = task.link {
+            self.commands.push_back(Command::CloseConnection(old));
+            task.link = Link::Down { again: now };
+            reconnect(task, now, &mut self.commands, next_connection);
+        }
+    }
+
+    /// A socket that was asked for is there. Whether it was.
+    pub(crate) fn socket_opened(&mut self, now: Timestamp, id: SocketId, addr: SocketAddr) -> bool {
+        let task = self.tasks.iter_mut().find(|(_, task)| task.awaited == Some(id));
+        let Some((_, task)) = task else { return false };
+        task.awaited = None;
+        if let Link::Socket { opened: Some(old), .. } = task.link {
+            self.commands.push_back(Command::CloseSocket(old));
+        }
+        let mapped = address::is_mapped(addr);
+        task.link = Link::Socket { local: address::normal(addr), mapped, opened: Some(id) };
+        if let Some(allocation) = &mut task.allocation {
+            allocation.rebind(now);
+        }
+        true
+    }
+
+    /// There is no such socket to be had. Whether it was asked for.
+    pub(crate) fn socket_failed(&mut self, id: SocketId) -> bool {
+        let task = self.tasks.iter_mut().find(|(_, task)| task.awaited == Some(id));
+        let Some((task_id, task)) = task else { return false };
+        task.awaited = None;
+        self.found.push_back((task_id, Found::Unreachable));
+        true
+    }
+
+    /// The sockets of a base are gone. The tasks that had it, and are no more.
+    pub(crate) fn remove_base(&mut self, candidate: CandidateId) -> SmallVec<[Task; 2]> {
+        let ids: SmallVec<[TaskId; 2]> = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.base.candidate == candidate)
+            .map(|(id, _)| id)
+            .collect();
+        let mut gone = SmallVec::new();
+        for id in ids {
+            if let Some(task) = self.tasks.get(id) {
+                gone.push(task.clone());
+            }
+            self.drop_task(id);
+        }
+        gone
+    }
+}
+
+fn is_stream(server: &Server) -> bool {
+    server.uri().transport() != crate::uri::ServerTransport::Udp
+}
+
+/// Streams start from an IP address, datagrams from a socket.
+fn is_same_base(one: &Base, other: &Base, stream: bool) -> bool {
+    if stream {
+        (one.stream, one.component, one.addr.ip())
+            == (other.stream, other.component, other.addr.ip())
+    } else {
+        one.candidate == other.candidate
+    }
+}
+
+fn reconnect(
+    task: &mut Task,
+    now: Timestamp,
+    commands: &mut VecDeque<Command>,
+    next_connection: &mut impl FnMut() -> Option<ConnectionId>,
+) {
+    let Link::Down { again } = task.link else { return };
+    if again > now || task.closing {
+        return;
+    }
+    let Some(id) = next_connection() else { return };
+    task.link = Link::Connection { id, open: false };
+    commands.push_back(Command::OpenConnection {
+        id,
+        local: SocketAddr::new(task.base.addr.ip(), 0),
+        remote: task.remote(),
+        server: task.server,
+        domain: task.domain.clone(),
+    });
+}
+
+/// Gives a task the clients that ask its address.
+fn ask(task: &mut Task, now: Timestamp, server: &Server, settings: &Settings, relay: bool) {
+    let mut settings = *settings;
+    if !task.others.is_empty() {
+        (settings.timing.transmissions, settings.timing.final_wait) = IMPATIENT;
+    }
+    task.binding = None;
+    if !relay {
+        task.allocation = None;
+        task.binding = Some(Box::new(Binding::new(now, binding(task.addr, server, &settings))));
+        return;
+    }
+    let config = AllocationConfig {
+        reliable: task.is_stream(),
+        credentials: server.credentials().cloned(),
+        families: server.families(),
+        dont_fragment: server.dont_fragment(),
+        lifetime: server.lifetime(),
+        follow_unauthenticated: server.redirects(),
+        allow_loopback: settings.loopback,
+        timing: settings.timing,
+        permissions: settings.permissions,
+        channels: settings.channels,
+        ..AllocationConfig::new(task.addr)
+    };
+    task.allocation = Some(Box::new(Allocation::new(now, config)));
+}
+
+fn binding(addr: SocketAddr, server: &Server, settings: &Settings) -> BindingConfig {
+    // The credentials of a TURN server are for allocations.
+    let credentials = server.credentials().filter(|_| !server.is_turn()).cloned();
+    BindingConfig {
+        server: addr,
+        reliable: false,
+        credentials,
+        timing: settings.timing,
+        keepalive: Some(settings.keepalive),
+        first: Timestamp::ZERO,
+    }
+}
+
+/// What a fact says of a task, as far as gathering is concerned.
+pub(crate) fn settles(found: &Found) -> bool {
+    match found {
+        Found::Mapping(BindingFact::Mapped { .. } | BindingFact::Failed(_)) => true,
+        Found::Relay(fact) => {
+            matches!(fact, Fact::Relayed { .. } | Fact::Failed { .. } | Fact::Closed)
+        }
+        Found::Unreachable | Found::TooLate => true,
+    }
+}

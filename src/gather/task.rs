@@ -1,0 +1,247 @@
+//! What one server is asked from one local address: a mapping, an allocation, or both; over which
+//! socket or connection; and at which of its addresses.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use rand_chacha::rand_core::Rng;
+use smallvec::SmallVec;
+
+use super::binding::{Binding, BindingFact};
+use super::outcome::ServerFailure;
+use crate::id::{CandidateId, ConnectionId, ServerId, SocketId, StreamId};
+use crate::time::Timestamp;
+use crate::turn::{Allocation, Fact};
+
+/// A local address from which servers are asked: that of a host candidate, be it told to the peer
+/// or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Base {
+    pub(crate) candidate: CandidateId,
+    pub(crate) stream: StreamId,
+    pub(crate) component: u16,
+    pub(crate) addr: SocketAddr,
+    /// The caller wrote the address in its IPv6 form.
+    pub(crate) mapped: bool,
+    /// It is a UDP socket; otherwise only its IP address counts.
+    pub(crate) udp: bool,
+}
+
+/// What carries the messages of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Link {
+    /// A UDP socket: that of the base, or one that was asked for.
+    Socket { local: SocketAddr, mapped: bool, opened: Option<SocketId> },
+    /// A connection, which is there or on its way.
+    Connection { id: ConnectionId, open: bool },
+    /// There is no connection; it is asked for again then.
+    Down { again: Timestamp },
+}
+
+/// What became known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Found {
+    /// From the Binding client.
+    Mapping(BindingFact),
+    /// From the allocation.
+    Relay(Fact),
+    /// The connection failed, or the name of the server could not be resolved.
+    Unreachable,
+    /// Time is up for gathering.
+    TooLate,
+}
+
+/// One server from one local address.
+#[derive(Clone, Debug, Hash)]
+pub(crate) struct Task {
+    pub(crate) server: ServerId,
+    pub(crate) base: Base,
+    pub(crate) link: Link,
+    /// The address that is asked.
+    pub(crate) addr: SocketAddr,
+    /// What else the server's name stands for.
+    pub(crate) others: SmallVec<[SocketAddr; 1]>,
+    pub(crate) binding: Option<Box<Binding>>,
+    pub(crate) allocation: Option<Box<Allocation>>,
+    /// Gathering does not wait for it (any more).
+    pub(crate) settled: bool,
+    /// It has given something at least once.
+    pub(crate) fruitful: bool,
+    /// It ends when its allocation is deleted.
+    pub(crate) closing: bool,
+    /// A socket that was asked for, and is not there yet.
+    pub(crate) awaited: Option<SocketId>,
+    /// Connections that failed in a row.
+    pub(crate) failures: u8,
+    /// The name that the certificate of another server is to have (RFC 8489 §10).
+    pub(crate) domain: Option<Box<str>>,
+    pub(crate) reflexive: Option<CandidateId>,
+    pub(crate) relayed: SmallVec<[CandidateId; 2]>,
+}
+
+/// Before another attempt to connect; doubled each time.
+const RECONNECT: Duration = Duration::from_secs(1);
+const MAX_DOUBLINGS: u8 = 6;
+
+impl Task {
+    pub(crate) const fn is_stream(&self) -> bool {
+        !matches!(self.link, Link::Socket { .. })
+    }
+
+    /// Where its messages go.
+    pub(crate) fn remote(&self) -> SocketAddr {
+        self.allocation.as_ref().map_or(self.addr, |allocation| allocation.server())
+    }
+
+    /// Whether a datagram with these addresses is from its server.
+    pub(crate) fn is_between(&self, local: SocketAddr, remote: SocketAddr) -> bool {
+        let ours = matches!(self.link, Link::Socket { local: own, .. } if own == local);
+        ours && (self.remote() == remote || self.addr == remote)
+    }
+
+    pub(crate) const fn connection(&self) -> Option<ConnectionId> {
+        match self.link {
+            Link::Connection { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn outstanding(&self) -> usize {
+        let binding = self.binding.as_ref().map_or(0, |binding| binding.outstanding());
+        let relay = self.allocation.as_ref().map_or(0, |allocation| allocation.outstanding());
+        binding.saturating_add(relay)
+    }
+
+    pub(crate) fn slot_at(&self) -> Option<Timestamp> {
+        let binding = self.binding.as_ref().and_then(|binding| binding.slot_at());
+        let relay = self.allocation.as_ref().and_then(|allocation| allocation.slot_at());
+        earliest([binding, relay])
+    }
+
+    /// Uses a slot for whichever of its clients has waited longer; whether there was something.
+    pub(crate) fn start(&mut self, now: Timestamp, rng: &mut impl Rng) -> bool {
+        let binding = self.binding.as_ref().and_then(|binding| binding.slot_at());
+        let relay = self.allocation.as_ref().and_then(|allocation| allocation.slot_at());
+        let relay_first = match (binding, relay) {
+            (Some(binding), Some(relay)) => relay <= binding,
+            (None, _) => true,
+            (Some(_), None) => false,
+        };
+        if relay_first {
+            self.allocation.as_mut().is_some_and(|allocation| allocation.start(now, rng))
+        } else {
+            self.binding.as_mut().is_some_and(|binding| binding.start(now, rng))
+        }
+    }
+
+    pub(crate) fn repeat_at(&self) -> Option<Timestamp> {
+        let binding = self.binding.as_ref().and_then(|binding| binding.repeat_at());
+        let relay = self.allocation.as_ref().and_then(|allocation| allocation.repeat_at());
+        earliest([binding, relay])
+    }
+
+    pub(crate) fn repeat(&mut self, now: Timestamp) -> bool {
+        self.binding.as_mut().is_some_and(|binding| binding.repeat(now))
+            || self.allocation.as_mut().is_some_and(|allocation| allocation.repeat(now))
+    }
+
+    pub(crate) fn timer(&self) -> Option<Timestamp> {
+        let binding = self.binding.as_ref().and_then(|binding| binding.poll_timeout());
+        let relay = self.allocation.as_ref().and_then(|allocation| allocation.poll_timeout());
+        let again = match self.link {
+            Link::Down { again } if !self.closing => Some(again),
+            _ => None,
+        };
+        earliest([binding, relay, again])
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Timestamp) {
+        if let Some(binding) = &mut self.binding {
+            binding.handle_timeout(now);
+        }
+        if let Some(allocation) = &mut self.allocation {
+            allocation.handle_timeout(now);
+        }
+    }
+
+    pub(crate) fn has_transmit(&self) -> bool {
+        self.binding.as_ref().is_some_and(|binding| binding.has_transmit())
+            || self.allocation.as_ref().is_some_and(|allocation| allocation.has_transmit())
+    }
+
+    pub(crate) fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<core::ops::Range<usize>> {
+        let binding = self.binding.as_mut().and_then(|binding| binding.poll_transmit(buf));
+        binding.or_else(|| self.allocation.as_mut()?.poll_transmit(buf))
+    }
+
+    pub(crate) fn poll_fact(&mut self) -> Option<Found> {
+        let mapping = self.binding.as_mut().and_then(|binding| binding.poll_fact());
+        let relay = || self.allocation.as_mut().and_then(|allocation| allocation.poll_fact());
+        mapping.map(Found::Mapping).or_else(|| relay().map(Found::Relay))
+    }
+
+    /// The network says that what was sent to the server does not arrive.
+    pub(crate) fn unreachable(
+        &mut self,
+        now: Timestamp,
+        id: Option<crate::stun::TransactionId>,
+    ) {
+        if let Some(binding) = &mut self.binding {
+            binding.unreachable(now, id);
+        }
+        if let Some(allocation) = &mut self.allocation {
+            allocation.unreachable(now, id);
+        }
+    }
+
+    /// Ends it: what is allocated is deleted first. Whether it is over now.
+    pub(crate) fn close(&mut self, now: Timestamp) -> bool {
+        self.closing = true;
+        self.settled = true;
+        self.binding = None;
+        if let Some(allocation) = &mut self.allocation {
+            allocation.close(now);
+        }
+        self.is_over()
+    }
+
+    /// Whether nothing can come of it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.closing && self.allocation.as_ref().is_none_or(|allocation| allocation.is_closed())
+    }
+
+    /// The connection is gone, or was never there: when the next one is tried.
+    pub(crate) fn disconnected(&mut self, now: Timestamp) {
+        let factor = 1_u32 << self.failures.min(MAX_DOUBLINGS);
+        self.failures = self.failures.saturating_add(1);
+        self.link = Link::Down { again: now + RECONNECT.saturating_mul(factor) };
+        if let Some(allocation) = &mut self.allocation {
+            allocation.disconnected(now);
+        }
+    }
+
+    /// Whether something else of the server may still give what this address did not.
+    pub(crate) fn may_try_other(&self, failure: &ServerFailure) -> bool {
+        let silent = matches!(
+            failure,
+            ServerFailure::Timeout | ServerFailure::Unreachable | ServerFailure::Disconnected | ServerFailure::Expired
+        );
+        silent && !self.fruitful && !self.closing && !self.others.is_empty()
+    }
+}
+
+fn earliest<const N: usize>(times: [Option<Timestamp>; N]) -> Option<Timestamp> {
+    times.into_iter().flatten().min()
+}
+
+/// Whether a server at `server` can be reached from `base`: of the same family, and neither from
+/// this machine's own addresses to the world nor the other way.
+pub(crate) fn reaches(base: IpAddr, server: IpAddr) -> bool {
+    let narrow = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => crate::address::is_link_local(&ip),
+    };
+    base.is_ipv4() == server.is_ipv4()
+        && base.is_loopback() == server.is_loopback()
+        && (!narrow(base) || narrow(server))
+}
