@@ -93,6 +93,7 @@ mod stun;
 mod time;
 #[cfg(feature = "sim")]
 mod turn;
+mod uri;
 
 pub use agent::io::{
     CandidateView, Description, Event, GatheringState, Ignored, LocalAddress, Origin, Outgoing,
@@ -115,6 +116,7 @@ pub use description::{
 };
 pub use id::{CandidateId, ConnectionId, PairId, ServerId, StreamId};
 pub use time::Timestamp;
+pub use uri::{HostName, ServerHost, ServerProtocol, ServerTransport, ServerUri, ServerUriError};
 
 /// The examples of the README are tests as well.
 #[cfg(doctest)]
