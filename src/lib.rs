@@ -87,6 +87,7 @@ pub mod sim;
 mod stun;
 mod time;
 mod turn;
+mod uri;
 
 pub use agent::io::{
     CandidateView, Description, Event, GatheringState, Ignored, LocalAddress, Origin, Outgoing,
@@ -109,6 +110,7 @@ pub use description::{
 };
 pub use id::{CandidateId, ConnectionId, PairId, ServerId, StreamId};
 pub use time::Timestamp;
+pub use uri::{HostName, ServerHost, ServerProtocol, ServerTransport, ServerUri, ServerUriError};
 
 /// The examples of the README are tests as well.
 #[cfg(doctest)]
