@@ -108,6 +108,10 @@ pub struct AgentConfig {
     pub icmp: bool,
     /// DSCP that transmits carry (RFC 8445 §7.2.3); 0 to 63.
     pub dscp: u8,
+    /// The largest IP packet that paths are believed to carry, in bytes:
+    /// [`max_payload`](crate::IceAgent::max_payload) follows from it, and from what routers say. At
+    /// least 576.
+    pub path_mtu: u16,
     /// Intervals and timeouts.
     pub timing: Timing,
     /// Bounds of everything that can grow.
@@ -133,6 +137,7 @@ impl AgentConfig {
             consent: true,
             icmp: true,
             dscp: 0,
+            path_mtu: 1280,
             timing: Timing::default(),
             limits: Limits::default(),
         }
@@ -151,6 +156,9 @@ impl AgentConfig {
         }
         if self.strict_nomination && self.nomination != NominationMode::Regular {
             return Err(ConfigError::Nomination);
+        }
+        if self.path_mtu < 576 {
+            return Err(ConfigError::PathMtu);
         }
         self.timing.validate()?;
         self.limits.validate()
@@ -190,6 +198,9 @@ pub struct Timing {
     /// Tr: the time after which a path on which nothing was sent gets a keepalive, where there is no
     /// consent; at least 15 s (RFC 8445 §11), at most ten minutes.
     pub keepalive: Duration,
+    /// How long gathering waits for servers, 500 ms to two minutes: those that have given nothing by
+    /// then are given up, unless gathering is continual.
+    pub gathering_timeout: Duration,
     /// Sends further checks in idle Ta slots while a component has no valid pair, so that one
     /// lost packet does not cost a whole RTO.
     pub hedging: bool,
@@ -208,6 +219,7 @@ impl Default for Timing {
             disconnected_after: Duration::from_secs(10),
             lite_timeout: Duration::from_secs(30),
             keepalive: Duration::from_secs(15),
+            gathering_timeout: Duration::from_secs(10),
             hedging: true,
         }
     }
@@ -271,6 +283,9 @@ impl Timing {
         if !within(self.keepalive, 15_000, 600_000) {
             return Err(ConfigError::Keepalive);
         }
+        if !within(self.gathering_timeout, 500, 120_000) {
+            return Err(ConfigError::GatheringTimeout);
+        }
         Ok(())
     }
 }
@@ -299,6 +314,16 @@ pub struct Limits {
     pub replies: u16,
     /// Answers a second to requests that are not authenticated, and the size of that bucket.
     pub unauthenticated_replies: u16,
+    /// Servers.
+    pub servers: u16,
+    /// What servers are asked, each from one local address: mappings and allocations.
+    pub server_tasks: u16,
+    /// Permissions of one allocation (RFC 8656 §9).
+    pub permissions: u16,
+    /// Channels of one allocation, those that rest among them (RFC 8656 §12).
+    pub channels: u16,
+    /// Connections that are open or being opened.
+    pub connections: u16,
     /// Events that wait to be polled. Beyond it an agent stops to admit what would raise events.
     pub events: u16,
 }
@@ -315,6 +340,11 @@ impl Default for Limits {
             streams: 32,
             replies: 8,
             unauthenticated_replies: 10,
+            servers: 16,
+            server_tasks: 64,
+            permissions: 128,
+            channels: 64,
+            connections: 64,
             events: 1024,
         }
     }
@@ -380,6 +410,12 @@ pub enum ConfigError {
     /// `timing.keepalive` is not within 15 s to ten minutes.
     #[error("timing.keepalive: must be 15 s to 10 min")]
     Keepalive,
+    /// `timing.gathering_timeout` is not within 500 ms to two minutes.
+    #[error("timing.gathering_timeout: must be 500 ms to 2 min")]
+    GatheringTimeout,
+    /// `path_mtu` is below 576.
+    #[error("path_mtu: must be at least 576 bytes")]
+    PathMtu,
     /// A bound in `limits` without which no agent works is zero.
     #[error("limits: pairs, candidates, transactions, replies and events must be at least 1")]
     Limits,

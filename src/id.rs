@@ -53,9 +53,15 @@ id! {
     /// A name that the agent wants to be resolved.
     LookupId
 }
-id! {
-    /// What one server is asked from one local address.
-    TaskId
+
+/// What one server is asked from one local address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TaskId(u32);
+
+impl Id for TaskId {
+    fn new(number: u32) -> Self {
+        Self(number)
+    }
 }
 
 /// A number that a [`Table`] hands out.

@@ -90,11 +90,11 @@ mod turn;
 mod uri;
 
 pub use agent::io::{
-    CandidateView, Description, Event, GatheringState, Ignored, LocalAddress, Origin, Outgoing,
-    Parameters, Received, Route, TimeoutReason, Transmit,
+    CandidateView, ConnectionSecurity, Description, Event, GatheringState, Ignored, LocalAddress,
+    Origin, Outgoing, Parameters, Received, Route, TimeoutReason, Transmit,
 };
 pub use agent::{
-    AddLocalError, AddRemoteError, AddStreamError, ConnectionState, Counters, IceAgent, IcmpError,
+    AddLocalError, AddRemoteError, AddServerError, AddStreamError, ConnectionState, Counters, IceAgent, IcmpError,
     PairView, Refused, RemoveLocalError, RenominateError, RestartError, SendError, SetRemoteError,
     TransmitError,
 };
@@ -108,7 +108,8 @@ pub use credentials::{Credentials, CredentialsError};
 pub use description::{
     AttributeError, IceAttributes, IgnoredLine, IgnoredReason, MediaIceAttributes, RemoteCandidate,
 };
-pub use id::{CandidateId, ConnectionId, PairId, ServerId, StreamId};
+pub use gather::{RelayFamilies, Server, ServerCredentials, ServerCredentialsError, ServerFailure};
+pub use id::{CandidateId, ConnectionId, LookupId, PairId, ServerId, SocketId, StreamId};
 pub use time::Timestamp;
 pub use uri::{HostName, ServerHost, ServerProtocol, ServerTransport, ServerUri, ServerUriError};
 

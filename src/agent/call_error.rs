@@ -15,6 +15,28 @@ pub enum AddStreamError {
     Closed,
 }
 
+/// Why a server was not added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AddServerError {
+    /// A TURN server takes nobody without a username and password (RFC 8656 §5).
+    #[error("credentials: a TURN server needs them")]
+    MissingCredentials,
+    /// A STUN server that is reached over TCP, TLS or DTLS sees the address of that connection,
+    /// which is no candidate.
+    #[error("uri: a STUN server is of use over UDP alone")]
+    NoCandidates,
+    /// A lite agent has host candidates only (RFC 8445 §5.2).
+    #[error("a lite agent asks no servers")]
+    Lite,
+    /// `limits.servers` are there.
+    #[error("the limit of servers is reached")]
+    Limit,
+    /// The agent is closed.
+    #[error("the agent is closed")]
+    Closed,
+}
+
 /// Why a local address did not become a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -12,8 +12,9 @@ use super::IceAgent;
 use super::candidates::{Candidates, Local, Membership, Remote};
 use super::counters::Refused;
 use super::generation::{LocalSide, RemoteSide};
-use super::io::{Ignored, Route, Transmit};
+use super::io::{Ignored, Route};
 use super::output::Notice;
+use super::relay::Rendered;
 use super::tie_breaker;
 use super::transactions::{Check, Purpose};
 
@@ -73,7 +74,7 @@ impl IceAgent {
     }
 
     /// Writes a check (RFC 8445 §7.1, §7.2.2). A repetition is written anew: same id, same bytes.
-    pub(super) fn render_check(&self, id: TransactionId, buf: &mut Vec<u8>) -> Option<Transmit> {
+    pub(super) fn render_check(&self, id: TransactionId, buf: &mut Vec<u8>) -> Option<Rendered> {
         let check = self.checks.get(id)?;
         let local = self.candidates.locals.get(check.local)?;
         let remote = self.candidates.remotes.get(check.remote)?;
@@ -89,8 +90,7 @@ impl IceAgent {
         };
         request.write(&mut writer);
         let range = writer.integrity(&them.key).fingerprint().finish();
-        let route = self.route_between(check.local, remote.addr)?;
-        Some(Transmit { route, range, dscp: self.config.dscp })
+        Some(Rendered { range, local: check.local, to: remote.addr })
     }
 
     /// Both sides in the generation of a remote candidate.

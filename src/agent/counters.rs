@@ -28,12 +28,18 @@ pub enum Refused {
     LargeReply,
     /// A message of the agent that was too large for its path.
     LargeTransmit,
+    /// A message that could not be relayed: the server has no allocation or permission for it now.
+    Unrelayed,
+    /// What a server could be asked beyond `limits.server_tasks`.
+    ServerTask,
+    /// A connection beyond `limits.connections`.
+    Connection,
     /// An old event that made way for a newer one at `limits.events`.
     Event,
 }
 
 /// All reasons to ignore a datagram, in the order of their counts.
-const IGNORED: [Ignored; 11] = [
+const IGNORED: [Ignored; 15] = [
     Ignored::UnknownLocal,
     Ignored::UnknownRemote,
     Ignored::MalformedStun,
@@ -43,12 +49,16 @@ const IGNORED: [Ignored; 11] = [
     Ignored::UnknownUser,
     Ignored::BadIntegrity,
     Ignored::UnknownTransaction,
+    Ignored::BidDown,
+    Ignored::Contradictory,
+    Ignored::Policy,
+    Ignored::UnknownConnection,
     Ignored::LimitReached,
     Ignored::Closed,
 ];
 
 /// All refusals, in the order of their counts.
-const REFUSED: [Refused; 11] = [
+const REFUSED: [Refused; 14] = [
     Refused::LocalCandidate,
     Refused::RemoteCandidate,
     Refused::PeerReflexiveCandidate,
@@ -59,6 +69,9 @@ const REFUSED: [Refused; 11] = [
     Refused::UnauthenticatedReply,
     Refused::LargeReply,
     Refused::LargeTransmit,
+    Refused::Unrelayed,
+    Refused::ServerTask,
+    Refused::Connection,
     Refused::Event,
 ];
 

@@ -82,6 +82,10 @@ impl IceAgent {
             bucket: _,
             patience,
             round_trip,
+            servers,
+            server_turn,
+            connections,
+            next_lookup,
             output,
             counters: _,
             deadline: _,
@@ -100,6 +104,7 @@ impl IceAgent {
         (state, gathering, remote_complete, early_end, next_stream, streams).hash(&mut hasher);
         (candidates, lists, turn, pacer, checks, early).hash(&mut hasher);
         (patience, round_trip).hash(&mut hasher);
+        (servers, server_turn, connections, next_lookup).hash(&mut hasher);
         (&output.replies, &output.errors, &output.checks, &output.keepalives, &output.notices)
             .hash(&mut hasher);
         hasher.finish()

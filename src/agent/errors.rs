@@ -46,6 +46,7 @@ impl IceAgent {
             TransmitError::TooLarge => self.counters.refuse(Refused::LargeTransmit),
             TransmitError::Unreachable | TransmitError::NotPermitted => {
                 let (local, remote) = (address::normal(local), address::normal(remote));
+                self.server_unreachable(local, remote, None);
                 if let Some(local) = self.local_at(transport, local) {
                     self.fail_checks(local, remote, None);
                 }
@@ -71,14 +72,30 @@ impl IceAgent {
         let (Some(id), true) = (id, stun::is_stun(quoted)) else { return };
         if error == IcmpError::Hard && self.config.icmp {
             let (local, remote) = (address::normal(local), address::normal(remote));
+            let id = TransactionId::new(id);
+            self.server_unreachable(local, remote, Some(id));
             if let Some(local) = self.local_at(transport, local) {
-                self.fail_checks(local, remote, Some(TransactionId::new(id)));
+                self.fail_checks(local, remote, Some(id));
             }
         }
     }
 
+    /// What was asked of a server on this path did not get there.
+    fn server_unreachable(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        id: Option<TransactionId>,
+    ) {
+        let now = self.now;
+        let Some(servers) = &mut self.servers else { return };
+        if servers.unreachable(now, local, remote, id) {
+            self.run();
+        }
+    }
+
     /// Fails what is checked on a path: by the one request that is named, or by any.
-    fn fail_checks(&mut self, local: CandidateId, to: SocketAddr, id: Option<TransactionId>) {
+    pub(super) fn fail_checks(&mut self, local: CandidateId, to: SocketAddr, id: Option<TransactionId>) {
         let failed = self.checks.iter().find(|check| {
             let remote = self.candidates.remotes.get(check.remote);
             check.local == local

@@ -142,6 +142,10 @@ impl IceAgent {
         if self.trickles() {
             self.notice(Notice::LocalCandidate(id));
         }
+        if kind == CandidateKind::Host && self.servers.is_some() {
+            self.ask_servers();
+            self.run();
+        }
         Ok(id)
     }
 
@@ -244,13 +248,11 @@ impl IceAgent {
             return;
         }
         self.set_gathering(GatheringState::Gathering);
-        if !self.config.continual {
-            self.set_gathering(GatheringState::Complete);
-        }
+        self.begin_asking();
         self.run();
     }
 
-    fn set_gathering(&mut self, state: GatheringState) {
+    pub(super) fn set_gathering(&mut self, state: GatheringState) {
         self.gathering = state;
         self.notice(Notice::GatheringState(state));
     }

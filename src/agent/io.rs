@@ -8,7 +8,10 @@ use crate::agent::ConnectionState;
 use crate::candidate::{Candidate, CandidateKind, Transport};
 use crate::config::Role;
 use crate::credentials::Credentials;
-use crate::id::{CandidateId, ConnectionId, PairId, StreamId};
+use crate::gather::ServerFailure;
+use crate::id::{CandidateId, ConnectionId, LookupId, PairId, ServerId, SocketId, StreamId};
+use crate::time::Timestamp;
+use crate::turn;
 
 /// An address at which this side can be reached: of a socket on this machine, or one that the
 /// caller has obtained for such a socket by means of its own.
@@ -164,6 +167,15 @@ pub enum Ignored {
     BadIntegrity,
     /// A response to no request that is outstanding.
     UnknownTransaction,
+    /// An answer of a server that pretends to know less than the server has said (RFC 8489
+    /// §9.2.5).
+    BidDown,
+    /// An authentic answer of a server that cannot be true.
+    Contradictory,
+    /// It came directly to an address that is used for servers alone.
+    Policy,
+    /// It belongs to a connection that is not there, or that carries something else.
+    UnknownConnection,
     /// A bound of [`Limits`](crate::Limits) was reached.
     LimitReached,
     /// The agent is closed.
@@ -180,26 +192,25 @@ pub struct Outgoing<'a> {
     pub pair: PairId,
     /// The DSCP to send it with.
     pub dscp: u8,
-    head: Head,
+    head: turn::Head,
     payload: &'a [u8],
-}
-
-/// Bytes before the payload: a TURN or framing header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Head {
-    bytes: [u8; 48],
-    len: u8,
 }
 
 impl<'a> Outgoing<'a> {
     pub(crate) const fn direct(route: Route, pair: PairId, dscp: u8, payload: &'a [u8]) -> Self {
-        Self { route, pair, dscp, head: Head { bytes: [0; 48], len: 0 }, payload }
+        Self { route, pair, dscp, head: turn::Head::NONE, payload }
     }
 
-    /// What to write before the payload; empty on a direct UDP path.
+    /// Behind a head of its own.
+    pub(crate) fn with_head(mut self, head: turn::Head) -> Self {
+        self.head = head;
+        self
+    }
+
+    /// What to write before the payload, at most 48 bytes; empty on a direct UDP path.
     #[must_use]
     pub fn head(&self) -> &[u8] {
-        self.head.bytes.get(..usize::from(self.head.len)).unwrap_or_default()
+        self.head.as_bytes()
     }
 
     /// The caller's own payload.
@@ -211,7 +222,7 @@ impl<'a> Outgoing<'a> {
     /// Zero bytes to write after the payload; none on a direct UDP path.
     #[must_use]
     pub const fn padding(&self) -> &'static [u8] {
-        &[]
+        self.head.padding()
     }
 }
 
@@ -273,12 +284,100 @@ pub enum Event {
         /// Its new username fragment.
         ufrag: String,
     },
+    /// A server did not give what it was asked for (W3C RTCPeerConnectionIceErrorEvent). Gathering
+    /// goes on without it.
+    CandidateError {
+        /// The server.
+        server: ServerId,
+        /// The local address from which it was asked; none if its name was not resolved.
+        local: Option<SocketAddr>,
+        /// The code of the server's answer, or 701 when there was none.
+        code: u16,
+        /// What happened.
+        failure: ServerFailure,
+    },
+    /// A relayed address is gone: the server has lost it, or cannot be reached any more. Another one
+    /// is asked for; the candidate that takes its place is checked at once.
+    AllocationLost {
+        /// The server.
+        server: ServerId,
+        /// The address that was lost.
+        relayed: SocketAddr,
+        /// Why.
+        failure: ServerFailure,
+    },
+    /// The credentials of a server will not do for much longer: give it others with
+    /// [`update_server_credentials`](crate::IceAgent::update_server_credentials).
+    CredentialsExpiring {
+        /// The server.
+        server: ServerId,
+        /// When they, or what depends on them, end.
+        at: Timestamp,
+    },
+    /// Another UDP socket is needed, on this address of the machine and any port but those in use
+    /// (RFC 8656 §7.4): answer with [`socket_opened`](crate::IceAgent::socket_opened) or
+    /// [`socket_failed`](crate::IceAgent::socket_failed), and carry its datagrams like all others.
+    OpenSocket {
+        /// Its name in the answer.
+        socket: SocketId,
+        /// The address to bind to.
+        ip: IpAddr,
+    },
+    /// A socket that was opened for [`OpenSocket`](Self::OpenSocket) is not needed any more.
+    CloseSocket {
+        /// The socket.
+        socket: SocketId,
+    },
+    /// A connection is needed: answer with [`connection_opened`](crate::IceAgent::connection_opened)
+    /// or [`connection_failed`](crate::IceAgent::connection_failed).
+    OpenConnection {
+        /// Its name from now on.
+        connection: ConnectionId,
+        /// The address to connect from. Its port is zero where any will do.
+        local: SocketAddr,
+        /// The address to connect to.
+        remote: SocketAddr,
+        /// What goes between the connection and the agent's bytes.
+        security: ConnectionSecurity,
+    },
+    /// A connection is to be closed, whether it is open already or not. The agent knows it no more.
+    CloseConnection {
+        /// The connection.
+        connection: ConnectionId,
+    },
+    /// A name has to be resolved: answer with [`name_resolved`](crate::IceAgent::name_resolved) or
+    /// [`name_failed`](crate::IceAgent::name_failed).
+    ResolveName {
+        /// Its name in the answer.
+        lookup: LookupId,
+        /// The host name.
+        name: String,
+    },
     /// The peer sent a check from an address that was not signalled.
     RemoteCandidateDiscovered {
         /// The stream.
         stream: StreamId,
         /// What is known of it.
         candidate: CandidateView,
+    },
+}
+
+/// How a connection is protected.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConnectionSecurity {
+    /// Plain TCP.
+    Tcp,
+    /// TLS on TCP; the certificate is to be for this name or address.
+    Tls {
+        /// The name.
+        server_name: String,
+    },
+    /// DTLS on UDP; the certificate is to be for this name or address. Each message of the agent is
+    /// one record, and each record is given back as one input.
+    Dtls {
+        /// The name.
+        server_name: String,
     },
 }
 
@@ -378,4 +477,7 @@ pub enum TimeoutReason {
     Forget,
     /// Candidates that are not used are freed (RFC 8445 §8.3).
     Release,
+    /// Something of a server is due: the end of what it gave, of credentials, or of the patience of
+    /// gathering.
+    Server,
 }

@@ -7,6 +7,7 @@
 mod call_error;
 mod candidates;
 mod client;
+mod connections;
 mod contest;
 mod counters;
 mod digest;
@@ -20,12 +21,14 @@ mod nomination;
 mod output;
 mod pacing;
 mod path;
+mod relay;
 mod remote;
 mod renomination;
 mod restart;
 mod roaming;
 mod schedule;
 mod server;
+mod servers;
 mod transactions;
 mod upkeep;
 mod view;
@@ -40,14 +43,16 @@ use crate::candidate::Transport;
 use crate::checklist::ChecklistSet;
 use crate::config::{AgentConfig, ConfigError, Signalling};
 use crate::credentials::Credentials;
+use crate::gather::Servers;
 use crate::id::{CandidateId, PairId, StreamId};
 use crate::time::Timestamp;
 
 pub use call_error::{
-    AddLocalError, AddRemoteError, AddStreamError, RemoveLocalError, RenominateError, RestartError,
+    AddLocalError, AddRemoteError, AddServerError, AddStreamError, RemoveLocalError, RenominateError, RestartError,
     SetRemoteError,
 };
 use candidates::Candidates;
+use connections::Connections;
 use contest::Contest;
 pub use counters::{Counters, Refused};
 pub use errors::{IcmpError, TransmitError};
@@ -135,6 +140,12 @@ pub struct IceAgent {
     patience: Option<Timestamp>,
     /// The round-trip time of the newest check that was answered at once.
     round_trip: Option<Duration>,
+    /// The servers, from the first one on.
+    servers: Option<Box<Servers>>,
+    /// Whether it was a server's turn for a slot, and not a check's.
+    server_turn: bool,
+    connections: Connections,
+    next_lookup: u32,
     output: Output,
     counters: Counters,
     deadline: Option<(Timestamp, TimeoutReason)>,
@@ -232,6 +243,10 @@ impl IceAgent {
             bucket: TokenBucket::new(config.limits.unauthenticated_replies),
             patience: None,
             round_trip: None,
+            servers: None,
+            server_turn: false,
+            connections: Connections::new(config.limits.connections),
+            next_lookup: 0,
             output: Output::new(config.limits.replies, config.limits.events),
             counters: Counters::default(),
             deadline: None,
@@ -258,23 +273,23 @@ impl IceAgent {
         self.advance(now);
         loop {
             // What cannot be rendered any more, since its candidate is gone, is passed over.
-            if let Some(reply) = self.output.replies.pop_front() {
-                if let Some(transmit) = self.render_reply(&reply, buf) {
-                    return Some(transmit);
-                }
+            let message = if let Some(reply) = self.output.replies.pop_front() {
+                self.render_reply(&reply, buf)
             } else if let Some(error) = self.output.errors.pop_front() {
-                if let Some(transmit) = self.render_error(&error, buf) {
-                    return Some(transmit);
-                }
+                self.render_error(&error, buf)
             } else if let Some(pair) = self.output.keepalives.pop_front() {
-                if let Some(transmit) = self.render_keepalive(pair, buf) {
-                    return Some(transmit);
-                }
+                self.render_keepalive(pair, buf)
+            } else if let Some(transmit) = self.render_asking(buf) {
+                return Some(transmit);
             } else {
                 let id = self.output.checks.pop_front()?;
-                if let Some(transmit) = self.render_check(id, buf) {
-                    return Some(transmit);
+                if self.is_deferred(id) {
+                    continue;
                 }
+                self.render_check(id, buf)
+            };
+            if let Some(transmit) = message.and_then(|message| self.dispatch(message, buf)) {
+                return Some(transmit);
             }
         }
     }
@@ -285,7 +300,7 @@ impl IceAgent {
         self.advance(now);
         loop {
             let notice = self.next_notice()?;
-            let event = self.event_of(notice);
+            let event = self.event_of(&notice);
             if let Notice::LocalCandidate(id) = notice {
                 self.convey(id);
                 self.run();
@@ -313,6 +328,7 @@ impl IceAgent {
     #[must_use]
     pub fn has_transmit(&self) -> bool {
         self.output.has_transmit()
+            || self.servers.as_ref().is_some_and(|servers| servers.has_transmit())
     }
 
     /// Whether [`poll_event`](Self::poll_event) has something.
@@ -321,9 +337,14 @@ impl IceAgent {
         !self.output.notices.is_empty()
     }
 
-    /// Ends the session. Nothing is sent and nothing is answered any more.
+    /// Ends the session. Nothing is sent to the peer and nothing of it is answered any more. What
+    /// servers have allocated is deleted (RFC 8656 §8): whoever drives the agent until
+    /// [`poll_timeout`](Self::poll_timeout) is `None`, five seconds at most, leaves nothing behind.
     pub fn close(&mut self, now: Timestamp) {
         self.advance(now);
+        if self.is_closed() {
+            return;
+        }
         self.set_state(ConnectionState::Closed);
         self.checks.clear();
         self.early.clear();
@@ -336,6 +357,7 @@ impl IceAgent {
             component.upkeep.clear();
         }
         self.deadline = None;
+        self.leave_servers();
     }
 
     /// Brings the clock forward, never back.
@@ -370,8 +392,7 @@ impl IceAgent {
 
     /// The next notice, the lowest component of a foundation first (RFC 8838 §17).
     fn next_notice(&mut self) -> Option<Notice> {
-        let first = *self.output.notices.front()?;
-        let Notice::LocalCandidate(id) = first else {
+        let Notice::LocalCandidate(id) = *self.output.notices.front()? else {
             return self.output.notices.pop_front();
         };
         let key = |id: CandidateId| {
@@ -383,8 +404,8 @@ impl IceAgent {
         };
         let mut best = (component, 0);
         for (at, other) in self.output.notices.iter().enumerate() {
-            if let Notice::LocalCandidate(other) = *other {
-                if let Some((s, f, c)) = key(other) {
+            if let Notice::LocalCandidate(other) = other {
+                if let Some((s, f, c)) = key(*other) {
                     if s == stream && f == foundation && c < best.0 {
                         best = (c, at);
                     }
@@ -411,6 +432,7 @@ impl IceAgent {
             let base = self.candidates.base_of(id);
             self.lists.add_local(stream, component, endpoint, base);
         }
+        self.permit_remotes(id);
         self.pair_late_local(id);
     }
 

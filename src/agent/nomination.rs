@@ -234,6 +234,11 @@ impl IceAgent {
         let Some(pair) = self.lists.get(id) else { return };
         let (stream, number, priority) = (pair.stream, pair.component, pair.priority);
         let Some(ValidPair { local, generated_by, .. }) = pair.valid else { return };
+        let before = self.component(stream, number).and_then(|component| component.selected);
+        if let Some(before) = before {
+            self.unbind_channel(before);
+        }
+        self.bind_channel(id);
         if let Some(component) = self.component_mut(stream, number) {
             component.selected = Some(id);
             component.nominating = None;
@@ -407,6 +412,9 @@ impl IceAgent {
         // listener still sees that data may flow.
         if state == ConnectionState::Completed && self.state == ConnectionState::Checking {
             self.set_state(ConnectionState::Connected);
+        }
+        if state == ConnectionState::Completed && self.state != ConnectionState::Completed {
+            self.rest_servers();
         }
         self.set_state(state);
     }

@@ -1,18 +1,22 @@
 //! What waits to be polled: answers, checks, events. Messages are rendered when they are polled,
 //! so that what waits is small.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-use crate::id::{CandidateId, PairId, StreamId};
+use crate::gather::ServerFailure;
+use crate::id::{
+    CandidateId, ConnectionId, LookupId, PairId, ServerId, SocketId, StreamId,
+};
 use crate::stun::TransactionId;
+use crate::time::Timestamp;
 
 use super::ConnectionState;
 use super::counters::{Counters, Refused};
 use super::generation::Generation;
-use super::io::GatheringState;
+use super::io::{ConnectionSecurity, GatheringState};
 use crate::config::Role;
 
 /// The success response to a check.
@@ -38,8 +42,26 @@ pub(super) struct ErrorReply {
     pub(super) authenticated: bool,
 }
 
+/// What a server did, or what somebody outside has to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Report {
+    ServerFailed { server: ServerId, local: Option<SocketAddr>, failure: ServerFailure },
+    AllocationLost { server: ServerId, relayed: SocketAddr, failure: ServerFailure },
+    CredentialsExpiring { server: ServerId, at: Timestamp },
+    OpenConnection {
+        id: ConnectionId,
+        local: SocketAddr,
+        remote: SocketAddr,
+        security: ConnectionSecurity,
+    },
+    CloseConnection(ConnectionId),
+    OpenSocket { id: SocketId, ip: IpAddr },
+    CloseSocket(SocketId),
+    ResolveName { lookup: LookupId, name: Box<str> },
+}
+
 /// An event in brief: what it says is looked up when it is polled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Notice {
     LocalCandidate(CandidateId),
     LocalCandidateRemoved(CandidateId, StreamId),
@@ -51,6 +73,7 @@ pub(super) enum Notice {
     ConsentLost { stream: StreamId, component: u16, pair: PairId },
     RestartNeeded,
     RemoteRestart,
+    Report(Box<Report>),
 }
 
 /// The queues.

@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use crate::candidate::Transport;
+use crate::candidate::{CandidateKind, Transport};
 use crate::id::{CandidateId, PairId, StreamId};
 use crate::stun;
 use crate::time::Timestamp;
@@ -21,6 +21,10 @@ pub(super) struct Path {
     pub(super) remote_addr: SocketAddr,
     /// The caller wrote the local address in its IPv6 form.
     mapped: bool,
+    /// A server that the agent has asked relays it.
+    relayed: bool,
+    /// What a router has told of the largest packet that gets through.
+    mtu: u16,
 }
 
 impl Path {
@@ -31,6 +35,15 @@ impl Path {
             local: form(self.local_addr),
             remote: form(self.remote_addr),
         }
+    }
+
+    pub(super) fn narrow(&mut self, mtu: u16) {
+        // RFC 791: every link of IPv4 carries 68 bytes; what claims less is wrong.
+        self.mtu = self.mtu.min(mtu.max(68));
+    }
+
+    pub(super) const fn mtu(&self) -> u16 {
+        self.mtu
     }
 }
 
@@ -47,14 +60,20 @@ pub enum SendError {
     /// The payload would be taken for STUN by the receiver.
     #[error("the payload looks like STUN")]
     LooksLikeStun,
+    /// The path goes through a server that has lost the allocation, or cannot relay a payload of
+    /// this size. It is mended without a call.
+    #[error("the server does not relay it now")]
+    NoRelay,
 }
 
 impl IceAgent {
     /// Where data of a component goes now: its selected pair or, before nomination, the best
-    /// valid one. `None` unless all components of the stream have a valid pair (RFC 8445 §12.1).
+    /// valid one. `None` unless all components of the stream have a valid pair (RFC 8445 §12.1), and
+    /// where each packet needs a head of its own, which [`send`](Self::send) makes.
     #[must_use]
     pub fn route(&self, stream: StreamId, component: u16) -> Option<Route> {
-        self.path_to(stream, component).ok().map(Path::route)
+        let path = self.path_to(stream, component).ok()?;
+        (!path.relayed).then(|| path.route())
     }
 
     /// Prepares application data for sending. Nothing is copied, and nothing is queued: the
@@ -77,10 +96,14 @@ impl IceAgent {
             self.path_used(stream, component);
         }
         let path = self.path_to(stream, component)?;
+        if path.relayed {
+            let (local, pair, to) = (path.local, path.pair, path.remote_addr);
+            return self.send_relayed(local, pair, to, payload);
+        }
         Ok(Outgoing::direct(path.route(), path.pair, self.config.dscp, payload))
     }
 
-    fn path_to(&self, stream: StreamId, number: u16) -> Result<&Path, SendError> {
+    pub(super) fn path_to(&self, stream: StreamId, number: u16) -> Result<&Path, SendError> {
         let stream = self.streams.iter().find(|other| other.id == stream);
         let components = &stream.ok_or(SendError::UnknownComponent)?.components;
         let mut path = Err(SendError::UnknownComponent);
@@ -148,6 +171,8 @@ impl IceAgent {
                 local_addr: local.addr,
                 remote_addr: remote.addr,
                 mapped: local.mapped,
+                relayed: local.kind == CandidateKind::Relayed && self.is_own_relay(pair.local),
+                mtu: u16::MAX,
             })
         });
         if let Some(component) = self.component_mut(stream, number) {

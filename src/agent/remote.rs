@@ -186,6 +186,7 @@ impl IceAgent {
         if let Some(endpoint) = self.candidates.remote_endpoint(id) {
             self.lists.add_remote(stream, component, endpoint);
         }
+        self.permit_remote(id);
         self.pair_late_remote(id);
     }
 

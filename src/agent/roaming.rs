@@ -84,6 +84,7 @@ impl IceAgent {
         let conveyed = old.conveyed;
         let moved = Local { addr, mapped, foundation, ..old };
         let new = self.candidates.locals.insert(moved).ok_or(AddLocalError::Limit)?;
+        self.ask_servers();
         if conveyed {
             self.pair_local(new);
             for remote in first {
@@ -103,7 +104,7 @@ impl IceAgent {
     }
 
     /// The remote candidates of a component, those first to which a local one has a valid pair.
-    fn remotes_by_use(
+    pub(super) fn remotes_by_use(
         &self,
         stream: StreamId,
         number: u16,
@@ -134,7 +135,7 @@ impl IceAgent {
 
     /// Forms a pair that no rule forms any more, since nomination has concluded, and queues its
     /// check. Before that it moves to the front of those that were formed.
-    fn pair_late(&mut self, local: CandidateId, remote: CandidateId) {
+    pub(super) fn pair_late(&mut self, local: CandidateId, remote: CandidateId) {
         let ours = self.candidates.local_endpoint(local);
         let theirs = self.candidates.remote_endpoint(remote);
         let suits =
@@ -223,6 +224,7 @@ impl IceAgent {
         self.lists.forget_proofs(&ids, &pairs);
         self.lists.remove_local(id);
         self.candidates.remove_locals(&ids);
+        self.forget_base(id);
         affected
     }
 

@@ -25,8 +25,12 @@ impl IceAgent {
         // At the end of time every interval is over at once, and nothing could be due later.
         if self.is_closed() || self.now == Timestamp::MAX {
             self.deadline = None;
+            if self.now != Timestamp::MAX {
+                self.say_farewell();
+            }
             return;
         }
+        self.tend_servers();
         self.forget_past();
         self.pair_lite();
         loop {
@@ -34,7 +38,10 @@ impl IceAgent {
             self.settle_contests();
             self.improve_paths();
             self.nominate();
-            if self.upkeep() || self.start_check() || self.repeat_check() {
+            if self.upkeep() || self.start() || self.repeat_check() || self.repeat_asking() {
+                continue;
+            }
+            if self.release_deferred() {
                 continue;
             }
             break;
@@ -45,10 +52,23 @@ impl IceAgent {
         self.deadline = self.next_deadline().filter(|&(at, _)| at != Timestamp::MAX);
     }
 
-    /// Starts the check of this Ta slot, if the slot has come and there is one (RFC 8445
-    /// §6.1.4.2).
+    /// Uses this Ta slot, if it has come: for a check, or to ask a server (RFC 8445 §14.2). Where
+    /// both want it they take turns, so that neither waits for all of the other.
+    fn start(&mut self) -> bool {
+        if self.now < self.pacer.next_start() {
+            return false;
+        }
+        let asked = self.server_turn && self.start_asking();
+        let started = asked || self.start_check() || (!self.server_turn && self.start_asking());
+        if started {
+            self.server_turn = !self.server_turn;
+        }
+        started
+    }
+
+    /// Starts the check whose turn it is, if there is one (RFC 8445 §6.1.4.2).
     fn start_check(&mut self) -> bool {
-        if !self.may_check() || self.now < self.pacer.next_start() {
+        if !self.may_check() {
             return false;
         }
         let Some((pair, purpose)) = self.next_ordinary().or_else(|| self.next_idle()) else {
@@ -178,7 +198,7 @@ impl IceAgent {
         self.remote.is_some() && !self.config.lite
     }
 
-    fn has_check(&self) -> bool {
+    pub(super) fn has_check(&self) -> bool {
         self.may_check() && (0..self.lists.lists().len()).any(|list| self.lists.has_check(list))
     }
 
@@ -195,6 +215,15 @@ impl IceAgent {
         let start = self.pacer.next_start();
         let pacing = if busy { Some(start) } else { self.idle_deadline().map(|at| at.max(start)) };
         consider(pacing, TimeoutReason::Pacing);
+        if let Some(servers) = &self.servers {
+            consider(servers.slot_at().map(|at| at.max(start)), TimeoutReason::Pacing);
+            let repeat = servers.repeat_at();
+            let repeat = repeat.map(|due| self.pacer.next_retransmission(self.now, due, busy));
+            consider(repeat, TimeoutReason::Retransmission);
+            consider(servers.poll_timeout(), TimeoutReason::Server);
+            let ready = (!servers.ready.is_empty()).then(|| self.pacer.next_packet());
+            consider(ready, TimeoutReason::Retransmission);
+        }
         let (repeat, end) = self.checks.deadlines();
         let repeat = repeat.map(|due| self.pacer.next_retransmission(self.now, due, busy));
         consider(repeat, TimeoutReason::Retransmission);
@@ -208,6 +237,17 @@ impl IceAgent {
         consider(self.forget, TimeoutReason::Forget);
         consider(self.release, TimeoutReason::Release);
         next
+    }
+
+    /// When something is due after the end of the session.
+    pub(super) fn farewell_deadline(&self) -> Option<(Timestamp, TimeoutReason)> {
+        let servers = self.servers.as_ref()?;
+        let start = self.pacer.next_start();
+        let slot = servers.slot_at().map(|at| at.max(start));
+        let repeat = servers.repeat_at();
+        let repeat = repeat.map(|due| self.pacer.next_retransmission(self.now, due, false));
+        let at = [slot, repeat, servers.poll_timeout()].into_iter().flatten().min()?;
+        Some((at, TimeoutReason::Server))
     }
 
     /// When a slot that is idle now will have something to carry, without any input.

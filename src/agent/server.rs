@@ -20,8 +20,9 @@ use crate::time::Timestamp;
 use super::candidates::{Membership, Remote};
 use super::counters::Refused;
 use super::generation::{Generation, LocalSide};
-use super::io::{Ignored, Received, Transmit};
+use super::io::{Ignored, Received};
 use super::output::{ErrorReply, Notice, Reply};
+use super::relay::Rendered;
 use super::{ConnectionState, IceAgent};
 
 /// RFC 8445 §5.1.2: 2^31 - 1.
@@ -131,10 +132,7 @@ impl IceAgent {
     ) -> Received<'a> {
         self.advance(now);
         let received = self.receive(transport, local, remote, datagram);
-        received.unwrap_or_else(|reason| {
-            self.counters.ignore(reason);
-            Received::Ignored(reason)
-        })
+        received.unwrap_or_else(|reason| self.ignore(reason))
     }
 
     fn receive<'a>(
@@ -144,10 +142,27 @@ impl IceAgent {
         remote: SocketAddr,
         datagram: &'a [u8],
     ) -> Result<Received<'a>, Ignored> {
+        let (local, from) = (address::normal(local), address::normal(remote));
+        if self.servers.is_some() && transport == Transport::Udp {
+            if let Some(received) = self.receive_from_server(local, from, datagram) {
+                return received;
+            }
+        }
+        self.receive_direct(transport, local, from, datagram)
+    }
+
+    /// What comes from a peer, be it that a server has relayed it. The addresses are in their
+    /// normal form.
+    pub(super) fn receive_direct<'a>(
+        &mut self,
+        transport: Transport,
+        local: SocketAddr,
+        from: SocketAddr,
+        datagram: &'a [u8],
+    ) -> Result<Received<'a>, Ignored> {
         if self.is_closed() {
             return Err(Ignored::Closed);
         }
-        let (local, from) = (address::normal(local), address::normal(remote));
         if !stun::is_stun(datagram) {
             return self.receive_data(transport, local, from, datagram);
         }
@@ -550,20 +565,18 @@ impl IceAgent {
     }
 
     /// Writes the success response to a check (RFC 8445 §7.3.1.2).
-    pub(super) fn render_reply(&self, reply: &Reply, buf: &mut Vec<u8>) -> Option<Transmit> {
-        let route = self.route_between(reply.local, reply.to)?;
+    pub(super) fn render_reply(&self, reply: &Reply, buf: &mut Vec<u8>) -> Option<Rendered> {
         let side = self.local_side(reply.generation)?;
         let mut writer = Writer::new(buf, Class::Success, method::BINDING, reply.id);
         writer.xor_address(attribute::XOR_MAPPED_ADDRESS, reply.to);
         seal(&mut writer, side, reply.sha256);
         let range = writer.fingerprint().finish();
-        Some(Transmit { route, range, dscp: self.config.dscp })
+        Some(Rendered { range, local: reply.local, to: reply.to })
     }
 
     /// Writes an error response (RFC 8489 §6.3.1.1).
-    pub(super) fn render_error(&self, error: &ErrorReply, buf: &mut Vec<u8>) -> Option<Transmit> {
+    pub(super) fn render_error(&self, error: &ErrorReply, buf: &mut Vec<u8>) -> Option<Rendered> {
         let reply = &error.reply;
-        let route = self.route_between(reply.local, reply.to)?;
         let side = self.local_side(reply.generation)?;
         let mut writer =
             stun::message::begin_error(buf, method::BINDING, reply.id, error.code, &error.unknown)?;
@@ -571,7 +584,7 @@ impl IceAgent {
             seal(&mut writer, side, reply.sha256);
         }
         let range = writer.fingerprint().finish();
-        Some(Transmit { route, range, dscp: self.config.dscp })
+        Some(Rendered { range, local: reply.local, to: reply.to })
     }
 }
 

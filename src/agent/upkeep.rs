@@ -18,8 +18,9 @@ use crate::stun::{Class, TransactionId, Writer, method};
 use crate::time::Timestamp;
 
 use super::contest::Contest;
-use super::io::{TimeoutReason, Transmit};
+use super::io::TimeoutReason;
 use super::output::Notice;
+use super::relay::Rendered;
 use super::renomination::RoundTrips;
 use super::transactions::Purpose;
 use super::{ConnectionState, IceAgent};
@@ -509,14 +510,13 @@ impl IceAgent {
     }
 
     /// Writes a keepalive: a Binding indication without credentials (RFC 8445 §11).
-    pub(super) fn render_keepalive(&mut self, id: PairId, buf: &mut Vec<u8>) -> Option<Transmit> {
+    pub(super) fn render_keepalive(&mut self, id: PairId, buf: &mut Vec<u8>) -> Option<Rendered> {
         let pair: &CandidatePair = self.lists.get(id)?;
         let (local, remote) = (pair.local, pair.remote);
         let to = self.candidates.remotes.get(remote)?.addr;
-        let route = self.route_between(local, to)?;
         let transaction = TransactionId::random(&mut self.rng);
         let mut writer = Writer::new(buf, Class::Indication, method::BINDING, transaction);
         let range = writer.fingerprint().finish();
-        Some(Transmit { route, range, dscp: self.config.dscp })
+        Some(Rendered { range, local, to })
     }
 }

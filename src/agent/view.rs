@@ -6,7 +6,7 @@ use crate::id::{PairId, StreamId};
 
 use super::candidates::{Membership, Remote};
 use super::io::{CandidateView, Event, GatheringState};
-use super::output::Notice;
+use super::output::{Notice, Report};
 use super::{ConnectionState, Counters, IceAgent};
 
 /// A candidate pair as the agent sees it.
@@ -120,8 +120,8 @@ impl IceAgent {
     }
 
     /// The event behind a notice; `None` when what it is about is gone.
-    pub(super) fn event_of(&self, notice: Notice) -> Option<Event> {
-        Some(match notice {
+    pub(super) fn event_of(&self, notice: &Notice) -> Option<Event> {
+        Some(match *notice {
             Notice::LocalCandidate(id) => Event::LocalCandidate {
                 id,
                 stream: self.candidates.locals.get(id)?.stream,
@@ -149,11 +149,44 @@ impl IceAgent {
             Notice::RemoteRestart => {
                 Event::RemoteRestart { ufrag: self.remote.as_ref()?.ufrag().to_owned() }
             }
+            Notice::Report(ref report) => event_of_report(report),
             Notice::RoleChanged(role) => Event::RoleChanged(role),
             Notice::RemoteCandidateDiscovered(id) => {
                 let candidate = self.candidates.view_remote(id)?;
                 Event::RemoteCandidateDiscovered { stream: candidate.stream, candidate }
             }
         })
+    }
+}
+
+/// W3C RTCPeerConnectionIceErrorEvent: the code of a server that did not answer.
+const UNREACHABLE: u16 = 701;
+
+fn event_of_report(report: &Report) -> Event {
+    match report {
+        Report::ServerFailed { server, local, failure } => Event::CandidateError {
+            server: *server,
+            local: *local,
+            code: failure.code().unwrap_or(UNREACHABLE),
+            failure: failure.clone(),
+        },
+        Report::AllocationLost { server, relayed, failure } => {
+            Event::AllocationLost { server: *server, relayed: *relayed, failure: failure.clone() }
+        }
+        Report::CredentialsExpiring { server, at } => {
+            Event::CredentialsExpiring { server: *server, at: *at }
+        }
+        Report::OpenConnection { id, local, remote, security } => Event::OpenConnection {
+            connection: *id,
+            local: *local,
+            remote: *remote,
+            security: security.clone(),
+        },
+        Report::CloseConnection(connection) => Event::CloseConnection { connection: *connection },
+        Report::OpenSocket { id, ip } => Event::OpenSocket { socket: *id, ip: *ip },
+        Report::CloseSocket(socket) => Event::CloseSocket { socket: *socket },
+        Report::ResolveName { lookup, name } => {
+            Event::ResolveName { lookup: *lookup, name: name.clone().into() }
+        }
     }
 }

@@ -177,10 +177,12 @@ impl Binding {
     }
 
     /// The address that the server sees.
+    #[cfg(test)]
     pub(crate) const fn mapped(&self) -> Option<SocketAddr> {
         self.mapped
     }
 
+    #[cfg(test)]
     pub(crate) const fn rejections(&self) -> &Rejections {
         &self.rejections
     }

@@ -118,6 +118,7 @@ impl Rejections {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn of(&self, reason: Rejected) -> u32 {
         self.all().find(|(other, _)| *other == reason).map_or(0, |(_, count)| count)
     }

@@ -22,7 +22,7 @@ use crate::id::{CandidateId, ConnectionId, Id as _, LookupId, ServerId, SocketId
 use crate::stun::TransactionId;
 use crate::time::Timestamp;
 use crate::turn::{Allocation, AllocationConfig, Fact};
-use crate::uri::ServerHost;
+use crate::uri::{ServerHost, ServerTransport};
 
 /// RFC 8489 §6.2.1: outstanding transactions with one server.
 const OUTSTANDING: usize = 10;
@@ -76,7 +76,6 @@ struct Entry {
 pub(crate) struct Servers {
     entries: Table<ServerId, Entry>,
     tasks: Table<TaskId, Task>,
-    next_lookup: u32,
     next_socket: u32,
     commands: VecDeque<Command>,
     found: VecDeque<(TaskId, Found)>,
@@ -84,6 +83,8 @@ pub(crate) struct Servers {
     unresolved: VecDeque<ServerId>,
     /// When gathering does not wait any more.
     until: Option<Timestamp>,
+    /// When the farewell after the end of the session is over.
+    farewell: Option<Timestamp>,
     /// Checks that wait for a permission, and those that have got theirs.
     pub(crate) deferred: Vec<TransactionId>,
     pub(crate) ready: VecDeque<TransactionId>,
@@ -154,13 +155,17 @@ impl Servers {
     }
 
     /// Gathering begins, or goes on: names are resolved, and what has failed has another chance.
-    pub(crate) fn begin(&mut self, now: Timestamp, until: Timestamp) {
+    pub(crate) fn begin(
+        &mut self,
+        now: Timestamp,
+        until: Timestamp,
+        next_lookup: &mut impl FnMut() -> LookupId,
+    ) {
         self.until = Some(until);
         for (_, entry) in self.entries.iter_mut() {
             if matches!(entry.resolution, Resolution::Unknown | Resolution::Failed) {
                 let ServerHost::Name(name) = entry.server.uri().host() else { continue };
-                let lookup = LookupId::new(self.next_lookup);
-                self.next_lookup = self.next_lookup.saturating_add(1);
+                let lookup = next_lookup();
                 entry.resolution = Resolution::Asked(lookup);
                 self.commands.push_back(Command::Resolve { lookup, name: name.as_str().into() });
             }
@@ -179,7 +184,7 @@ impl Servers {
     }
 
     /// Gathering waits no longer: who has not answered yet is given up.
-    pub(crate) fn give_up(&mut self, now: Timestamp) {
+    pub(crate) fn give_up(&mut self) {
         self.until = None;
         for (id, entry) in self.entries.iter_mut() {
             if matches!(entry.resolution, Resolution::Asked(_)) {
@@ -195,7 +200,6 @@ impl Servers {
                 task.settled = true;
             }
         }
-        let _ = now;
     }
 
     /// The tasks that never gave anything end: gathering is over, and what they might give could
@@ -213,10 +217,21 @@ impl Servers {
     }
 
     /// Mappings are not kept alive any more (RFC 8445 §5.1.1.4: until ICE concludes).
-    pub(crate) fn rest(&mut self) {
+    /// Of the permissions those are still renewed that are used, by relayed candidate.
+    pub(crate) fn rest(&mut self, used: &[(CandidateId, IpAddr)]) {
         for (_, task) in self.tasks.iter_mut() {
             if let Some(binding) = &mut task.binding {
                 binding.rest();
+            }
+            let Some(allocation) = &mut task.allocation else { continue };
+            let unused: SmallVec<[IpAddr; 8]> = allocation
+                .permitted()
+                .filter(|ip| {
+                    !used.iter().any(|(id, other)| task.relayed.contains(id) && other == ip)
+                })
+                .collect();
+            for ip in unused {
+                allocation.forget(ip);
             }
         }
     }
@@ -265,7 +280,7 @@ impl Servers {
         now: Timestamp,
         bases: &[Base],
         settings: &Settings,
-        next_connection: &mut impl FnMut() -> Option<ConnectionId>,
+        connect: &mut impl FnMut(bool) -> Option<ConnectionId>,
     ) -> bool {
         let mut wanted = Vec::new();
         for (id, entry) in self.entries.iter() {
@@ -299,7 +314,7 @@ impl Servers {
                 all = false;
                 break;
             }
-            self.begin_task(now, id, base, addrs, &settings, next_connection);
+            self.begin_task(now, id, base, addrs, &settings, connect);
         }
         all
     }
@@ -311,14 +326,15 @@ impl Servers {
         base: Base,
         mut addrs: SmallVec<[SocketAddr; 2]>,
         settings: &Settings,
-        next_connection: &mut impl FnMut() -> Option<ConnectionId>,
+        connect: &mut impl FnMut(bool) -> Option<ConnectionId>,
     ) {
         let Some(entry) = self.entries.get(id) else { return };
         let addr = addrs.remove(0);
         let others: SmallVec<[SocketAddr; 1]> = addrs.into_iter().collect();
         let stream = is_stream(&entry.server);
+        let datagrams = entry.server.uri().transport() == ServerTransport::Dtls;
         let link = if stream {
-            let Some(connection) = next_connection() else { return };
+            let Some(connection) = connect(datagrams) else { return };
             Link::Connection { id: connection, open: false }
         } else {
             Link::Socket { local: base.addr, mapped: base.mapped, opened: None }
@@ -328,6 +344,7 @@ impl Servers {
             server: id,
             base,
             link,
+            datagrams,
             addr,
             others,
             binding: None,
@@ -361,7 +378,7 @@ impl Servers {
         id: TaskId,
         failure: &ServerFailure,
         settings: &Settings,
-        next_connection: &mut impl FnMut() -> Option<ConnectionId>,
+        connect: &mut impl FnMut(bool) -> Option<ConnectionId>,
     ) -> bool {
         let Some(task) = self.tasks.get_mut(id).filter(|task| task.may_try_other(failure)) else {
             return false;
@@ -374,7 +391,7 @@ impl Servers {
             if let Some(old) = task.connection() {
                 self.commands.push_back(Command::CloseConnection(old));
             }
-            let Some(connection) = next_connection() else { return false };
+            let Some(connection) = connect(task.datagrams) else { return false };
             task.link = Link::Connection { id: connection, open: false };
             self.commands.push_back(Command::OpenConnection {
                 id: connection,
@@ -439,8 +456,9 @@ impl Servers {
     }
 
     /// All end. Whether something has to be said before that.
-    pub(crate) fn close(&mut self, now: Timestamp) -> bool {
+    pub(crate) fn close(&mut self, now: Timestamp, until: Timestamp) -> bool {
         self.until = None;
+        self.farewell = Some(until);
         self.deferred.clear();
         self.ready.clear();
         let ids: SmallVec<[TaskId; 8]> = self.tasks.iter().map(|(id, _)| id).collect();
@@ -448,6 +466,19 @@ impl Servers {
             self.close_task(now, id);
         }
         !self.tasks.is_empty()
+    }
+
+    /// Whether nothing more is to be said after the end of the session.
+    pub(crate) fn is_done(&self, now: Timestamp) -> bool {
+        self.tasks.is_empty() || self.farewell.is_some_and(|until| until <= now)
+    }
+
+    /// All end without a word.
+    pub(crate) fn abandon(&mut self) {
+        let ids: SmallVec<[TaskId; 8]> = self.tasks.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.end_task(id);
+        }
     }
 
     /// When something wants a slot.
@@ -489,29 +520,31 @@ impl Servers {
     pub(crate) fn poll_timeout(&self) -> Option<Timestamp> {
         let timers = self.tasks.iter().filter_map(|(_, task)| task.timer());
         let until = self.until.filter(|_| self.is_waiting());
-        timers.chain(until).min()
+        timers.chain(until).chain(self.farewell).min()
     }
 
     pub(crate) fn handle_timeout(
         &mut self,
         now: Timestamp,
-        next_connection: &mut impl FnMut() -> Option<ConnectionId>,
+        connect: &mut impl FnMut(bool) -> Option<ConnectionId>,
     ) {
         for (_, task) in self.tasks.iter_mut() {
             if task.timer().is_some_and(|at| at <= now) {
                 task.handle_timeout(now);
-                reconnect(task, now, &mut self.commands, next_connection);
+                reconnect(task, now, &mut self.commands, connect);
             }
         }
         if self.until.is_some_and(|until| until <= now) && self.is_waiting() {
-            self.give_up(now);
+            self.give_up();
         }
         self.sweep();
     }
 
     /// Ends what has nothing more to say.
     fn sweep(&mut self) {
-        while let Some(id) = self.tasks.iter().find(|(_, task)| task.is_over()).map(|(id, _)| id) {
+        loop {
+            let over = self.tasks.iter().find(|(_, task)| task.is_over()).map(|(id, _)| id);
+            let Some(id) = over else { break };
             self.end_task(id);
         }
     }
@@ -551,6 +584,23 @@ impl Servers {
         remote: SocketAddr,
     ) -> impl Iterator<Item = (TaskId, &Task)> {
         self.tasks.iter().filter(move |(_, task)| task.is_between(local, remote))
+    }
+
+    /// What was sent on this path did not arrive: one request, or anything. Whether there is
+    /// something that was asked there.
+    pub(crate) fn unreachable(
+        &mut self,
+        now: Timestamp,
+        local: SocketAddr,
+        remote: SocketAddr,
+        id: Option<TransactionId>,
+    ) -> bool {
+        let mut any = false;
+        for (_, task) in self.tasks.iter_mut().filter(|(_, task)| task.is_between(local, remote)) {
+            task.unreachable(now, id);
+            any = true;
+        }
+        any
     }
 
     pub(crate) fn by_connection(&self, id: ConnectionId) -> Option<TaskId> {
@@ -595,12 +645,20 @@ impl Servers {
         self.sweep();
     }
 
+    /// The connection carries something that cannot be read: it is closed, and counts as gone.
+    pub(crate) fn break_connection(&mut self, now: Timestamp, id: TaskId) {
+        if let Some(connection) = self.tasks.get(id).and_then(Task::connection) {
+            self.commands.push_back(Command::CloseConnection(connection));
+        }
+        self.disconnected(now, id);
+    }
+
     /// The server wants another 5-tuple.
     pub(crate) fn change_port(
         &mut self,
         now: Timestamp,
         id: TaskId,
-        next_connection: &mut impl FnMut() -> Option<ConnectionId>,
+        connect: &mut impl FnMut(bool) -> Option<ConnectionId>,
     ) {
         let Some(task) = self.tasks.get_mut(id) else { return };
         match task.link {
@@ -613,7 +671,7 @@ impl Servers {
             Link::Connection { id: old, .. } => {
                 self.commands.push_back(Command::CloseConnection(old));
                 task.link = Link::Down { again: now };
-                reconnect(task, now, &mut self.commands, next_connection);
+                reconnect(task, now, &mut self.commands, connect);
             }
             Link::Down { .. } => {}
         }
@@ -625,14 +683,14 @@ impl Servers {
         now: Timestamp,
         id: TaskId,
         domain: Option<Box<str>>,
-        next_connection: &mut impl FnMut() -> Option<ConnectionId>,
+        connect: &mut impl FnMut(bool) -> Option<ConnectionId>,
     ) {
         let Some(task) = self.tasks.get_mut(id) else { return };
         task.domain = domain;
         if let Link::Connection { id: old, .. } = task.link {
             self.commands.push_back(Command::CloseConnection(old));
             task.link = Link::Down { again: now };
-            reconnect(task, now, &mut self.commands, next_connection);
+            reconnect(task, now, &mut self.commands, connect);
         }
     }
 
@@ -681,7 +739,7 @@ impl Servers {
 }
 
 fn is_stream(server: &Server) -> bool {
-    server.uri().transport() != crate::uri::ServerTransport::Udp
+    server.uri().transport() != ServerTransport::Udp
 }
 
 /// Streams start from an IP address, datagrams from a socket.
@@ -698,13 +756,13 @@ fn reconnect(
     task: &mut Task,
     now: Timestamp,
     commands: &mut VecDeque<Command>,
-    next_connection: &mut impl FnMut() -> Option<ConnectionId>,
+    connect: &mut impl FnMut(bool) -> Option<ConnectionId>,
 ) {
     let Link::Down { again } = task.link else { return };
     if again > now || task.closing {
         return;
     }
-    let Some(id) = next_connection() else { return };
+    let Some(id) = connect(task.datagrams) else { return };
     task.link = Link::Connection { id, open: false };
     commands.push_back(Command::OpenConnection {
         id,
@@ -728,7 +786,8 @@ fn ask(task: &mut Task, now: Timestamp, server: &Server, settings: &Settings, re
         return;
     }
     let config = AllocationConfig {
-        reliable: task.is_stream(),
+        reliable: task.is_stream() && !task.datagrams,
+        connects: task.is_stream(),
         credentials: server.credentials().cloned(),
         families: server.families(),
         dont_fragment: server.dont_fragment(),

@@ -57,6 +57,8 @@ pub(crate) struct Task {
     pub(crate) server: ServerId,
     pub(crate) base: Base,
     pub(crate) link: Link,
+    /// Its connection carries datagrams (DTLS).
+    pub(crate) datagrams: bool,
     /// The address that is asked.
     pub(crate) addr: SocketAddr,
     /// What else the server's name stands for.
@@ -175,9 +177,10 @@ impl Task {
     }
 
     pub(crate) fn poll_fact(&mut self) -> Option<Found> {
-        let mapping = self.binding.as_mut().and_then(|binding| binding.poll_fact());
-        let relay = || self.allocation.as_mut().and_then(|allocation| allocation.poll_fact());
-        mapping.map(Found::Mapping).or_else(|| relay().map(Found::Relay))
+        if let Some(fact) = self.binding.as_mut().and_then(|binding| binding.poll_fact()) {
+            return Some(Found::Mapping(fact));
+        }
+        self.allocation.as_mut()?.poll_fact().map(Found::Relay)
     }
 
     /// The network says that what was sent to the server does not arrive.

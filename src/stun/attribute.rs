@@ -21,6 +21,7 @@ pub(crate) const USERHASH: u16 = 0x001e;
 pub(crate) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 pub(crate) const PASSWORD_ALGORITHMS: u16 = 0x8002;
 pub(crate) const ALTERNATE_DOMAIN: u16 = 0x8003;
+#[cfg(any(test, feature = "sim"))]
 pub(crate) const SOFTWARE: u16 = 0x8022;
 pub(crate) const ALTERNATE_SERVER: u16 = 0x8023;
 pub(crate) const FINGERPRINT: u16 = 0x8028;

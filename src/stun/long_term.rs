@@ -14,6 +14,7 @@ use super::write::Writer;
 const COOKIE: &[u8; 9] = b"obMatJos2";
 
 /// RFC 8489 §9.2: the cookie with the security features behind it.
+#[cfg(any(test, feature = "sim"))]
 pub(crate) const NONCE_COOKIE_LEN: usize = 13;
 
 /// How the key of the long-term mechanism is made of the password (RFC 8489 §18.5).

@@ -19,7 +19,7 @@ use super::write::Writer;
 pub(crate) const UDP: u8 = 17;
 
 /// RFC 8489 §14.1: an address family, by the number that stands for it in attributes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Family {
     V4 = 0x01,
     V6 = 0x02,

@@ -2,9 +2,28 @@
 
 use super::frame::{NotTurn, frame_len};
 
+/// A message of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Frame<'i> {
+    /// It stands in the input.
+    Input(&'i [u8]),
+    /// It was put together from pieces.
+    Kept(Vec<u8>),
+}
+
+#[cfg(test)]
+impl Frame<'_> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Input(bytes) => bytes,
+            Self::Kept(bytes) => bytes,
+        }
+    }
+}
+
 /// Cuts a stream into messages. What arrives whole is not copied; of what does not, no more than
 /// one message is kept.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Deframer {
     partial: Vec<u8>,
     /// The message in `partial` has been given out.
@@ -14,10 +33,10 @@ pub(crate) struct Deframer {
 impl Deframer {
     /// The next message, padding included, cut off the beginning of `input`; `None` when `input`
     /// has been used up. An error is final: nobody knows where the next message begins.
-    pub(crate) fn next<'s, 'i: 's>(
-        &'s mut self,
-        input: &mut &'i [u8],
-    ) -> Result<Option<&'s [u8]>, NotTurn> {
+    ///
+    /// A message that was put together may be given back with [`Self::give_back`] when it has been
+    /// read: its room is used for the next one.
+    pub(crate) fn next<'i>(&mut self, input: &mut &'i [u8]) -> Result<Option<Frame<'i>>, NotTurn> {
         if self.given {
             self.partial.clear();
             self.given = false;
@@ -26,7 +45,7 @@ impl Deframer {
             if let Some(len) = frame_len(input)? {
                 if let Some((frame, rest)) = input.split_at_checked(len) {
                     *input = rest;
-                    return Ok(Some(frame));
+                    return Ok(Some(Frame::Input(frame)));
                 }
             }
         }
@@ -38,10 +57,20 @@ impl Deframer {
             self.partial.extend_from_slice(bytes);
             *input = rest;
             if frame_len(&self.partial)? == Some(self.partial.len()) {
-                self.given = true;
-                return Ok(Some(&self.partial));
+                return Ok(Some(Frame::Kept(core::mem::take(&mut self.partial))));
             }
         }
         Ok(None)
+    }
+
+    /// Takes back a message that was put together.
+    pub(crate) fn give_back(&mut self, message: Vec<u8>) {
+        self.partial = message;
+        self.given = true;
+    }
+
+    /// The message that was given back.
+    pub(crate) fn kept(&self) -> &[u8] {
+        if self.given { &self.partial } else { &[] }
     }
 }

@@ -10,7 +10,8 @@ mod tests;
 
 pub(crate) use channel_data::{ChannelData, is_channel};
 pub(crate) use client::{
-    Allocation, AllocationConfig, Fact, Families, FromServer, Head, PeerError, Unsendable,
+    Allocation, AllocationConfig, Fact, Families, FromServer, Head, PeerError,
 };
-pub(crate) use deframer::Deframer;
+pub(crate) use deframer::{Deframer, Frame};
+#[cfg(any(test, feature = "sim"))]
 pub(crate) use frame::frame_len;

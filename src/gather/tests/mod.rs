@@ -7,8 +7,9 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::{
-    Binding, BindingConfig, BindingFact, ServerFailure, LongTermCredentials, Rejected, RequestTiming,
+    BindingFact, LongTermCredentials, Rejected, RequestTiming, ServerFailure,
 };
+use crate::gather::binding::{Binding, BindingConfig};
 use crate::sim::{TurnMethod, TurnRefusal, TurnServer, TurnServerConfig, TurnTamper};
 use crate::stun::attribute::MAPPED_ADDRESS;
 use crate::stun::{Class, TransactionId, Writer, method, scan};
@@ -32,6 +33,7 @@ fn config() -> BindingConfig {
         credentials: None,
         timing: RequestTiming::default(),
         keepalive: Some(Duration::from_secs(20)),
+        first: at(0),
     }
 }
 

@@ -23,6 +23,9 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Nothing.
+    pub(crate) const NONE: Self = Self { bytes: [0; MAX_SEND_HEAD], len: 0, padding: &[] };
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }

@@ -34,7 +34,9 @@ use crate::stun::turn::Family;
 use crate::time::Timestamp;
 
 pub(crate) use self::ask::Families;
-pub(crate) use self::data::{FromServer, Head, PeerError, Unsendable};
+#[cfg(test)]
+pub(crate) use self::data::Unsendable;
+pub(crate) use self::data::{FromServer, Head, PeerError};
 pub(crate) use self::io::{AllocationConfig, Fact, Refusal};
 
 /// Facts that nobody has polled.
@@ -310,6 +312,7 @@ impl Allocation {
     }
 
     /// The relayed addresses that there are.
+    #[cfg(test)]
     pub(crate) fn relayed(&self) -> &[SocketAddr] {
         if let Phase::Allocated(held) = &self.phase { &held.relayed } else { &[] }
     }
@@ -318,6 +321,7 @@ impl Allocation {
         matches!(self.phase, Phase::Closed)
     }
 
+    #[cfg(test)]
     pub(crate) const fn rejections(&self) -> &Rejections {
         &self.rejections
     }

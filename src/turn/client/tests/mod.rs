@@ -281,7 +281,7 @@ impl World {
         let mut deframer = core::mem::take(&mut self.deframer);
         for mut piece in bytes.chunks(7) {
             while let Some(frame) = deframer.next(&mut piece).unwrap() {
-                self.give_client(self.client.server(), frame);
+                self.give_client(self.client.server(), frame.bytes());
             }
         }
         self.deframer = deframer;
