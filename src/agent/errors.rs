@@ -95,7 +95,12 @@ impl IceAgent {
     }
 
     /// Fails what is checked on a path: by the one request that is named, or by any.
-    pub(super) fn fail_checks(&mut self, local: CandidateId, to: SocketAddr, id: Option<TransactionId>) {
+    pub(super) fn fail_checks(
+        &mut self,
+        local: CandidateId,
+        to: SocketAddr,
+        id: Option<TransactionId>,
+    ) {
         let failed = self.checks.iter().find(|check| {
             let remote = self.candidates.remotes.get(check.remote);
             check.local == local

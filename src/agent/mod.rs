@@ -48,8 +48,8 @@ use crate::id::{CandidateId, PairId, StreamId};
 use crate::time::Timestamp;
 
 pub use call_error::{
-    AddLocalError, AddRemoteError, AddServerError, AddStreamError, RemoveLocalError, RenominateError, RestartError,
-    SetRemoteError,
+    AddLocalError, AddRemoteError, AddServerError, AddStreamError, RemoveLocalError,
+    RenominateError, RestartError, SetRemoteError,
 };
 use candidates::Candidates;
 use connections::Connections;

@@ -7,9 +7,7 @@ use std::collections::VecDeque;
 use smallvec::SmallVec;
 
 use crate::gather::ServerFailure;
-use crate::id::{
-    CandidateId, ConnectionId, LookupId, PairId, ServerId, SocketId, StreamId,
-};
+use crate::id::{CandidateId, ConnectionId, LookupId, PairId, ServerId, SocketId, StreamId};
 use crate::stun::TransactionId;
 use crate::time::Timestamp;
 
@@ -45,9 +43,20 @@ pub(super) struct ErrorReply {
 /// What a server did, or what somebody outside has to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Report {
-    ServerFailed { server: ServerId, local: Option<SocketAddr>, failure: ServerFailure },
-    AllocationLost { server: ServerId, relayed: SocketAddr, failure: ServerFailure },
-    CredentialsExpiring { server: ServerId, at: Timestamp },
+    ServerFailed {
+        server: ServerId,
+        local: Option<SocketAddr>,
+        failure: ServerFailure,
+    },
+    AllocationLost {
+        server: ServerId,
+        relayed: SocketAddr,
+        failure: ServerFailure,
+    },
+    CredentialsExpiring {
+        server: ServerId,
+        at: Timestamp,
+    },
     OpenConnection {
         id: ConnectionId,
         local: SocketAddr,
@@ -55,9 +64,15 @@ pub(super) enum Report {
         security: ConnectionSecurity,
     },
     CloseConnection(ConnectionId),
-    OpenSocket { id: SocketId, ip: IpAddr },
+    OpenSocket {
+        id: SocketId,
+        ip: IpAddr,
+    },
     CloseSocket(SocketId),
-    ResolveName { lookup: LookupId, name: Box<str> },
+    ResolveName {
+        lookup: LookupId,
+        name: Box<str>,
+    },
 }
 
 /// An event in brief: what it says is looked up when it is polled.

@@ -46,8 +46,11 @@ impl IceAgent {
     pub(super) fn dispatch(&mut self, message: Rendered, buf: &mut Vec<u8>) -> Option<Transmit> {
         let Rendered { range, local, to } = message;
         let dscp = self.config.dscp;
-        let relayed =
-            self.candidates.locals.get(local).is_some_and(|local| local.kind == CandidateKind::Relayed);
+        let relayed = self
+            .candidates
+            .locals
+            .get(local)
+            .is_some_and(|local| local.kind == CandidateKind::Relayed);
         let task = self.servers.as_ref().filter(|_| relayed).and_then(|it| it.relay_of(local));
         let Some((task, _)) = task else {
             let route = self.route_between(local, to);
@@ -109,7 +112,11 @@ impl IceAgent {
     }
 
     /// The bytes that come to a payload on this path, and the IP version under it.
-    pub(super) fn relay_overhead(&self, local: CandidateId, to: SocketAddr) -> Option<(usize, bool)> {
+    pub(super) fn relay_overhead(
+        &self,
+        local: CandidateId,
+        to: SocketAddr,
+    ) -> Option<(usize, bool)> {
         let (task, allocation) = self.servers.as_ref()?.relay_of(local)?;
         let ipv4 = self.servers.as_ref()?.task(task)?.remote().is_ipv4();
         Some((allocation.overhead(self.now, to), ipv4))
@@ -393,11 +400,8 @@ impl IceAgent {
 
     /// A datagram was larger than what the path of a component carries.
     fn path_is_narrow(&mut self, local: CandidateId, peer: SocketAddr, mtu: u16) {
-        let component = self
-            .streams
-            .iter_mut()
-            .flat_map(|stream| &mut stream.components)
-            .find(|component| {
+        let component =
+            self.streams.iter_mut().flat_map(|stream| &mut stream.components).find(|component| {
                 let path = component.path.as_ref();
                 path.is_some_and(|path| path.local == local && path.remote_addr.ip() == peer.ip())
             });

@@ -37,7 +37,11 @@ impl IceAgent {
     /// # Errors
     /// The server can give nothing, or not now; nothing has changed then. Other servers are not
     /// affected.
-    pub fn add_server(&mut self, now: Timestamp, server: Server) -> Result<ServerId, AddServerError> {
+    pub fn add_server(
+        &mut self,
+        now: Timestamp,
+        server: Server,
+    ) -> Result<ServerId, AddServerError> {
         self.advance(now);
         if self.is_closed() {
             return Err(AddServerError::Closed);
@@ -164,7 +168,6 @@ impl IceAgent {
         if let Some(servers) = &mut self.servers {
             let lookups = &mut self.next_lookup;
             servers.begin(now, until, &mut || take_lookup(lookups));
-            servers.wake(now);
         }
         self.ask_servers();
     }
@@ -191,9 +194,8 @@ impl IceAgent {
         let settings = self.server_settings();
         let now = self.now;
         let Self { servers: Some(servers), connections, .. } = self else { return };
-        let all = servers.plan(now, &bases, &settings, &mut |datagrams| {
-            connections.to_server(datagrams)
-        });
+        let all =
+            servers.plan(now, &bases, &settings, &mut |datagrams| connections.to_server(datagrams));
         if !all {
             self.counters.refuse(Refused::ServerTask);
         }
@@ -222,7 +224,9 @@ impl IceAgent {
     /// What servers have said becomes candidates and events.
     pub(super) fn tend_servers(&mut self) {
         let now = self.now;
-        let Self { servers: Some(servers), connections, .. } = self else { return };
+        let Self { servers: Some(servers), connections, .. } = self else {
+            return self.settle_gathering();
+        };
         if servers.poll_timeout().is_some_and(|at| at <= now) {
             servers.handle_timeout(now, &mut |datagrams| connections.to_server(datagrams));
         }
@@ -231,16 +235,13 @@ impl IceAgent {
         {
             self.found(task, found);
         }
-        while let Some(server) =
-            self.servers.as_mut().and_then(|servers| servers.poll_unresolved())
+        while let Some(server) = self.servers.as_mut().and_then(|servers| servers.poll_unresolved())
         {
             let failure = ServerFailure::NotResolved;
             self.report(Report::ServerFailed { server, local: None, failure });
         }
         self.settle_gathering();
-        while let Some(command) =
-            self.servers.as_mut().and_then(|servers| servers.poll_command())
-        {
+        while let Some(command) = self.servers.as_mut().and_then(|servers| servers.poll_command()) {
             self.pass_on(command);
         }
     }
@@ -289,6 +290,7 @@ impl IceAgent {
         let settles = settles(&found);
         match found {
             Found::Mapping(BindingFact::Mapped { addr, .. }) => self.mapping_found(id, addr),
+            Found::Mapping(BindingFact::Confirmed) => {}
             Found::Mapping(BindingFact::Failed(failure)) => return self.task_failed(id, failure),
             Found::Relay(Fact::Relayed { relayed, mapped }) => {
                 self.relay_found(id, &relayed, mapped);
@@ -316,13 +318,15 @@ impl IceAgent {
             Found::Relay(Fact::AlternateServer { domain, .. }) => {
                 let now = self.now;
                 let Self { servers: Some(servers), connections, .. } = self else { return };
-                servers.redirected(now, id, domain, &mut |datagrams| {
-                    connections.to_server(datagrams)
-                });
+                servers
+                    .redirected(now, id, domain, &mut |datagrams| connections.to_server(datagrams));
             }
             // Data goes in indications for as long as there is no channel.
             Found::Relay(
-                Fact::ChannelBound { .. } | Fact::ChannelRefused { .. } | Fact::Closed,
+                Fact::Confirmed
+                | Fact::ChannelBound { .. }
+                | Fact::ChannelRefused { .. }
+                | Fact::Closed,
             ) => {}
             Found::Unreachable => return self.task_failed(id, ServerFailure::Unreachable),
             Found::TooLate => return self.task_failed(id, ServerFailure::Timeout),
@@ -359,8 +363,8 @@ impl IceAgent {
             return;
         }
         // RFC 8445 §5.1.1.2: short of resources, the server can still say what it sees.
-        let falls_back = matches!(failure.code(), Some(486 | 508))
-            && servers.fall_back(now, id, &settings);
+        let falls_back =
+            matches!(failure.code(), Some(486 | 508)) && servers.fall_back(now, id, &settings);
         self.report_failure(id, failure);
         if !falls_back {
             self.settle(id);
@@ -515,7 +519,8 @@ impl IceAgent {
             return None;
         }
         let cost = self.candidates.locals.get(base.candidate).map_or(0, |local| local.cost);
-        let interface = self.candidates.locals.get(base.candidate).map_or(0, |local| local.interface);
+        let interface =
+            self.candidates.locals.get(base.candidate).map_or(0, |local| local.interface);
         let id = self.candidates.locals.insert(Local {
             stream: base.stream,
             component: base.component,
@@ -635,8 +640,7 @@ impl IceAgent {
     }
 
     fn pass_on_commands(&mut self) {
-        while let Some(command) = self.servers.as_mut().and_then(|servers| servers.poll_command())
-        {
+        while let Some(command) = self.servers.as_mut().and_then(|servers| servers.poll_command()) {
             self.pass_on(command);
         }
     }

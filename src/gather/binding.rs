@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use rand_chacha::rand_core::Rng;
 
 use super::auth::{Auth, LongTermCredentials};
-use super::outcome::{ServerFailure, Rejected, Rejections};
+use super::outcome::{Rejected, Rejections, ServerFailure};
 use super::requests::{Answer, Ask, RequestTiming, Requests};
 use crate::address;
 use crate::stun::{TransactionId, Writer, is_stun, mapped_address, method, scan};
@@ -50,6 +50,8 @@ pub(crate) struct BindingConfig {
 pub(crate) enum BindingFact {
     /// The server sees this address; before it saw the other one.
     Mapped { addr: SocketAddr, previous: Option<SocketAddr> },
+    /// The server still sees the same, which somebody wanted to know.
+    Confirmed,
     /// The server does not say, or not any more. With an interval it is asked again.
     Failed(ServerFailure),
 }
@@ -66,6 +68,8 @@ pub(crate) struct Binding {
     /// The last thing said was a failure.
     failed: bool,
     resting: bool,
+    /// Somebody wants to know whether it is as it was.
+    verifies: bool,
     facts: VecDeque<BindingFact>,
     rejections: Rejections,
 }
@@ -81,6 +85,7 @@ impl Binding {
             mapped: None,
             failed: false,
             resting: false,
+            verifies: false,
             facts: VecDeque::new(),
             rejections: Rejections::default(),
         }
@@ -92,9 +97,12 @@ impl Binding {
         self.resting = true;
     }
 
-    /// The mapping is kept alive again, and asked for at once.
-    pub(crate) fn wake(&mut self, now: Timestamp) {
-        if core::mem::take(&mut self.resting) {
+    /// The mapping is kept alive again, and asked for at once: [`BindingFact::Confirmed`] says
+    /// that it is as it was.
+    pub(crate) fn verify(&mut self, now: Timestamp) {
+        self.resting = false;
+        self.verifies = true;
+        if self.requests.outstanding() == 0 {
             self.due = Some(now);
         }
     }
@@ -229,15 +237,18 @@ impl Binding {
     fn succeed(&mut self, now: Timestamp, addr: SocketAddr) {
         self.again(now);
         let previous = self.mapped.replace(addr);
+        let verifies = core::mem::take(&mut self.verifies);
         if previous != Some(addr) || self.failed {
             self.tell(BindingFact::Mapped { addr, previous });
+        } else if verifies {
+            self.tell(BindingFact::Confirmed);
         }
         self.failed = false;
     }
 
     fn fail(&mut self, now: Timestamp, failure: ServerFailure) {
         self.again(now);
-        if !self.failed {
+        if core::mem::take(&mut self.verifies) || !self.failed {
             self.failed = true;
             self.tell(BindingFact::Failed(failure));
         }

@@ -207,8 +207,11 @@ impl<A: Ask> Requests<A> {
         let due = |other: &Transaction<A>| other.schedule.due(now) == Due::Expired;
         let index = self.live.iter().position(due)?;
         let transaction = self.end(index);
-        let failure =
-            if transaction.violated { ServerFailure::IntegrityViolated } else { ServerFailure::Timeout };
+        let failure = if transaction.violated {
+            ServerFailure::IntegrityViolated
+        } else {
+            ServerFailure::Timeout
+        };
         Some((transaction.ask, failure))
     }
 

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use rand_chacha::rand_core::Rng;
 use smallvec::SmallVec;
 
-use super::binding::{Binding, BindingConfig, BindingFact};
+use super::binding::{Binding, BindingConfig};
 use super::outcome::ServerFailure;
 use super::requests::RequestTiming;
 use super::server::{Server, ServerCredentials};
@@ -34,10 +34,22 @@ const IMPATIENT: (u8, u8) = (3, 2);
 /// What somebody outside has to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Command {
-    Resolve { lookup: LookupId, name: Box<str> },
-    OpenConnection { id: ConnectionId, local: SocketAddr, remote: SocketAddr, server: ServerId, domain: Option<Box<str>> },
+    Resolve {
+        lookup: LookupId,
+        name: Box<str>,
+    },
+    OpenConnection {
+        id: ConnectionId,
+        local: SocketAddr,
+        remote: SocketAddr,
+        server: ServerId,
+        domain: Option<Box<str>>,
+    },
     CloseConnection(ConnectionId),
-    OpenSocket { id: SocketId, local: IpAddr },
+    OpenSocket {
+        id: SocketId,
+        local: IpAddr,
+    },
     CloseSocket(SocketId),
 }
 
@@ -122,12 +134,8 @@ impl Servers {
     /// Forgets a server: what it gave is given back. The tasks that it had.
     pub(crate) fn remove(&mut self, now: Timestamp, id: ServerId) -> SmallVec<[TaskId; 4]> {
         self.entries.remove(id);
-        let of: SmallVec<[TaskId; 4]> = self
-            .tasks
-            .iter()
-            .filter(|(_, task)| task.server == id)
-            .map(|(task, _)| task)
-            .collect();
+        let of: SmallVec<[TaskId; 4]> =
+            self.tasks.iter().filter(|(_, task)| task.server == id).map(|(task, _)| task).collect();
         for &task in &of {
             self.close_task(now, task);
         }
@@ -170,10 +178,8 @@ impl Servers {
                 self.commands.push_back(Command::Resolve { lookup, name: name.as_str().into() });
             }
         }
-        for (_, task) in self.tasks.iter_mut() {
-            if let Some(allocation) = &mut task.allocation {
-                allocation.retry(now);
-            }
+        for (_, task) in self.tasks.iter_mut().filter(|(_, task)| !task.closing) {
+            task.verify(now);
         }
     }
 
@@ -232,15 +238,6 @@ impl Servers {
                 .collect();
             for ip in unused {
                 allocation.forget(ip);
-            }
-        }
-    }
-
-    /// Mappings are kept alive again, and looked at at once.
-    pub(crate) fn wake(&mut self, now: Timestamp) {
-        for (_, task) in self.tasks.iter_mut() {
-            if let Some(binding) = &mut task.binding {
-                binding.wake(now);
             }
         }
     }
@@ -413,7 +410,8 @@ impl Servers {
         if task.is_stream() || task.binding.is_some() || !settings.reflexive {
             return false;
         }
-        task.binding = Some(Box::new(Binding::new(now, binding(task.addr, &entry.server, settings))));
+        task.binding =
+            Some(Box::new(Binding::new(now, binding(task.addr, &entry.server, settings))));
         true
     }
 
@@ -569,8 +567,7 @@ impl Servers {
         if let Some(found) = self.found.pop_front() {
             return Some(found);
         }
-        let found =
-            self.tasks.iter_mut().find_map(|(id, task)| Some((id, task.poll_fact()?)));
+        let found = self.tasks.iter_mut().find_map(|(id, task)| Some((id, task.poll_fact()?)));
         if found.is_none() {
             self.sweep();
         }
@@ -818,10 +815,11 @@ fn binding(addr: SocketAddr, server: &Server, settings: &Settings) -> BindingCon
 /// What a fact says of a task, as far as gathering is concerned.
 pub(crate) fn settles(found: &Found) -> bool {
     match found {
-        Found::Mapping(BindingFact::Mapped { .. } | BindingFact::Failed(_)) => true,
-        Found::Relay(fact) => {
-            matches!(fact, Fact::Relayed { .. } | Fact::Failed { .. } | Fact::Closed)
-        }
+        Found::Mapping(_) => true,
+        Found::Relay(fact) => matches!(
+            fact,
+            Fact::Relayed { .. } | Fact::Confirmed | Fact::Failed { .. } | Fact::Closed
+        ),
         Found::Unreachable | Found::TooLate => true,
     }
 }

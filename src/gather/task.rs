@@ -184,11 +184,7 @@ impl Task {
     }
 
     /// The network says that what was sent to the server does not arrive.
-    pub(crate) fn unreachable(
-        &mut self,
-        now: Timestamp,
-        id: Option<crate::stun::TransactionId>,
-    ) {
+    pub(crate) fn unreachable(&mut self, now: Timestamp, id: Option<crate::stun::TransactionId>) {
         if let Some(binding) = &mut self.binding {
             binding.unreachable(now, id);
         }
@@ -213,6 +209,18 @@ impl Task {
         self.closing && self.allocation.as_ref().is_none_or(|allocation| allocation.is_closed())
     }
 
+    /// Gathering begins anew: whether what it gave is still so, or can be had now.
+    pub(crate) fn verify(&mut self, now: Timestamp) {
+        if let Some(allocation) = &mut self.allocation {
+            allocation.retry(now);
+            allocation.verify(now);
+        }
+        if let Some(binding) = &mut self.binding {
+            binding.verify(now);
+        }
+        self.settled = false;
+    }
+
     /// The connection is gone, or was never there: when the next one is tried.
     pub(crate) fn disconnected(&mut self, now: Timestamp) {
         let factor = 1_u32 << self.failures.min(MAX_DOUBLINGS);
@@ -227,7 +235,10 @@ impl Task {
     pub(crate) fn may_try_other(&self, failure: &ServerFailure) -> bool {
         let silent = matches!(
             failure,
-            ServerFailure::Timeout | ServerFailure::Unreachable | ServerFailure::Disconnected | ServerFailure::Expired
+            ServerFailure::Timeout
+                | ServerFailure::Unreachable
+                | ServerFailure::Disconnected
+                | ServerFailure::Expired
         );
         silent && !self.fruitful && !self.closing && !self.others.is_empty()
     }

@@ -86,4 +86,10 @@ pub enum ObtainError {
     /// There is no such server.
     #[error("no such server")]
     UnknownServer,
+    /// No client could take the server's first user for its own.
+    #[error("the credentials of the server's user cannot be used")]
+    Credentials,
+    /// The agent refuses the server.
+    #[error("refused: {0}")]
+    Refused(#[from] crate::agent::AddServerError),
 }

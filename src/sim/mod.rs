@@ -133,7 +133,6 @@
 //! agents against the oracle.
 
 mod change;
-mod client;
 mod datagram;
 mod dice;
 mod error;
@@ -169,7 +168,6 @@ mod world;
 mod tests;
 
 pub use change::SetNatError;
-pub use client::Obtain;
 pub use datagram::{Arrival, Datagram, DatagramId, Fate};
 pub use error::{AddServerError, AddSocketError, ObtainError, WorldError};
 pub use firewall::{Action, Direction, FirewallConfig, FirewallRule};
@@ -191,7 +189,7 @@ pub use scenario::{
     Scenario, ScenarioFailure, ScenarioReport, Side, Site, Transition, Violation, Who,
 };
 pub use scope::{Filtering, Mapping, Scope};
-pub use server::ServerIndex;
+pub use server::{Obtain, ServerIndex};
 pub use signal::{Signal, SignalError};
 pub use stats::{DropReason, NetworkStats, Unreachable, WorldStats};
 pub use tcp::{Segmentation, TcpError, TcpEvent, TcpEventKind, TcpId};

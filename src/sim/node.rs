@@ -1,8 +1,8 @@
 //! An agent of a world with what the world keeps about it.
 
-use super::client::Client;
 use super::host::HostId;
 use super::log::{LogDetail, LogEntry, Logged};
+use super::server::{Obtain, ServerIndex};
 use super::signal::Outbox;
 use crate::agent::IceAgent;
 use crate::config::Signalling;
@@ -30,11 +30,8 @@ pub(super) struct Node {
     pub(super) host: HostId,
     pub(super) signalling: Signalling,
     pub(super) outbox: Outbox,
-    /// What it obtains from servers, if anything, and the deadline of that.
-    pub(super) client: Option<Box<Client>>,
-    pub(super) client_deadline: Option<Timestamp>,
-    /// Gathering is to be completed when all servers have answered.
-    pub(super) gathers: bool,
+    /// The servers that it asks.
+    pub(super) asks: Vec<(Obtain, ServerIndex)>,
     /// The deadline under which the world has it.
     pub(super) deadline: Option<Timestamp>,
     /// It was lent out since it was last drained.
@@ -59,9 +56,7 @@ impl Node {
             host,
             signalling,
             outbox: Outbox::default(),
-            client: None,
-            client_deadline: None,
-            gathers: false,
+            asks: Vec::new(),
             deadline: None,
             touched: false,
             repeats: 0,

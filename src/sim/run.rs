@@ -3,7 +3,7 @@
 use super::datagram::{Datagram, DatagramId};
 use super::error::WorldError;
 use super::node::AgentIndex;
-use super::server::{Chore, ServerIndex};
+use super::server::ServerIndex;
 use super::stats::increment;
 use super::world::World;
 use crate::time::Timestamp;
@@ -37,13 +37,6 @@ pub enum Step {
         /// The server.
         server: ServerIndex,
     },
-    /// An agent's client of servers has something to do.
-    Client {
-        /// When.
-        at: Timestamp,
-        /// The agent.
-        agent: AgentIndex,
-    },
     /// A deadline comes.
     Timeout {
         /// When it is handled.
@@ -62,7 +55,6 @@ impl Step {
             | Self::Report { at }
             | Self::Tcp { at }
             | Self::Server { at, .. }
-            | Self::Client { at, .. }
             | Self::Timeout { at, .. } => at,
             Self::Datagram(id) => id.arrival(),
         }
@@ -100,12 +92,9 @@ impl World {
         let datagram = self.network.next_underway().map(Step::Datagram);
         let tcp = self.network.next_tcp().map(|at| Step::Tcp { at });
         let report = self.network.next_report().map(|at| Step::Report { at });
-        let chore = self.chores.first().map(|&(deadline, chore)| {
-            let at = deadline.max(self.now);
-            match chore {
-                Chore::Server(server) => Step::Server { at, server },
-                Chore::Client(agent) => Step::Client { at, agent },
-            }
+        let chore = self.chores.first().map(|&(deadline, server)| {
+            // As below.
+            Step::Server { at: deadline.max(self.now), server }
         });
         let timeout = self.deadlines.first().map(|&(deadline, agent)| {
             // A deadline may have passed while nobody ran the world.
@@ -219,8 +208,10 @@ impl World {
                 Ok(())
             }
             Step::Report { .. } => self.receive_report(),
-            Step::Server { server, .. } => self.perform_chore(Chore::Server(server)),
-            Step::Client { agent, .. } => self.perform_chore(Chore::Client(agent)),
+            Step::Server { server, .. } => {
+                self.time_out_server(server);
+                Ok(())
+            }
             Step::Timeout { agent, .. } => self.time_out(agent),
         }
     }

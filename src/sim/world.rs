@@ -2,7 +2,7 @@
 //! for all of them.
 
 use core::fmt::Write as _;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::BTreeSet;
 
@@ -17,18 +17,21 @@ use super::log::{LogDetail, LogEntry, Logged};
 use super::network::Network;
 use super::node::{AgentIndex, Node};
 use super::report::{Problem, Report};
-use super::server::{Chore, ServerNode};
+use super::server::{ServerIndex, ServerNode};
 use super::signal::{Channel, Signal};
 use super::sockets::{Socket, Sockets};
 use super::stats::{WorldStats, increment};
 use crate::agent::io::{Event, GatheringState, LocalAddress, Received, Route};
 use crate::agent::{IceAgent, IcmpError, RestartError, SendError, TransmitError};
 use crate::config::{AgentConfig, ConfigError, Signalling};
-use crate::id::{CandidateId, StreamId};
+use crate::id::{CandidateId, SocketId, StreamId};
 use crate::time::Timestamp;
 
 /// How many transmits and events one input may bring forth.
 const MAX_OUTPUTS: u32 = 100_000;
+
+/// RFC 6335 §6: where ports begin that nobody has asked for by number.
+const FIRST_PORT: u16 = 49_152;
 
 /// How many inputs one agent may get at one instant, unless a test says otherwise.
 const INPUTS_PER_INSTANT: u32 = 100_000;
@@ -48,8 +51,8 @@ pub struct World {
     pub(super) network: Network,
     pub(super) nodes: Vec<Node>,
     pub(super) servers: Vec<ServerNode>,
-    /// When servers and the clients of servers have something to do.
-    pub(super) chores: BTreeSet<(Timestamp, Chore)>,
+    /// When servers have something to do.
+    pub(super) chores: BTreeSet<(Timestamp, ServerIndex)>,
     sockets: Sockets,
     pub(super) channel: Channel,
     pub(super) deadlines: BTreeSet<(Timestamp, AgentIndex)>,
@@ -189,7 +192,6 @@ impl World {
         let id = lent.rebind_local(now, first.id, addr)?;
         self.sockets.close(host, first.addr);
         self.sockets.open(host, addr, agent);
-        self.rebase_client(agent, first.addr, addr);
         Ok(id)
     }
 
@@ -236,7 +238,7 @@ impl World {
             node.outbox.hold_first(Signal::Parameters(node.agent.local_parameters()));
         }
         node.outbox.flush(now, &mut self.channel);
-        self.gather(agent)
+        self.call(agent, IceAgent::gather)
     }
 
     /// Lets an agent restart: stages new credentials, signals them, and gathers again. Its peer
@@ -255,8 +257,7 @@ impl World {
         }
         let node = self.nodes.get_mut(agent.0).ok_or(WorldError::UnknownAgent(agent))?;
         node.outbox.flush(now, &mut self.channel);
-        self.gather_again(agent)?;
-        self.drain(agent).map(Ok)
+        self.call(agent, IceAgent::gather).map(Ok)
     }
 
     /// Signals something to an agent, at `at` or now if that is past, whoever might have said it.
@@ -443,8 +444,6 @@ impl World {
         let Datagram { transport, from, payload, .. } = arrival.datagram;
         let Socket { agent, addr: local } = socket;
         let remote = socket.sees(from);
-        let received = self.receive_at_client(agent, local, remote, payload)?;
-        let Some((local, remote, payload)) = received else { return Ok(()) };
         let node = self.input(agent)?;
         let received = node.agent.handle_datagram(now, transport, local, remote, &payload);
         let len = payload.len();
@@ -589,7 +588,6 @@ impl World {
         let _ = write!(self.hash, "{event:?}");
         let now = self.now;
         let node = self.nodes.get_mut(agent.0).ok_or(WorldError::UnknownAgent(agent))?;
-        let answers_restart = matches!(event, Event::RemoteRestart { .. });
         let signal = match (node.signalling, &event) {
             (Signalling::Trickle, Event::RemoteRestart { .. }) => {
                 Some(Signal::Parameters(node.agent.local_parameters()))
@@ -611,9 +609,33 @@ impl World {
             node.outbox.hold(signal);
             node.outbox.flush(now, &mut self.channel);
         }
-        node.log(now, |_| Logged::Event(Box::new(event)));
-        if answers_restart {
-            self.gather_anew(agent);
+        match &event {
+            Event::RemoteRestart { .. } => node.agent.gather(now),
+            Event::OpenSocket { socket, ip } => self.open_socket(agent, *socket, *ip)?,
+            _ => {}
+        }
+        self.node_mut(agent)?.log(now, |_| Logged::Event(Box::new(event)));
+        Ok(())
+    }
+
+    /// Opens a socket that an agent asks for.
+    fn open_socket(
+        &mut self,
+        agent: AgentIndex,
+        socket: SocketId,
+        ip: IpAddr,
+    ) -> Result<(), WorldError> {
+        let now = self.now;
+        let host = self.node(agent)?.host;
+        let mut ports = (FIRST_PORT..=u16::MAX).map(|port| SocketAddr::new(ip, port));
+        let free = ports.find(|addr| !self.sockets.is_open(host, *addr));
+        let node = self.nodes.get_mut(agent.0).ok_or(WorldError::UnknownAgent(agent))?;
+        match free {
+            Some(addr) => {
+                self.sockets.open(host, addr, agent);
+                node.agent.socket_opened(now, socket, addr);
+            }
+            None => node.agent.socket_failed(now, socket),
         }
         Ok(())
     }
@@ -644,8 +666,6 @@ impl World {
                     node.agent.transmit_failed(now, route, TransmitError::Unreachable);
                 }
             }
-            Route::Datagram { local, remote, .. }
-                if self.transmit_relayed(agent, local, remote, bytes) => {}
             Route::Datagram { .. } | Route::Stream(_) => increment(&mut self.stats.unsent),
         }
     }

@@ -6,9 +6,7 @@ use core::time::Duration;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::{
-    BindingFact, LongTermCredentials, Rejected, RequestTiming, ServerFailure,
-};
+use super::{BindingFact, LongTermCredentials, Rejected, RequestTiming, ServerFailure};
 use crate::gather::binding::{Binding, BindingConfig};
 use crate::sim::{TurnMethod, TurnRefusal, TurnServer, TurnServerConfig, TurnTamper};
 use crate::stun::attribute::MAPPED_ADDRESS;

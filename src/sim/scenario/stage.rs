@@ -5,7 +5,6 @@ use core::time::Duration;
 
 use super::{MAX_DELAY, MAX_LOSS, MAX_SITES, Scenario, Side, Site, Transition, Who};
 use crate::config::{AgentConfig, Role, Signalling};
-use crate::sim::client::Obtain;
 use crate::sim::error::WorldError;
 use crate::sim::firewall::FirewallConfig;
 use crate::sim::gateway::GatewayConfig;
@@ -16,6 +15,7 @@ use crate::sim::nat::{Hairpinning, NatConfig, PortAllocation};
 use crate::sim::node::AgentIndex;
 use crate::sim::realm::RealmId;
 use crate::sim::report::Reporting;
+use crate::sim::server::Obtain;
 use crate::sim::server::ServerIndex;
 use crate::sim::turn_server::{TurnServer, TurnServerConfig};
 use crate::sim::world::World;

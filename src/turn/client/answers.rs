@@ -10,7 +10,7 @@ use super::permissions::PAUSE;
 use super::redirect::Alternate;
 use super::{Allocation, Fact, Held, Phase, Then};
 use crate::address;
-use crate::gather::{Answer, ServerFailure, Rejected};
+use crate::gather::{Answer, Rejected, ServerFailure};
 use crate::stun::attribute::{
     self, ADDRESS_ERROR_CODE, DONT_FRAGMENT, LIFETIME, XOR_MAPPED_ADDRESS, XOR_RELAYED_ADDRESS,
 };
@@ -74,6 +74,9 @@ impl Allocation {
                     return Err(Rejected::Contradictory);
                 };
                 held.renew(now, lifetime);
+                if core::mem::take(&mut self.verifies) {
+                    self.tell(Fact::Confirmed);
+                }
             }
             Request::Delete { family: None } => self.deleted(now),
             Request::Delete { family: Some(_) } => {}
@@ -245,7 +248,12 @@ impl Allocation {
     }
 
     /// No answer that counts: time may help.
-    pub(super) fn unanswered(&mut self, now: Timestamp, request: &Request, failure: &ServerFailure) {
+    pub(super) fn unanswered(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        failure: &ServerFailure,
+    ) {
         // A timeout was wait enough.
         let at = if *failure == ServerFailure::Timeout { now } else { now + PAUSE };
         match request {
@@ -298,6 +306,7 @@ impl Allocation {
         }
         self.permissions.restart(now);
         self.channels.remove(|_| true);
+        self.verifies = false;
         let before = core::mem::replace(&mut self.phase, next);
         if let Phase::Allocated(Held { relayed, .. }) = before {
             self.tell(Fact::Lost { relayed, failure });

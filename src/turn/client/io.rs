@@ -5,7 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use smallvec::SmallVec;
 
 use super::ask::Families;
-use crate::gather::{ServerFailure, LongTermCredentials, RequestTiming};
+use crate::gather::{LongTermCredentials, RequestTiming, ServerFailure};
 use crate::stun::turn::Family;
 use crate::time::Timestamp;
 
@@ -58,6 +58,8 @@ impl AllocationConfig {
 pub(crate) enum Fact {
     /// There are relayed addresses, IPv4 first, and the server sees `mapped`.
     Relayed { relayed: SmallVec<[SocketAddr; 2]>, mapped: SocketAddr },
+    /// They are still there, which somebody wanted to know.
+    Confirmed,
     /// Of two families that were asked for, this one was refused (RFC 8656 §7.3).
     FamilyRefused { family: Family, code: u16 },
     /// The relayed addresses are gone, with permissions and channels. Others are asked for.

@@ -28,7 +28,7 @@ use self::channels::Channels;
 use self::permissions::Permissions;
 use self::redirect::{Redirects, is_special};
 use crate::address;
-use crate::gather::{Auth, ServerFailure, LongTermCredentials, Rejected, Rejections, Requests};
+use crate::gather::{Auth, LongTermCredentials, Rejected, Rejections, Requests, ServerFailure};
 use crate::stun::TransactionId;
 use crate::stun::turn::Family;
 use crate::time::Timestamp;
@@ -101,6 +101,8 @@ pub(crate) struct Allocation {
     rests: u8,
     /// ChannelBinds that were answered with 400.
     bad_channels: u8,
+    /// Somebody wants to know whether the allocation is still there.
+    verifies: bool,
     /// When the owner is told that the credentials end.
     warn: Option<Timestamp>,
     facts: VecDeque<Fact>,
@@ -127,6 +129,7 @@ impl Allocation {
             ports: 0,
             rests: 0,
             bad_channels: 0,
+            verifies: false,
             warn: None,
             facts: VecDeque::new(),
             rejections: Rejections::default(),
@@ -179,6 +182,17 @@ impl Allocation {
     pub(crate) fn retry(&mut self, now: Timestamp) {
         if matches!(self.phase, Phase::Failed(_)) {
             self.phase = Phase::Asking(now);
+        }
+        self.plan();
+    }
+
+    /// Refreshes what is allocated at once: [`Fact::Confirmed`] says that it is still there.
+    pub(crate) fn verify(&mut self, now: Timestamp) {
+        if let Phase::Allocated(held) = &mut self.phase {
+            self.verifies = true;
+            if let Some(refresh) = &mut held.refresh {
+                *refresh = now.min(*refresh);
+            }
         }
         self.plan();
     }

@@ -2,7 +2,7 @@
 
 use super::super::{Fact, Families};
 use super::*;
-use crate::gather::{ServerFailure, Rejected};
+use crate::gather::{Rejected, ServerFailure};
 use crate::sim::{TurnMethod, TurnRefusal};
 use crate::stun::attribute::{
     ADDITIONAL_ADDRESS_FAMILY, DONT_FRAGMENT, EVEN_PORT, REQUESTED_ADDRESS_FAMILY,

@@ -2,7 +2,7 @@
 
 use super::super::Fact;
 use super::*;
-use crate::gather::{ServerFailure, Rejected};
+use crate::gather::{Rejected, ServerFailure};
 use crate::sim::{PasswordAlgorithm, TurnMethod, TurnRefusal, TurnTamper};
 use crate::stun::attribute::{NONCE, PASSWORD_ALGORITHMS, REALM, USERHASH, USERNAME};
 use crate::stun::long_term::SecurityFeatures;
@@ -214,7 +214,8 @@ fn answers_that_are_never_authentic_are_not_called_silence() {
         let mut world = World::new(client(), server());
         world.server.behaviour_mut().tamper = Some(tamper);
         world.run(45);
-        let [Fact::Failed { failure: ServerFailure::IntegrityViolated, .. }] = world.facts[..] else {
+        let [Fact::Failed { failure: ServerFailure::IntegrityViolated, .. }] = world.facts[..]
+        else {
             panic!("{:?}", world.facts)
         };
         world.server.behaviour_mut().tamper = None;

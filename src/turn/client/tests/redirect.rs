@@ -2,7 +2,7 @@
 
 use super::super::Fact;
 use super::*;
-use crate::gather::{ServerFailure, Rejected};
+use crate::gather::{Rejected, ServerFailure};
 use crate::sim::{TurnMethod, TurnRefusal};
 use crate::stun::attribute::{USERHASH, USERNAME};
 use crate::stun::{Class, Writer};
