@@ -80,11 +80,11 @@ impl IceAgent {
         let foundation = self.candidates.local_foundations.intern(key);
         let (stream, number) = (old.stream, old.component);
         let first = self.remotes_by_use(stream, number, id);
-        self.forget_local(id);
         let conveyed = old.conveyed;
         let moved = Local { addr, mapped, foundation, ..old };
         let new = self.candidates.locals.insert(moved).ok_or(AddLocalError::Limit)?;
-        self.ask_servers();
+        self.rebase_servers(id, new);
+        self.forget_local(id);
         if conveyed {
             self.pair_local(new);
             for remote in first {

@@ -12,10 +12,10 @@ use smallvec::SmallVec;
 use crate::candidate::foundation::FoundationKey;
 use crate::candidate::{CandidateKind, CandidateTransport, Transport};
 use crate::gather::{
-    Base, BindingFact, Command, Found, Link, RequestTiming, Server, ServerCredentials,
-    ServerFailure, Settings, settles,
+    Awaits, Base, BindingFact, Command, Found, Link, RequestTiming, Server, ServerCredentials,
+    ServerFailure, Settings, settled,
 };
-use crate::id::{CandidateId, LookupId, ServerId, SocketId, TaskId};
+use crate::id::{CandidateId, LookupId, PairId, ServerId, SocketId, TaskId};
 use crate::time::Timestamp;
 use crate::turn::Fact;
 use crate::uri::{ServerHost, ServerTransport};
@@ -182,14 +182,7 @@ impl IceAgent {
             .locals
             .iter()
             .filter(|(_, local)| local.kind == CandidateKind::Host && local.base.is_none())
-            .map(|(candidate, local)| Base {
-                candidate,
-                stream: local.stream,
-                component: local.component,
-                addr: local.addr,
-                mapped: local.mapped,
-                udp: local.transport == CandidateTransport::Udp,
-            })
+            .map(|(id, local)| base_of(id, local))
             .collect();
         let settings = self.server_settings();
         let now = self.now;
@@ -287,15 +280,15 @@ impl IceAgent {
     }
 
     fn found(&mut self, id: TaskId, found: Found) {
-        let settles = settles(&found);
+        self.settle(id, settled(&found));
         match found {
             Found::Mapping(BindingFact::Mapped { addr, .. }) => self.mapping_found(id, addr),
             Found::Mapping(BindingFact::Confirmed) => {}
-            Found::Mapping(BindingFact::Failed(failure)) => return self.task_failed(id, failure),
+            Found::Mapping(BindingFact::Failed(failure)) => self.task_failed(id, failure),
             Found::Relay(Fact::Relayed { relayed, mapped }) => {
                 self.relay_found(id, &relayed, mapped);
             }
-            Found::Relay(Fact::Failed { failure, .. }) => return self.task_failed(id, failure),
+            Found::Relay(Fact::Failed { failure, .. }) => self.task_failed(id, failure),
             Found::Relay(Fact::Lost { relayed, failure }) => {
                 self.allocation_lost(id, &relayed, &failure);
             }
@@ -328,17 +321,15 @@ impl IceAgent {
                 | Fact::ChannelRefused { .. }
                 | Fact::Closed,
             ) => {}
-            Found::Unreachable => return self.task_failed(id, ServerFailure::Unreachable),
-            Found::TooLate => return self.task_failed(id, ServerFailure::Timeout),
-        }
-        if settles {
-            self.settle(id);
+            Found::Unreachable => self.task_failed(id, ServerFailure::Unreachable),
+            Found::TooLate => self.task_failed(id, ServerFailure::Timeout),
         }
     }
 
-    fn settle(&mut self, id: TaskId) {
+    fn settle(&mut self, id: TaskId, settled: Awaits) {
         if let Some(task) = self.servers.as_mut().and_then(|servers| servers.task_mut(id)) {
-            task.settled = true;
+            task.awaits.mapping &= !settled.mapping;
+            task.awaits.relay &= !settled.relay;
         }
     }
 
@@ -363,12 +354,10 @@ impl IceAgent {
             return;
         }
         // RFC 8445 §5.1.1.2: short of resources, the server can still say what it sees.
-        let falls_back =
-            matches!(failure.code(), Some(486 | 508)) && servers.fall_back(now, id, &settings);
-        self.report_failure(id, failure);
-        if !falls_back {
-            self.settle(id);
+        if matches!(failure.code(), Some(486 | 508)) {
+            servers.fall_back(now, id, &settings);
         }
+        self.report_failure(id, failure);
     }
 
     /// Whether a candidate can be told to the peer.
@@ -570,6 +559,17 @@ impl IceAgent {
         }
     }
 
+    /// The socket of a host candidate has moved.
+    pub(super) fn rebase_servers(&mut self, old: CandidateId, new: CandidateId) {
+        let now = self.now;
+        let settings = self.server_settings();
+        let Some(local) = self.candidates.locals.get(new) else { return };
+        let base = base_of(new, local);
+        let Self { servers: Some(servers), connections, .. } = self else { return };
+        servers
+            .rebase(now, old, base, &settings, &mut |datagrams| connections.to_server(datagrams));
+    }
+
     /// The sockets of a host candidate are gone, and with them what was obtained from there.
     pub(super) fn forget_base(&mut self, id: CandidateId) {
         let Some(servers) = &mut self.servers else { return };
@@ -577,6 +577,17 @@ impl IceAgent {
             for relayed in task.relayed {
                 self.withdraw(relayed);
             }
+        }
+    }
+
+    /// A path through a server has fallen silent: it may be the server that has lost it, or that
+    /// sees this side at another address since a NAT has forgotten it, and says nothing.
+    pub(super) fn doubt_relay(&mut self, pair: PairId) {
+        let now = self.now;
+        let Some(local) = self.lists.get(pair).map(|pair| pair.local) else { return };
+        let Some(servers) = &mut self.servers else { return };
+        if let Some(allocation) = servers.relay_of_mut(local) {
+            allocation.doubt(now);
         }
     }
 
@@ -670,6 +681,17 @@ impl IceAgent {
             self.pacer.retransmitted(now);
         }
         repeated
+    }
+}
+
+fn base_of(candidate: CandidateId, local: &Local) -> Base {
+    Base {
+        candidate,
+        stream: local.stream,
+        component: local.component,
+        addr: local.addr,
+        mapped: local.mapped,
+        udp: local.transport == CandidateTransport::Udp,
     }
 }
 

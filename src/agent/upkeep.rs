@@ -324,6 +324,9 @@ impl IceAgent {
                 }
                 let next = self.now + self.consent_interval();
                 let now = self.now;
+                if self.kept().any(|(_, upkeep, _)| upkeep.pair == pair && upkeep.check > now) {
+                    self.doubt_relay(pair);
+                }
                 if let Some(upkeep) = self.upkeep_mut(pair) {
                     // A probe asks for consent as well, but the spacing of consent checks stands.
                     if upkeep.check <= now {

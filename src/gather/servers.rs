@@ -16,7 +16,7 @@ use super::binding::{Binding, BindingConfig};
 use super::outcome::ServerFailure;
 use super::requests::RequestTiming;
 use super::server::{Server, ServerCredentials};
-use super::task::{Base, Found, Link, Task, reaches};
+use super::task::{Awaits, Base, Found, Link, Task, reaches};
 use crate::address;
 use crate::id::{CandidateId, ConnectionId, Id as _, LookupId, ServerId, SocketId, Table, TaskId};
 use crate::stun::TransactionId;
@@ -186,7 +186,7 @@ impl Servers {
     /// Whether somebody's say is still waited for.
     pub(crate) fn is_waiting(&self) -> bool {
         self.entries.iter().any(|(_, entry)| matches!(entry.resolution, Resolution::Asked(_)))
-            || self.tasks.iter().any(|(_, task)| !task.settled)
+            || self.tasks.iter().any(|(_, task)| task.is_awaited())
     }
 
     /// Gathering waits no longer: who has not answered yet is given up.
@@ -199,11 +199,11 @@ impl Servers {
             }
         }
         let late: SmallVec<[TaskId; 8]> =
-            self.tasks.iter().filter(|(_, task)| !task.settled).map(|(id, _)| id).collect();
+            self.tasks.iter().filter(|(_, task)| task.is_awaited()).map(|(id, _)| id).collect();
         for id in late {
             self.found.push_back((id, Found::TooLate));
             if let Some(task) = self.tasks.get_mut(id) {
-                task.settled = true;
+                task.awaits = Awaits::default();
             }
         }
     }
@@ -300,7 +300,7 @@ impl Servers {
             }
         }
         // RFC 8445 §14.3: RTO = MAX (500ms, Ta * (number of reflexive and relayed candidates)).
-        let under_way = self.tasks.iter().filter(|(_, task)| !task.settled).count();
+        let under_way = self.tasks.iter().filter(|(_, task)| task.is_awaited()).count();
         let transactions = u32::try_from(under_way.saturating_add(wanted.len()));
         let rto = settings.ta.saturating_mul(transactions.unwrap_or(u32::MAX));
         let mut settings = *settings;
@@ -346,7 +346,7 @@ impl Servers {
             others,
             binding: None,
             allocation: None,
-            settled: false,
+            awaits: Awaits::default(),
             fruitful: false,
             closing: false,
             awaited: None,
@@ -412,6 +412,7 @@ impl Servers {
         }
         task.binding =
             Some(Box::new(Binding::new(now, binding(task.addr, &entry.server, settings))));
+        task.awaits.mapping = true;
         true
     }
 
@@ -636,7 +637,7 @@ impl Servers {
     pub(crate) fn disconnected(&mut self, now: Timestamp, id: TaskId) {
         let Some(task) = self.tasks.get_mut(id) else { return };
         task.disconnected(now);
-        if !task.settled {
+        if task.is_awaited() {
             self.found.push_back((id, Found::Unreachable));
         }
         self.sweep();
@@ -716,6 +717,42 @@ impl Servers {
         true
     }
 
+    /// The socket of a base has moved. What was obtained from the old address is lost (RFC 8656
+    /// §5), and obtained anew from the new one.
+    pub(crate) fn rebase(
+        &mut self,
+        now: Timestamp,
+        old: CandidateId,
+        new: Base,
+        settings: &Settings,
+        connect: &mut impl FnMut(bool) -> Option<ConnectionId>,
+    ) {
+        for (_, task) in self.tasks.iter_mut().filter(|(_, task)| task.base.candidate == old) {
+            let Some(entry) = self.entries.get(task.server) else { continue };
+            task.base = new;
+            match task.link {
+                Link::Socket { opened, .. } => {
+                    self.commands.extend(opened.map(Command::CloseSocket));
+                    task.link = Link::Socket { local: new.addr, mapped: new.mapped, opened: None };
+                    if let Some(allocation) = &mut task.allocation {
+                        allocation.rebind(now);
+                    }
+                    if task.binding.is_some() {
+                        let config = binding(task.remote(), &entry.server, settings);
+                        task.binding = Some(Box::new(Binding::new(now, config)));
+                    }
+                }
+                Link::Connection { id, .. } => {
+                    self.commands.push_back(Command::CloseConnection(id));
+                    task.disconnected(now);
+                    task.link = Link::Down { again: now };
+                    reconnect(task, now, &mut self.commands, connect);
+                }
+                Link::Down { .. } => {}
+            }
+        }
+    }
+
     /// The sockets of a base are gone. The tasks that had it, and are no more.
     pub(crate) fn remove_base(&mut self, candidate: CandidateId) -> SmallVec<[Task; 2]> {
         let ids: SmallVec<[TaskId; 2]> = self
@@ -777,6 +814,7 @@ fn ask(task: &mut Task, now: Timestamp, server: &Server, settings: &Settings, re
         (settings.timing.transmissions, settings.timing.final_wait) = IMPATIENT;
     }
     task.binding = None;
+    task.awaits = Awaits { mapping: !relay, relay };
     if !relay {
         task.allocation = None;
         task.binding = Some(Box::new(Binding::new(now, binding(task.addr, server, &settings))));
@@ -812,14 +850,14 @@ fn binding(addr: SocketAddr, server: &Server, settings: &Settings) -> BindingCon
     }
 }
 
-/// What a fact says of a task, as far as gathering is concerned.
-pub(crate) fn settles(found: &Found) -> bool {
+/// What gathering need not wait for any more, when this has been found.
+pub(crate) fn settled(found: &Found) -> Awaits {
     match found {
-        Found::Mapping(_) => true,
-        Found::Relay(fact) => matches!(
-            fact,
-            Fact::Relayed { .. } | Fact::Confirmed | Fact::Failed { .. } | Fact::Closed
-        ),
-        Found::Unreachable | Found::TooLate => true,
+        Found::Mapping(_) => Awaits { mapping: true, relay: false },
+        Found::Relay(
+            Fact::Relayed { .. } | Fact::Confirmed | Fact::Failed { .. } | Fact::Closed,
+        ) => Awaits { mapping: false, relay: true },
+        Found::Relay(_) => Awaits::default(),
+        Found::Unreachable | Found::TooLate => Awaits { mapping: true, relay: true },
     }
 }

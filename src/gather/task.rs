@@ -51,6 +51,13 @@ pub(crate) enum Found {
     TooLate,
 }
 
+/// Of what a server may say, what gathering waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Awaits {
+    pub(crate) mapping: bool,
+    pub(crate) relay: bool,
+}
+
 /// One server from one local address.
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct Task {
@@ -65,8 +72,8 @@ pub(crate) struct Task {
     pub(crate) others: SmallVec<[SocketAddr; 1]>,
     pub(crate) binding: Option<Box<Binding>>,
     pub(crate) allocation: Option<Box<Allocation>>,
-    /// Gathering does not wait for it (any more).
-    pub(crate) settled: bool,
+    /// What gathering waits for.
+    pub(crate) awaits: Awaits,
     /// It has given something at least once.
     pub(crate) fruitful: bool,
     /// It ends when its allocation is deleted.
@@ -196,7 +203,7 @@ impl Task {
     /// Ends it: what is allocated is deleted first. Whether it is over now.
     pub(crate) fn close(&mut self, now: Timestamp) -> bool {
         self.closing = true;
-        self.settled = true;
+        self.awaits = Awaits::default();
         self.binding = None;
         if let Some(allocation) = &mut self.allocation {
             allocation.close(now);
@@ -218,7 +225,12 @@ impl Task {
         if let Some(binding) = &mut self.binding {
             binding.verify(now);
         }
-        self.settled = false;
+        self.awaits = Awaits { mapping: self.binding.is_some(), relay: self.allocation.is_some() };
+    }
+
+    /// Whether gathering waits for it.
+    pub(crate) const fn is_awaited(&self) -> bool {
+        self.awaits.mapping || self.awaits.relay
     }
 
     /// The connection is gone, or was never there: when the next one is tried.

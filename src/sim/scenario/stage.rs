@@ -4,6 +4,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use super::{MAX_DELAY, MAX_LOSS, MAX_SITES, Scenario, Side, Site, Transition, Who};
+use crate::agent::IceAgent;
 use crate::config::{AgentConfig, Role, Signalling};
 use crate::sim::error::WorldError;
 use crate::sim::firewall::FirewallConfig;
@@ -129,7 +130,19 @@ impl Stage {
         network.gateway(outer)?.nat.as_ref()?.addresses().next()
     }
 
+    /// Lets both sides gather. No packet is lost until they start.
+    pub(super) fn gather(&mut self) -> Result<(), WorldError> {
+        let loss = core::mem::take(&mut self.loss);
+        self.set_link();
+        self.loss = loss;
+        for agent in self.agents {
+            self.world.call(agent, IceAgent::gather)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn start(&mut self, detail: LogDetail) -> Result<(), WorldError> {
+        self.set_link();
         self.world.set_log_detail(detail);
         let [one, other] = self.agents;
         self.world.connect(one, other)?;

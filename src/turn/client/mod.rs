@@ -19,6 +19,7 @@ mod tests;
 
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
+use core::time::Duration;
 use std::collections::VecDeque;
 
 use smallvec::SmallVec;
@@ -39,6 +40,8 @@ pub(crate) use self::data::Unsendable;
 pub(crate) use self::data::{FromServer, Head, PeerError};
 pub(crate) use self::io::{AllocationConfig, Fact, Refusal};
 
+/// Between two refreshes out of doubt.
+const DOUBT_PAUSE: Duration = Duration::from_secs(5);
 /// Facts that nobody has polled.
 const MAX_FACTS: usize = 256;
 
@@ -103,6 +106,8 @@ pub(crate) struct Allocation {
     bad_channels: u8,
     /// Somebody wants to know whether the allocation is still there.
     verifies: bool,
+    /// When it was doubted last.
+    doubted: Option<Timestamp>,
     /// When the owner is told that the credentials end.
     warn: Option<Timestamp>,
     facts: VecDeque<Fact>,
@@ -130,6 +135,7 @@ impl Allocation {
             rests: 0,
             bad_channels: 0,
             verifies: false,
+            doubted: None,
             warn: None,
             facts: VecDeque::new(),
             rejections: Rejections::default(),
@@ -191,6 +197,17 @@ impl Allocation {
         if let Phase::Allocated(held) = &mut self.phase {
             self.verifies = true;
             if let Some(refresh) = &mut held.refresh {
+                *refresh = now.min(*refresh);
+            }
+        }
+        self.plan();
+    }
+
+    /// Something speaks against the allocation being there: it is refreshed, but not too often.
+    pub(crate) fn doubt(&mut self, now: Timestamp) {
+        if let Phase::Allocated(Held { refresh: Some(refresh), .. }) = &mut self.phase {
+            if self.doubted.is_none_or(|at| at + DOUBT_PAUSE <= now) {
+                self.doubted = Some(now);
                 *refresh = now.min(*refresh);
             }
         }
