@@ -87,6 +87,7 @@ pub mod fuzzing;
 )]
 mod gather;
 mod id;
+mod policy;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod stun;
@@ -115,6 +116,11 @@ pub use description::{
     AttributeError, IceAttributes, IgnoredLine, IgnoredReason, MediaIceAttributes, RemoteCandidate,
 };
 pub use id::{CandidateId, ConnectionId, PairId, ServerId, StreamId};
+pub use policy::{
+    AddressHandling, AddressRewriteRule, AddressRewriteRules, AddressUse, Filtered, IpPrefix,
+    IpPrefixError, LocalFilter, NetworkType, PortRange, PortRangeError, Ports, RemoteFilter,
+    RewriteCause, RewriteError, RewriteMode, Rewritten, RoutedAddress, Selection, TransportPolicy,
+};
 pub use time::Timestamp;
 pub use uri::{HostName, ServerHost, ServerProtocol, ServerTransport, ServerUri, ServerUriError};
 
