@@ -9,7 +9,8 @@ use super::prefix::is_private;
 #[non_exhaustive]
 pub enum AddressHandling {
     /// Mode 1: all addresses. An application that runs code of others must not use it without the
-    /// consent of its user: see [`consented`](Self::consented).
+    /// consent of its user: see [`consented`](Self::consented). The default, since whoever gives
+    /// addresses to an agent has chosen them.
     #[default]
     EnumerateAll,
     /// Mode 2: the addresses of the default route, and the private ones of its interface.

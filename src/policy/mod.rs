@@ -13,6 +13,7 @@ mod prefix;
 mod ranking;
 mod related;
 mod rewrite;
+mod servers;
 #[cfg(test)]
 mod tests;
 
