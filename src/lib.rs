@@ -82,6 +82,7 @@ mod description;
 pub mod fuzzing;
 mod gather;
 mod id;
+mod policy;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod stun;
@@ -110,6 +111,11 @@ pub use description::{
 };
 pub use gather::{RelayFamilies, Server, ServerCredentials, ServerCredentialsError, ServerFailure};
 pub use id::{CandidateId, ConnectionId, LookupId, PairId, ServerId, SocketId, StreamId};
+pub use policy::{
+    AddressHandling, AddressRewriteRule, AddressRewriteRules, AddressUse, Filtered, IpPrefix,
+    IpPrefixError, LocalFilter, NetworkType, PortRange, PortRangeError, Ports, RemoteFilter,
+    RewriteCause, RewriteError, RewriteMode, Rewritten, RoutedAddress, Selection, TransportPolicy,
+};
 pub use time::Timestamp;
 pub use uri::{HostName, ServerHost, ServerProtocol, ServerTransport, ServerUri, ServerUriError};
 

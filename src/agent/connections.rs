@@ -31,7 +31,7 @@ impl Connections {
     }
 
     /// A new connection to a server; none beyond the limit.
-    pub(super) fn to_server(&mut self, datagrams: bool) -> Option<ConnectionId> {
+    pub(super) fn add_to_server(&mut self, datagrams: bool) -> Option<ConnectionId> {
         if self.table.len() >= usize::from(self.limit) {
             return None;
         }

@@ -417,7 +417,7 @@ impl IceAgent {
     pub fn max_payload(&self, stream: StreamId, component: u16) -> Option<usize> {
         let path = self.path_to(stream, component).ok()?;
         let relayed = self.relay_overhead(path.local, path.remote_addr);
-        let (overhead, ipv4) = relayed.unwrap_or((0, path.remote_addr.is_ipv4()));
+        let (overhead, ipv4) = relayed.unwrap_or_else(|| (0, path.remote_addr.is_ipv4()));
         let headers = if ipv4 { 28 } else { 48 };
         let mtu = usize::from(path.mtu().min(self.config.path_mtu));
         Some(mtu.saturating_sub(headers).saturating_sub(overhead))

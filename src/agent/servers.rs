@@ -16,6 +16,7 @@ use crate::gather::{
     ServerFailure, Settings, settled,
 };
 use crate::id::{CandidateId, LookupId, PairId, ServerId, SocketId, TaskId};
+use crate::stun::turn::Family;
 use crate::time::Timestamp;
 use crate::turn::Fact;
 use crate::uri::{ServerHost, ServerTransport};
@@ -187,8 +188,8 @@ impl IceAgent {
         let settings = self.server_settings();
         let now = self.now;
         let Self { servers: Some(servers), connections, .. } = self else { return };
-        let all =
-            servers.plan(now, &bases, &settings, &mut |datagrams| connections.to_server(datagrams));
+        let all = servers
+            .plan(now, &bases, &settings, &mut |datagrams| connections.add_to_server(datagrams));
         if !all {
             self.counters.refuse(Refused::ServerTask);
         }
@@ -221,7 +222,7 @@ impl IceAgent {
             return self.settle_gathering();
         };
         if servers.poll_timeout().is_some_and(|at| at <= now) {
-            servers.handle_timeout(now, &mut |datagrams| connections.to_server(datagrams));
+            servers.handle_timeout(now, &mut |datagrams| connections.add_to_server(datagrams));
         }
         while let Some((task, found)) =
             self.servers.as_mut().and_then(|servers| servers.poll_found())
@@ -306,13 +307,14 @@ impl IceAgent {
             Found::Relay(Fact::NeedsPort) => {
                 let now = self.now;
                 let Self { servers: Some(servers), connections, .. } = self else { return };
-                servers.change_port(now, id, &mut |datagrams| connections.to_server(datagrams));
+                servers.change_port(now, id, &mut |datagrams| connections.add_to_server(datagrams));
             }
             Found::Relay(Fact::AlternateServer { domain, .. }) => {
                 let now = self.now;
                 let Self { servers: Some(servers), connections, .. } = self else { return };
-                servers
-                    .redirected(now, id, domain, &mut |datagrams| connections.to_server(datagrams));
+                servers.redirected(now, id, domain, &mut |datagrams| {
+                    connections.add_to_server(datagrams)
+                });
             }
             // Data goes in indications for as long as there is no channel.
             Found::Relay(
@@ -349,7 +351,7 @@ impl IceAgent {
         let settings = self.server_settings();
         let Self { servers: Some(servers), connections, .. } = self else { return };
         if servers.try_other(now, id, &failure, &settings, &mut |datagrams| {
-            connections.to_server(datagrams)
+            connections.add_to_server(datagrams)
         }) {
             return;
         }
@@ -426,10 +428,28 @@ impl IceAgent {
                 None => {}
             }
         }
+        self.release_redundant(id, relayed);
         // Of a family that the server does not have any more.
         for old in lost {
             if self.candidates.locals.get(old).is_some() && !self.is_relayed_by(id, old) {
                 self.withdraw(old);
+            }
+        }
+    }
+
+    /// RFC 8656 §7.3: a relayed address that is no candidate is not kept, if it is one of two.
+    fn release_redundant(&mut self, id: TaskId, relayed: &[SocketAddr]) {
+        let now = self.now;
+        let Self { servers: Some(servers), candidates, .. } = self else { return };
+        let Some(task) = servers.task_mut(id).filter(|task| !task.relayed.is_empty()) else {
+            return;
+        };
+        for addr in relayed {
+            let mut kept = task.relayed.iter().filter_map(|id| candidates.locals.get(*id));
+            if !kept.any(|local| local.addr == *addr) {
+                if let Some(allocation) = &mut task.allocation {
+                    allocation.release_family(now, Family::of(addr.ip()));
+                }
             }
         }
     }
@@ -566,8 +586,9 @@ impl IceAgent {
         let Some(local) = self.candidates.locals.get(new) else { return };
         let base = base_of(new, local);
         let Self { servers: Some(servers), connections, .. } = self else { return };
-        servers
-            .rebase(now, old, base, &settings, &mut |datagrams| connections.to_server(datagrams));
+        servers.rebase(now, old, base, &settings, &mut |datagrams| {
+            connections.add_to_server(datagrams)
+        });
     }
 
     /// The sockets of a host candidate are gone, and with them what was obtained from there.

@@ -1,0 +1,27 @@
+//! What is gathered, from where, what the peer is told of it, and whom this side sends to.
+//!
+//! Rules as data and pure functions: RFC 8828 (which addresses an application may learn), the
+//! transport policies of W3C's `RTCIceTransportPolicy`, filters, address rewriting, ports. Nothing
+//! here knows of messages, time or an agent. What no configuration may change, such as that a
+//! multicast address is no candidate, stands where addresses enter the agent.
+
+mod filter;
+mod handling;
+mod kinds;
+mod ports;
+mod prefix;
+mod ranking;
+mod related;
+mod rewrite;
+mod servers;
+#[cfg(test)]
+mod tests;
+
+pub use filter::{Filtered, LocalFilter, RemoteFilter};
+pub use handling::{AddressHandling, AddressUse, RoutedAddress};
+pub use kinds::{NetworkType, Selection, TransportPolicy};
+pub use ports::{PortRange, PortRangeError, Ports};
+pub use prefix::{IpPrefix, IpPrefixError};
+pub use rewrite::{
+    AddressRewriteRule, AddressRewriteRules, RewriteCause, RewriteError, RewriteMode, Rewritten,
+};
