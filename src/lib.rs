@@ -87,6 +87,7 @@ pub mod fuzzing;
 )]
 mod gather;
 mod id;
+mod mdns;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod stun;
@@ -114,7 +115,15 @@ pub use description::{
     AttributeError, IceAttributes, IgnoredLine, IgnoredReason, MediaIceAttributes, RemoteCandidate,
 };
 pub use id::{CandidateId, ConnectionId, PairId, ServerId, StreamId};
+pub use mdns::{MdnsName, MdnsNameError};
 pub use time::Timestamp;
+
+#[cfg(feature = "mdns")]
+pub use mdns::{
+    Link, Mdns, MdnsArrival, MdnsConfig, MdnsConfigError, MdnsCounters, MdnsEvent, MdnsIgnored,
+    MdnsLimits, MdnsMessage, MdnsReceived, MdnsTransmit, PublishError, QueryError, QueryFailure,
+    QueryId,
+};
 
 /// The examples of the README are tests as well.
 #[cfg(doctest)]
