@@ -12,10 +12,13 @@ use super::name::LOCAL;
 
 /// RFC 6762 §17: no message is larger, headers included.
 pub(super) const MAX_MESSAGE: usize = 9000;
-/// Questions and records of a message. Each takes work of at most 255 bytes, however short it is.
+/// Questions and records of a message. However short one is, its name may take `MAX_NAME` octets and
+/// `MAX_POINTERS` steps to read.
 const MAX_ENTRIES: u32 = 256;
 /// RFC 1035 §2.3.4.
 const MAX_NAME: usize = 255;
+/// A name has no more labels than that, and no compression has a pointer that leads to a pointer.
+const MAX_POINTERS: usize = 127;
 const HEADER: usize = 12;
 
 /// TYPE A (RFC 1035 §3.2.2).
@@ -203,7 +206,7 @@ fn record(bytes: &[u8], at: usize) -> Option<(Record<'_>, usize)> {
 /// is no loop.
 fn name(bytes: &[u8], start: usize) -> Option<(Option<LocalName<'_>>, usize)> {
     let mut labels = [&[][..]; 2];
-    let (mut count, mut length) = (0_usize, 1_usize);
+    let (mut count, mut length, mut pointers) = (0_usize, 1_usize, 0_usize);
     let (mut at, mut piece, mut end) = (start, start, None);
     loop {
         let first = *bytes.get(at)?;
@@ -229,7 +232,8 @@ fn name(bytes: &[u8], start: usize) -> Option<(Option<LocalName<'_>>, usize)> {
             }
             0b11 => {
                 let to = usize::from(u16_at(bytes, at)? & 0x3fff);
-                if to >= piece {
+                pointers = pointers.checked_add(1)?;
+                if to >= piece || pointers > MAX_POINTERS {
                     return None;
                 }
                 end = end.or_else(|| at.checked_add(2));

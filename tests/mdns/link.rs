@@ -47,13 +47,21 @@ impl Sent {
     }
 }
 
+/// A datagram on its way.
+struct Flying {
+    host: usize,
+    remote: SocketAddr,
+    local: SocketAddr,
+    bytes: Vec<u8>,
+}
+
 pub(crate) struct Stage {
     pub(crate) now: Timestamp,
     pub(crate) hosts: Vec<Host>,
     pub(crate) sent: Vec<Sent>,
     pub(crate) received: Vec<(usize, MdnsReceived)>,
-    /// Datagrams on their way: to whom, from where, sent to which address.
-    flying: BTreeMap<(Timestamp, usize), (usize, SocketAddr, SocketAddr, Vec<u8>)>,
+    /// In the order of arrival.
+    flying: BTreeMap<(Timestamp, usize), Flying>,
     count: usize,
     rng: ChaCha12Rng,
     /// In percent.
@@ -119,10 +127,10 @@ impl Stage {
             self.now = next;
             while let Some(entry) = self.flying.first_entry().filter(|entry| entry.key().0 <= next)
             {
-                let (to, remote, local, bytes) = entry.remove();
+                let Flying { host, remote, local, bytes } = entry.remove();
                 let arrival = MdnsArrival::new(LINK, local, remote).on_link();
-                let received = self.hosts[to].mdns.handle_datagram(next, arrival, &bytes);
-                self.received.push((to, received));
+                let received = self.hosts[host].mdns.handle_datagram(next, arrival, &bytes);
+                self.received.push((host, received));
             }
             for host in &mut self.hosts {
                 host.mdns.handle_timeout(next);
@@ -160,7 +168,8 @@ impl Stage {
             let late = if jitter == 0 { 0 } else { self.rng.next_u64() % jitter };
             let at = self.now + Duration::from_millis(1) + Duration::from_nanos(late);
             self.count += 1;
-            self.flying.insert((at, self.count), (host, from, to, bytes.to_vec()));
+            let flying = Flying { host, remote: from, local: to, bytes: bytes.to_vec() };
+            self.flying.insert((at, self.count), flying);
         }
     }
 }

@@ -104,6 +104,30 @@ fn a_pointer_leads_back_or_the_message_is_malformed() {
     assert_eq!(scan(&bytes.concat()).map(|_| ()), Err(Malformed));
 }
 
+/// Else a message could hold thousands of pointers in a row, and each of its names follow them all.
+#[test]
+fn a_name_follows_127_pointers_at_most() {
+    for (count, whole) in [(127_u16, true), (128, false)] {
+        // Data that ends a name, and pointers behind it that lead to one another.
+        let first = 12 + 1 + 10;
+        let mut data = vec![0];
+        for number in 0..count - 1 {
+            let to = if number == 0 { first } else { first + 1 + 2 * (number - 1) };
+            data.extend((0xc000 | to).to_be_bytes());
+        }
+        let last = 0xc000 | (first + 1 + 2 * (count - 2));
+        let bytes = [
+            &header(0, 0x8400, [0, 2, 0, 0]),
+            &[0][..],
+            &record(16, IN, 1, &data),
+            &last.to_be_bytes(),
+            &record(A, IN, 1, &[192, 0, 2, 1]),
+        ]
+        .concat();
+        assert_eq!(scan(&bytes).is_ok(), whole, "{count}");
+    }
+}
+
 #[test]
 fn a_name_has_255_octets_at_most() {
     let label = [&[63][..], &[b'a'; 63]].concat();
