@@ -30,8 +30,8 @@ pub(super) struct Answer<'a> {
     pub(super) asked: Option<&'a Asked>,
 }
 
-/// Appends one question (RFC 6762 §18). Its id is zero. One a message, since widespread responders
-/// read no more.
+/// Appends one question (RFC 6762 §18). Its id is zero. A message has no second one, so that the
+/// simplest responder reads it.
 pub(super) fn question(
     buf: &mut Vec<u8>,
     name: &MdnsName,
