@@ -49,9 +49,10 @@
 //!
 //! # What is not there yet
 //!
-//! Restarts, servers (STUN and TURN), ICE-TCP and mDNS. They are refused where they would be asked
+//! Restarts, servers (STUN and TURN), ICE-TCP and mDNS candidates. They are refused where they would be asked
 //! for. When the last path of a component is lost, [`Event::RestartNeeded`] says so, and only a new
 //! agent can connect again.
+#![cfg_attr(feature = "mdns", doc = "\n[`Mdns`] publishes and resolves names by itself.")]
 #![cfg_attr(feature = "sim", doc = "\n[`sim`] is a network to test on, without any network.")]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -82,6 +83,7 @@ mod description;
 pub mod fuzzing;
 mod gather;
 mod id;
+mod mdns;
 mod policy;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -111,6 +113,7 @@ pub use description::{
 };
 pub use gather::{RelayFamilies, Server, ServerCredentials, ServerCredentialsError, ServerFailure};
 pub use id::{CandidateId, ConnectionId, LookupId, PairId, ServerId, SocketId, StreamId};
+pub use mdns::{MdnsName, MdnsNameError};
 pub use policy::{
     AddressHandling, AddressRewriteRule, AddressRewriteRules, AddressUse, Filtered, IpPrefix,
     IpPrefixError, LocalFilter, NetworkType, PortRange, PortRangeError, Ports, RemoteFilter,
@@ -118,6 +121,13 @@ pub use policy::{
 };
 pub use time::Timestamp;
 pub use uri::{HostName, ServerHost, ServerProtocol, ServerTransport, ServerUri, ServerUriError};
+
+#[cfg(feature = "mdns")]
+pub use mdns::{
+    Mdns, MdnsArrival, MdnsConfig, MdnsConfigError, MdnsCounters, MdnsEvent, MdnsIgnored,
+    MdnsLimits, MdnsLink, MdnsMessage, MdnsPublishError, MdnsQueryError, MdnsQueryFailure,
+    MdnsQueryId, MdnsReceived, MdnsTransmit,
+};
 
 /// The examples of the README are tests as well.
 #[cfg(doctest)]

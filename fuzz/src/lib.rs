@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod codec;
+pub mod mdns;
 mod pool;
 pub mod sdp;
 pub mod stun;
@@ -14,9 +15,10 @@ pub mod world;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("agent", agent::run),
     ("codec", codec::run),
+    ("mdns", mdns::run),
     ("sdp", sdp::run),
     ("stun", stun::run),
     ("world", world::run),

@@ -6,7 +6,8 @@ set -euo pipefail
 
 AIOICE_VERSION=0.13.0
 PLAYWRIGHT_VERSION=1.60.0
-PACKAGES=(golang golang-github-pion-ice.v2-dev python3 python3-venv chromium iproute2 util-linux)
+PACKAGES=(golang golang-github-pion-ice.v2-dev python3 python3-venv chromium iproute2 util-linux
+    avahi-daemon avahi-utils dbus)
 # Node.js may be there from elsewhere than Debian, whose npm would not install beside it.
 command -v node >/dev/null || PACKAGES+=(nodejs)
 command -v npm >/dev/null || PACKAGES+=(npm)
