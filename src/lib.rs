@@ -87,8 +87,11 @@ pub mod fuzzing;
 )]
 mod gather;
 mod id;
+mod mux;
+mod random;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod siphash;
 mod stun;
 mod time;
 #[cfg(feature = "sim")]
@@ -109,11 +112,15 @@ pub use candidate::{
 };
 pub use checklist::PairState;
 pub use config::{AgentConfig, ConfigError, Limits, NominationMode, Role, Signalling, Timing};
-pub use credentials::{Credentials, CredentialsError};
+pub use credentials::{Credentials, CredentialsError, UfragPrefix};
 pub use description::{
     AttributeError, IceAttributes, IgnoredLine, IgnoredReason, MediaIceAttributes, RemoteCandidate,
 };
 pub use id::{CandidateId, ConnectionId, PairId, ServerId, StreamId};
+pub use mux::{
+    InsertError, InsertRefused, Mux, MuxConfig, MuxCounters, MuxIgnored, MuxReceived, SessionId,
+    SocketError,
+};
 pub use time::Timestamp;
 
 /// The examples of the README are tests as well.

@@ -51,6 +51,7 @@ pub(super) enum Notice {
     ConsentLost { stream: StreamId, component: u16, pair: PairId },
     RestartNeeded,
     RemoteRestart,
+    UfragTaken,
 }
 
 /// The queues.

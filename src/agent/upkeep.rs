@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use crate::checklist::{CandidatePair, Nomination};
 use crate::config::{Role, Timing};
 use crate::id::{PairId, StreamId};
-use crate::stun::{Class, TransactionId, Writer, method};
+use crate::stun::{Class, Writer, method};
 use crate::time::Timestamp;
 
 use super::contest::Contest;
@@ -514,7 +514,7 @@ impl IceAgent {
         let (local, remote) = (pair.local, pair.remote);
         let to = self.candidates.remotes.get(remote)?.addr;
         let route = self.route_between(local, to)?;
-        let transaction = TransactionId::random(&mut self.rng);
+        let transaction = self.rng.transaction_id();
         let mut writer = Writer::new(buf, Class::Indication, method::BINDING, transaction);
         let range = writer.fingerprint().finish();
         Some(Transmit { route, range, dscp: self.config.dscp })

@@ -149,6 +149,7 @@ impl IceAgent {
             Notice::RemoteRestart => {
                 Event::RemoteRestart { ufrag: self.remote.as_ref()?.ufrag().to_owned() }
             }
+            Notice::UfragTaken => Event::UfragTaken,
             Notice::RoleChanged(role) => Event::RoleChanged(role),
             Notice::RemoteCandidateDiscovered(id) => {
                 let candidate = self.candidates.view_remote(id)?;

@@ -21,6 +21,8 @@ use crate::stun::turn::UDP;
 use crate::stun::{Class, Scan, TransactionId, Writer, method, scan};
 use crate::time::Timestamp;
 
+use super::dice::transaction_id;
+
 /// How long an answer may take. There is no back-off: nobody else is on the line, and a test of
 /// loss is not about gathering.
 const RTO: Duration = Duration::from_millis(500);
@@ -229,7 +231,7 @@ impl Client {
         }
         let Some(lease) = self.leases.get(index) else { return false };
         let mut bytes = Vec::with_capacity(payload.len().saturating_add(36));
-        let id = TransactionId::random(&mut self.rng);
+        let id = transaction_id(&mut self.rng);
         let mut writer = Writer::new(&mut bytes, Class::Indication, method::SEND, id);
         writer.xor_address(XOR_PEER_ADDRESS, peer).attribute(DATA, payload);
         writer.finish();
@@ -304,7 +306,7 @@ impl Client {
         if let Question::Permit(peer) = question {
             lease.permissions.insert(peer, now);
         }
-        let id = TransactionId::random(&mut self.rng);
+        let id = transaction_id(&mut self.rng);
         let request = Request { id, question, sent: 1, next: now + RTO };
         self.output.push_back((lease.place.base, lease.server, request.render()));
         lease.requests.push(request);
