@@ -43,9 +43,4 @@ impl<V: Copy> Table<V> {
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
-    }
 }

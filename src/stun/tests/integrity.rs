@@ -8,7 +8,7 @@ use sha2::Sha256;
 
 use super::super::integrity::md5_key;
 use super::super::{
-    CheckRequest, IntegrityKey, IntegrityKeySha256, TransactionId, attribute, message, method, scan,
+    CheckRequest, IntegrityKey, IntegrityKeySha256, attribute, message, method, scan,
 };
 use super::{ID, PASSWORD, hex, key, request};
 
