@@ -16,7 +16,7 @@ use super::pair::{CandidatePair, PairState};
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct ChecklistSet {
     pub(super) role: Role,
-    pub(super) limit: usize,
+    limit: u16,
     /// The initial states have been set (RFC 8445 §6.1.2.6): pairs that come now are trickled.
     pub(super) started: bool,
     pub(super) pairs: Table<PairId, CandidatePair>,
@@ -38,7 +38,7 @@ impl ChecklistSet {
     pub(crate) fn new(role: Role, limit: usize) -> Self {
         Self {
             role,
-            limit,
+            limit: u16::try_from(limit).unwrap_or(u16::MAX),
             started: false,
             pairs: Table::default(),
             lists: Vec::new(),
@@ -188,7 +188,7 @@ impl ChecklistSet {
     }
 
     pub(crate) fn limit(&self) -> usize {
-        self.limit
+        usize::from(self.limit)
     }
 
     pub(crate) fn get(&self, id: PairId) -> Option<&CandidatePair> {
