@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, UfragPrefix};
 
 /// Whether the agent starts as the controlling or the controlled one (RFC 8445 §6.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,6 +95,8 @@ pub struct AgentConfig {
     /// Fixed local credentials, with at most 32 characters in the username fragment; generated
     /// from the seed when absent.
     pub credentials: Option<Credentials>,
+    /// What generated username fragments start with.
+    pub ufrag_prefix: UfragPrefix,
     /// Accepts loopback addresses, which RFC 8445 §5.1.1.1 excludes. For tests on one machine.
     pub loopback: bool,
     /// Answers unauthenticated requests with 400 or 401 (RFC 8489 §9.1.3), behind a token
@@ -132,6 +134,7 @@ impl AgentConfig {
             nomination: NominationMode::Regular,
             strict_nomination: false,
             credentials: None,
+            ufrag_prefix: UfragPrefix::default(),
             loopback: false,
             answer_unauthenticated: true,
             consent: true,

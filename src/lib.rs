@@ -84,9 +84,12 @@ pub mod fuzzing;
 mod gather;
 mod id;
 mod mdns;
+mod mux;
 mod policy;
+mod random;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod siphash;
 mod stun;
 mod time;
 mod turn;
@@ -107,13 +110,17 @@ pub use candidate::{
 };
 pub use checklist::PairState;
 pub use config::{AgentConfig, ConfigError, Limits, NominationMode, Role, Signalling, Timing};
-pub use credentials::{Credentials, CredentialsError};
+pub use credentials::{Credentials, CredentialsError, UfragPrefix};
 pub use description::{
     AttributeError, IceAttributes, IgnoredLine, IgnoredReason, MediaIceAttributes, RemoteCandidate,
 };
 pub use gather::{RelayFamilies, Server, ServerCredentials, ServerCredentialsError, ServerFailure};
 pub use id::{CandidateId, ConnectionId, LookupId, PairId, ServerId, SocketId, StreamId};
 pub use mdns::{MdnsName, MdnsNameError};
+pub use mux::{
+    InsertError, InsertRefused, Mux, MuxConfig, MuxCounters, MuxIgnored, MuxReceived, SessionId,
+    SocketError,
+};
 pub use policy::{
     AddressHandling, AddressRewriteRule, AddressRewriteRules, AddressUse, Filtered, IpPrefix,
     IpPrefixError, LocalFilter, NetworkType, PortRange, PortRangeError, Ports, RemoteFilter,

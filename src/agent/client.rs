@@ -49,7 +49,7 @@ impl IceAgent {
             sent.hedges = sent.hedges.saturating_add(u8::from(purpose == Purpose::Hedge));
         }
         let check = Check {
-            id: TransactionId::random(&mut self.rng),
+            id: self.rng.transaction_id(),
             pair: id,
             local: pair.local,
             remote: pair.remote,
@@ -63,7 +63,7 @@ impl IceAgent {
             schedule,
         };
         if purpose == Purpose::Consent {
-            self.pacer.retransmitted(now);
+            self.pacer.asked_consent(now);
         } else {
             self.pacer.started(now);
         }
@@ -230,8 +230,8 @@ impl IceAgent {
         self.lists.unqueue_plain(pair);
         self.checks.cancel_where(|other| other.pair == pair && other.purpose != Purpose::Nominate);
         self.lists.succeed(pair);
+        self.lists.hear(pair);
         if let Some(annotated) = self.lists.annotate(pair) {
-            annotated.heard = true;
             annotated.attempts.rtt = round_trip.or(annotated.attempts.rtt);
         }
         let Some(valid) = self.note_valid(pair, check, mapped) else { return };
@@ -298,6 +298,7 @@ impl IceAgent {
         let priority = crate::checklist::priority_in(role, local_priority, pair.remote_priority);
         let generated_by = pair.valid.map_or(checked, |valid| valid.generated_by);
         pair.valid = Some(ValidPair { local: seen, generated_by, local_priority, priority });
+        self.lists.revise();
         Some(holder)
     }
 

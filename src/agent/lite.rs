@@ -37,6 +37,7 @@ impl IceAgent {
         });
         pair.nomination = Nomination::Pending;
         pair.attempts.answered = now;
+        self.lists.revise();
         self.validated(id, Proof::Valid);
     }
 

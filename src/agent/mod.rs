@@ -13,13 +13,14 @@ mod counters;
 mod digest;
 mod errors;
 mod generation;
+mod hosted;
 mod inputs;
 pub(crate) mod io;
 mod lite;
 mod local_address;
 mod nomination;
 mod output;
-mod pacing;
+pub(crate) mod pacing;
 mod path;
 mod relay;
 mod remote;
@@ -35,8 +36,7 @@ mod view;
 
 use core::time::Duration;
 
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::Rng;
 use smallvec::SmallVec;
 
 use crate::candidate::Transport;
@@ -45,6 +45,7 @@ use crate::config::{AgentConfig, ConfigError, Signalling};
 use crate::credentials::Credentials;
 use crate::gather::Servers;
 use crate::id::{CandidateId, PairId, StreamId};
+use crate::random::Random;
 use crate::time::Timestamp;
 
 pub use call_error::{
@@ -57,6 +58,7 @@ use contest::Contest;
 pub use counters::{Counters, Refused};
 pub use errors::{IcmpError, TransmitError};
 use generation::{Generation, LocalSide, Past, RemoteSide, Staged};
+pub(crate) use hosted::{Claim, Names};
 use io::{Event, GatheringState, TimeoutReason, Transmit};
 use output::{Notice, Output};
 use pacing::Pacer;
@@ -104,7 +106,7 @@ pub enum ConnectionState {
 pub struct IceAgent {
     config: AgentConfig,
     now: Timestamp,
-    rng: ChaCha12Rng,
+    rng: Random,
     local: LocalSide,
     remote: Option<RemoteSide>,
     /// A restart of which the peer has not heard yet.
@@ -212,8 +214,8 @@ impl IceAgent {
     /// The field of the configuration that no agent can be made of.
     pub fn new(config: AgentConfig, seed: [u8; 32]) -> Result<Self, ConfigError> {
         config.validate()?;
-        let mut rng = ChaCha12Rng::from_seed(seed);
-        let generated = Credentials::generate(&mut rng);
+        let mut rng = Random::from_seed(seed);
+        let generated = Credentials::generate(config.ufrag_prefix, &mut rng);
         let credentials = config.credentials.clone().unwrap_or(generated);
         let tie_breaker = tie_breaker(&mut rng);
         let mut agent = Self {
@@ -356,6 +358,7 @@ impl IceAgent {
             component.path = None;
             component.upkeep.clear();
         }
+        self.lists.revise();
         self.deadline = None;
         self.leave_servers();
     }

@@ -402,8 +402,8 @@ impl IceAgent {
             return false;
         };
         self.path_answered(id);
+        self.lists.hear(id);
         if let Some(pair) = self.lists.annotate(id) {
-            pair.heard = true;
             if pair.last_request.replace(arrival.id) == Some(arrival.id) {
                 return false;
             }

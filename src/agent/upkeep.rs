@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use crate::checklist::{CandidatePair, Nomination};
 use crate::config::{Role, Timing};
 use crate::id::{PairId, StreamId};
-use crate::stun::{Class, TransactionId, Writer, method};
+use crate::stun::{Class, Writer, method};
 use crate::time::Timestamp;
 
 use super::contest::Contest;
@@ -517,7 +517,7 @@ impl IceAgent {
         let pair: &CandidatePair = self.lists.get(id)?;
         let (local, remote) = (pair.local, pair.remote);
         let to = self.candidates.remotes.get(remote)?.addr;
-        let transaction = TransactionId::random(&mut self.rng);
+        let transaction = self.rng.transaction_id();
         let mut writer = Writer::new(buf, Class::Indication, method::BINDING, transaction);
         let range = writer.fingerprint().finish();
         Some(Rendered { range, local, to })

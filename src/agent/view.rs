@@ -150,6 +150,7 @@ impl IceAgent {
                 Event::RemoteRestart { ufrag: self.remote.as_ref()?.ufrag().to_owned() }
             }
             Notice::Report(ref report) => event_of_report(report),
+            Notice::UfragTaken => Event::UfragTaken,
             Notice::RoleChanged(role) => Event::RoleChanged(role),
             Notice::RemoteCandidateDiscovered(id) => {
                 let candidate = self.candidates.view_remote(id)?;

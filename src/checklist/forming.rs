@@ -195,7 +195,7 @@ impl ChecklistSet {
         local: Endpoint,
         remote: Endpoint,
     ) -> Option<PairId> {
-        if self.pairs.iter().filter(|(_, pair)| !pair.listed).count() >= self.limit {
+        if self.pairs.iter().filter(|(_, pair)| !pair.listed).count() >= self.limit() {
             return None;
         }
         let priority = priority_in(self.role, local.priority, remote.priority);
@@ -239,8 +239,8 @@ impl ChecklistSet {
     /// How many pairs a list may hold: an even share of the limit, and never none.
     pub(crate) fn quota(&self, list: usize) -> usize {
         let lists = self.lists.len().max(1);
-        let share = self.limit.checked_div(lists).unwrap_or(0);
-        let rest = self.limit.checked_rem(lists).unwrap_or(0);
+        let share = self.limit().checked_div(lists).unwrap_or(0);
+        let rest = self.limit().checked_rem(lists).unwrap_or(0);
         share.saturating_add(usize::from(list < rest)).max(1)
     }
 

@@ -3,6 +3,7 @@
 //! that make and remove pairs are in `forming`, those that check them in `turns`.
 
 use core::cmp::Reverse;
+use core::hash::{Hash, Hasher};
 
 use crate::config::Role;
 use crate::id::{CandidateId, PairId, StreamId, Table};
@@ -15,23 +16,34 @@ use super::pair::{CandidatePair, PairState};
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct ChecklistSet {
     pub(super) role: Role,
-    pub(super) limit: usize,
+    limit: u16,
     /// The initial states have been set (RFC 8445 §6.1.2.6): pairs that come now are trickled.
     pub(super) started: bool,
     pub(super) pairs: Table<PairId, CandidatePair>,
     pub(super) lists: Vec<Checklist>,
     pub(super) foundations: Foundations,
+    revision: Revision,
+}
+
+/// Changes whenever there may be other pairs that data can arrive on. It decides nothing, so that
+/// it has no part in a hash.
+#[derive(Clone, Copy, Debug, Default)]
+struct Revision(u32);
+
+impl Hash for Revision {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl ChecklistSet {
     pub(crate) fn new(role: Role, limit: usize) -> Self {
         Self {
             role,
-            limit,
+            limit: u16::try_from(limit).unwrap_or(u16::MAX),
             started: false,
             pairs: Table::default(),
             lists: Vec::new(),
             foundations: Foundations::default(),
+            revision: Revision::default(),
         }
     }
 
@@ -114,17 +126,20 @@ impl ChecklistSet {
             }
             keep(id)
         });
+        self.revise();
     }
 
     /// Forgets the pairs of earlier generations.
     pub(crate) fn discard_past(&mut self) {
         self.pairs.retain(|_, pair| !pair.past);
+        self.revise();
     }
 
     /// Removes a pair altogether.
     pub(crate) fn discard(&mut self, id: PairId) -> Option<CandidatePair> {
         self.unqueue(id);
         self.detach(id);
+        self.revise();
         self.pairs.remove(id)
     }
 
@@ -151,12 +166,29 @@ impl ChecklistSet {
         self.pairs.get_mut(id)
     }
 
+    /// An authenticated message has arrived on the pair.
+    pub(crate) fn hear(&mut self, id: PairId) {
+        if self.pairs.get_mut(id).is_some_and(|pair| !core::mem::replace(&mut pair.heard, true)) {
+            self.revise();
+        }
+    }
+
+    /// The pairs that data can arrive on may have changed.
+    pub(crate) fn revise(&mut self) {
+        self.revision = Revision(self.revision.0.wrapping_add(1));
+    }
+
+    /// A number that is another one after every such change.
+    pub(crate) fn revision(&self) -> u32 {
+        self.revision.0
+    }
+
     pub(crate) fn role(&self) -> Role {
         self.role
     }
 
     pub(crate) fn limit(&self) -> usize {
-        self.limit
+        usize::from(self.limit)
     }
 
     pub(crate) fn get(&self, id: PairId) -> Option<&CandidatePair> {

@@ -17,6 +17,7 @@ mod integrity;
 pub(crate) mod long_term;
 pub(crate) mod message;
 pub(crate) mod method;
+mod peek;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub(crate) use header::{Class, TransactionId, is_stun};
 #[cfg(test)]
 pub(crate) use integrity::userhash;
 pub(crate) use integrity::{IntegrityKey, IntegrityKeySha256};
+pub(crate) use peek::{Peek, peek};
 #[cfg(test)]
 pub(crate) use scan::ScanError;
 pub(crate) use scan::{Fingerprint, Scan, scan};

@@ -247,7 +247,7 @@ impl<'a> Iterator for Attributes<'a> {
 
 /// RFC 8489 §14: type, length, value, and padding to a multiple of four, whose bytes may have any
 /// value. `None` when the attribute does not fit.
-fn split_attribute(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+pub(super) fn split_attribute(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let (&[k0, k1, l0, l1], rest) = bytes.split_first_chunk()?;
     let len = usize::from(u16::from_be_bytes([l0, l1]));
     let value = rest.get(..len)?;
