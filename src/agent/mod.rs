@@ -186,6 +186,11 @@ impl Component {
         }
     }
 
+    /// The nominating check of this pair may be hedged.
+    fn may_nominate_again(&self, id: PairId, strict: bool) -> bool {
+        self.nominating == Some(id) && self.selected.is_none() && !strict
+    }
+
     /// It has a pair that may carry data.
     fn is_connected(&self) -> bool {
         self.valid_since.is_some() || self.previous.is_some()
