@@ -87,6 +87,7 @@ pub mod fuzzing;
 )]
 mod gather;
 mod id;
+mod random;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod stun;

@@ -32,8 +32,7 @@ mod view;
 
 use core::time::Duration;
 
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::Rng;
 use smallvec::SmallVec;
 
 use crate::candidate::Transport;
@@ -41,6 +40,7 @@ use crate::checklist::ChecklistSet;
 use crate::config::{AgentConfig, ConfigError, Signalling};
 use crate::credentials::Credentials;
 use crate::id::{CandidateId, PairId, StreamId};
+use crate::random::Random;
 use crate::time::Timestamp;
 
 pub use call_error::{
@@ -99,7 +99,7 @@ pub enum ConnectionState {
 pub struct IceAgent {
     config: AgentConfig,
     now: Timestamp,
-    rng: ChaCha12Rng,
+    rng: Random,
     local: LocalSide,
     remote: Option<RemoteSide>,
     /// A restart of which the peer has not heard yet.
@@ -206,7 +206,7 @@ impl IceAgent {
     /// The field of the configuration that no agent can be made of.
     pub fn new(config: AgentConfig, seed: [u8; 32]) -> Result<Self, ConfigError> {
         config.validate()?;
-        let mut rng = ChaCha12Rng::from_seed(seed);
+        let mut rng = Random::from_seed(seed);
         let generated = Credentials::generate(&mut rng);
         let credentials = config.credentials.clone().unwrap_or(generated);
         let tie_breaker = tie_breaker(&mut rng);
@@ -263,9 +263,11 @@ impl IceAgent {
         self.advance(now);
         loop {
             // What cannot be rendered any more, since its candidate is gone, is passed over.
-            if let Some(reply) = self.output.replies.pop_front() {
-                if let Some(transmit) = self.render_reply(&reply, buf) {
-                    return Some(transmit);
+            if let Some(reply) = self.output.replies.front() {
+                let transmit = self.render_reply(reply, buf);
+                self.output.replies.pop_front();
+                if transmit.is_some() {
+                    return transmit;
                 }
             } else if let Some(error) = self.output.errors.pop_front() {
                 if let Some(transmit) = self.render_error(&error, buf) {

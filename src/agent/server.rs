@@ -191,8 +191,9 @@ impl IceAgent {
         }
         let arrival = Arrival { generation: addressee.generation, ..arrival };
         // Everything below is the word of the peer.
-        let unknown: SmallVec<[u16; 4]> = scan.unknown_required(attribute::is_known).collect();
-        if !unknown.is_empty() {
+        let mut unknown = scan.unknown_required(attribute::is_known);
+        if let Some(first) = unknown.next() {
+            let unknown = core::iter::once(first).chain(unknown).collect();
             self.reply_error(scan, arrival, 420, unknown);
             return Ok(());
         }

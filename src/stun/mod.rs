@@ -13,6 +13,7 @@
 pub(crate) mod attribute;
 mod binding;
 mod header;
+mod hmac_sha1;
 mod integrity;
 #[cfg(feature = "sim")]
 pub(crate) mod long_term;
