@@ -24,10 +24,13 @@ static void refuse(const char *why) {
 
 static void on_state(juice_agent_t *agent, juice_state_t state, void *user) {
 	(void)user;
-	if (state == JUICE_STATE_CONNECTED || state == JUICE_STATE_COMPLETED) {
+	if (state == JUICE_STATE_CONNECTED) {
+		say("state", "connected");
+	} else if (state == JUICE_STATE_COMPLETED) {
+		// Only now is the pair nominated.
 		char local[JUICE_MAX_ADDRESS_STRING_LEN], remote[JUICE_MAX_ADDRESS_STRING_LEN];
 		char text[2 * JUICE_MAX_ADDRESS_STRING_LEN + 16];
-		say("state", state == JUICE_STATE_CONNECTED ? "connected" : "completed");
+		say("state", "completed");
 		if (juice_get_selected_addresses(agent, local, sizeof local, remote, sizeof remote) == 0) {
 			snprintf(text, sizeof text, "%s %s host host udp", local, remote);
 			say("selected", text);

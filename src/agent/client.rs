@@ -110,13 +110,13 @@ impl IceAgent {
         super::is_datagram(transport).then_some(Route::Datagram { transport, local, remote })
     }
 
-    /// A response to a check (RFC 8445 §7.2.5).
+    /// A response to a check (RFC 8445 §7.2.5). Whether all that it did was to renew consent.
     pub(super) fn handle_response(
         &mut self,
         scan: &Scan<'_>,
         at: CandidateId,
         from: SocketAddr,
-    ) -> Result<(), Ignored> {
+    ) -> Result<bool, Ignored> {
         let id = scan.transaction_id();
         let check = self.checks.get(id).ok_or(Ignored::UnknownTransaction)?;
         let remote =
@@ -135,6 +135,7 @@ impl IceAgent {
         match (scan.class(), mapped) {
             (Class::Success, Some(mapped)) if symmetric && understood => {
                 self.check_succeeded(&check, mapped);
+                return Ok(check.purpose == Purpose::Consent);
             }
             (Class::Error, _) if understood => {
                 match stun::message::read_error(scan).map(|error| error.code) {
@@ -154,7 +155,7 @@ impl IceAgent {
             // RFC 8445 §7.2.5.2.1: not symmetric. RFC 8489 §6.3.3: nothing that can be used.
             _ => self.check_failed(&check),
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Ends the checks that nobody has answered (RFC 8445 §7.2.5.2.3).

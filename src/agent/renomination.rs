@@ -207,7 +207,7 @@ impl IceAgent {
     }
 
     /// Whether this side looks for better paths by itself.
-    fn explores(&self) -> bool {
+    pub(super) fn explores(&self) -> bool {
         self.config.nomination == NominationMode::Renomination { automatic: true }
             && self.role() == Role::Controlling
             && self.may_renominate()

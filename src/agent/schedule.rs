@@ -42,6 +42,10 @@ impl IceAgent {
         self.update_lists();
         self.update_state();
         self.release_candidates();
+        self.compute_deadline();
+    }
+
+    pub(super) fn compute_deadline(&mut self) {
         self.deadline = self.next_deadline().filter(|&(at, _)| at != Timestamp::MAX);
     }
 

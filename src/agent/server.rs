@@ -164,8 +164,12 @@ impl IceAgent {
         match scan.class() {
             Class::Request => self.handle_request(&scan, arrival)?,
             Class::Success | Class::Error => {
-                self.handle_response(&scan, local, from)?;
-                self.run();
+                let renewed = self.handle_response(&scan, local, from)?;
+                if renewed && self.is_settled() {
+                    self.compute_deadline();
+                } else {
+                    self.run();
+                }
             }
             // RFC 8445 §11: a keepalive. It is not authenticated, and says nothing.
             Class::Indication => {}

@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use frazil_peers::peer::{Credentials, Description, Is, Path, Peer, Rice, Rtc};
 
-const USAGE: &str =
-    "usage: peer is|is-str0m|rtc-ice|rice --role controlling|controlled --bind IP";
+const USAGE: &str = "usage: peer is|is-str0m|rtc-ice|rice --role controlling|controlled --bind IP";
 
 /// The priority of the only host candidate of a host.
 const PRIORITY: u32 = 2_130_706_431;
