@@ -114,10 +114,12 @@ fn floor_of_encoding(count: usize) {
 fn encode(count: usize) {
     let (username, priority, tie_breaker) = WRITTEN;
     let key = fuzzing::Key::new(common::PEER_PWD.as_bytes());
-    let mut check = fuzzing::Check::default();
-    check.username = Some(username);
-    check.priority = Some(priority);
-    check.role = Some((Role::Controlling, tie_breaker));
+    let check = fuzzing::Check {
+        username: Some(username),
+        priority: Some(priority),
+        role: Some((Role::Controlling, tie_breaker)),
+        ..fuzzing::Check::default()
+    };
     let mut out = Vec::with_capacity(2048);
     for _ in 0..count {
         out.clear();

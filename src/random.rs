@@ -11,13 +11,13 @@ use rand_chacha::rand_core::block::Generator;
 use rand_chacha::rand_core::{SeedableRng, TryRng};
 
 /// Words that are kept.
-const RESERVE: usize = 8;
+const RESERVE: u8 = 8;
 
 /// A generator whose output depends on its seed alone, on every platform.
 #[derive(Clone, Debug)]
 pub(crate) struct Random {
     core: ChaCha12Core,
-    reserve: [u32; RESERVE],
+    reserve: [u32; RESERVE as usize],
     /// How many of them have not been used, from the end.
     left: u8,
     refills: u32,
@@ -26,7 +26,7 @@ pub(crate) struct Random {
 impl Random {
     pub(crate) fn from_seed(seed: [u8; 32]) -> Self {
         let core = ChaCha12Core::from_seed(seed);
-        Self { core, reserve: [0; RESERVE], left: 0, refills: 0 }
+        Self { core, reserve: [0; RESERVE as usize], left: 0, refills: 0 }
     }
 
     /// How much has been drawn: with the seed, all that future output depends on.
@@ -48,7 +48,7 @@ impl Random {
         if let Some(first) = block.first_chunk() {
             self.reserve = *first;
         }
-        self.left = RESERVE as u8;
+        self.left = RESERVE;
         self.refills = self.refills.wrapping_add(1);
     }
 }

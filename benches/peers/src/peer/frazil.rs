@@ -199,10 +199,12 @@ impl Codec for FrazilCodec {
 
     fn encode(&mut self) -> usize {
         self.buf.clear();
-        let mut check = fuzzing::Check::default();
-        check.username = Some(self.username.as_bytes());
-        check.priority = Some(0x6e00_01ff);
-        check.role = Some((Role::Controlling, 1));
+        let check = fuzzing::Check {
+            username: Some(self.username.as_bytes()),
+            priority: Some(0x6e00_01ff),
+            role: Some((Role::Controlling, 1)),
+            ..fuzzing::Check::default()
+        };
         assert!(fuzzing::write_check_with(&mut self.buf, [0x5a; 12], &check, &self.theirs));
         self.buf.len()
     }
