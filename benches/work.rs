@@ -15,7 +15,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use common::{Bench, MESSAGE_INTEGRITY, Message, REQUEST, addr};
-use frazil::{Received, Role, Timestamp, Transport};
+use frazil::{Received, Role, Timestamp, Transport, fuzzing};
 use wire::Wire;
 
 const LOCAL: &str = "10.0.0.1:1000";
@@ -27,13 +27,19 @@ fn main() {
     let (Some(name), Some(count)) =
         (arguments.get(1), arguments.get(2).and_then(|count| count.parse::<usize>().ok()))
     else {
-        println!("usage: work floor|answer|data|idle|hostile|connect-N COUNT");
+        println!("usage: work PIECE COUNT, see the source for the pieces");
         return;
     };
     match name.as_str() {
         "floor" => floor_of_answering(count),
         "answer" => answer(count),
+        "floor-decode" => floor_of_decoding(count),
+        "decode" => decode(count),
+        "floor-encode" => floor_of_encoding(count),
+        "encode" => encode(count),
+        "consent" => consent(count),
         "data" => data(count),
+        "classify" => classify(count),
         "idle" => idle(count),
         "hostile" => hostile(count),
         _ => {
@@ -69,6 +75,93 @@ fn answer(count: usize) {
         let agent = &mut bench.agent;
         let _ = agent.handle_datagram(now, Transport::Udp, local, remote, black_box(&check));
         assert!(agent.poll_transmit(now, &mut out).is_some());
+    }
+}
+
+fn floor_of_decoding(count: usize) {
+    let (bench, check) = selected();
+    let key = floor::key(bench.pwd().as_bytes());
+    for _ in 0..count {
+        let decoded = floor::decode(black_box(&check), &key).expect("it is authentic");
+        black_box((decoded.username, decoded.priority, decoded.tie_breaker));
+    }
+}
+
+fn decode(count: usize) {
+    let (bench, check) = selected();
+    let key = fuzzing::Key::new(bench.pwd().as_bytes());
+    for _ in 0..count {
+        let decoded = fuzzing::read_check(black_box(&check), &key).expect("it is authentic");
+        black_box(decoded);
+    }
+}
+
+/// What both write: the check of a controlling side.
+const WRITTEN: (&[u8], u32, u64) = (b"abcdefgh:ijklmnop", 0x6e00_01ff, 0x0123_4567_89ab_cdef);
+
+fn floor_of_encoding(count: usize) {
+    let (username, priority, tie_breaker) = WRITTEN;
+    let key = floor::key(common::PEER_PWD.as_bytes());
+    let check = floor::Decoded { username, priority, tie_breaker };
+    let mut out = Vec::with_capacity(2048);
+    for _ in 0..count {
+        out.clear();
+        floor::encode(black_box([7; 12]), black_box(&check), &key, &mut out);
+        black_box(&out);
+    }
+}
+
+fn encode(count: usize) {
+    let (username, priority, tie_breaker) = WRITTEN;
+    let key = fuzzing::Key::new(common::PEER_PWD.as_bytes());
+    let check = fuzzing::Check {
+        username: Some(username),
+        priority: Some(priority),
+        role: Some((Role::Controlling, tie_breaker)),
+        ..fuzzing::Check::default()
+    };
+    let mut out = Vec::with_capacity(2048);
+    for _ in 0..count {
+        out.clear();
+        assert!(fuzzing::write_check_with(&mut out, black_box([7; 12]), black_box(&check), &key));
+        black_box(&out);
+    }
+}
+
+/// A consent check that falls due, its rendering, and its answer by hand.
+fn consent(count: usize) {
+    let mut config = frazil::AgentConfig::new(Role::Controlled);
+    config.timing.hedging = false;
+    let mut bench = Bench::started(config, &[LOCAL], &[REMOTE]);
+    let check = bench.last_request();
+    let _ = bench.answer(&check);
+    let _ = bench.send_check(LOCAL, REMOTE, true);
+    let (local, remote) = (addr(LOCAL), addr(REMOTE));
+    let key = floor::key(common::PEER_PWD.as_bytes());
+    let (mut out, mut answer) = (Vec::with_capacity(2048), Vec::with_capacity(2048));
+    let agent = &mut bench.agent;
+    let mut checks = 0;
+    while checks < count {
+        let now = agent.poll_timeout().expect("consent is asked for");
+        agent.handle_timeout(now);
+        out.clear();
+        while agent.poll_transmit(now, &mut out).is_some() {
+            answer.clear();
+            let id = out[8..20].try_into().expect("a header");
+            floor::answer(id, [10, 0, 0, 1], 1000, &key, &mut answer);
+            let received = agent.handle_datagram(now, Transport::Udp, local, remote, &answer);
+            assert!(matches!(received, Received::Consumed));
+            checks += 1;
+            out.clear();
+        }
+    }
+}
+
+/// Bytes of another protocol on the path in use: what the agent takes to say so.
+fn classify(count: usize) {
+    let payload = [0x80; 1200];
+    for _ in 0..count {
+        assert!(!fuzzing::is_stun(black_box(&payload)));
     }
 }
 

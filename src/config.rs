@@ -90,7 +90,7 @@ pub struct AgentConfig {
     pub nomination: NominationMode,
     /// Takes RFC 8445 by the letter where a session would suffer from it: a nomination that fails
     /// fails its checklist (§7.2.5.3.4), a selected path that dies is replaced by nothing but a
-    /// restart (§8.1.1), and no spare paths are kept. Goes with regular nomination only.
+    /// restart (§8.1.1), a nomination is one transaction, and no spare paths are kept. Goes with regular nomination only.
     pub strict_nomination: bool,
     /// Fixed local credentials, with at most 32 characters in the username fragment; generated
     /// from the seed when absent.
@@ -204,8 +204,9 @@ pub struct Timing {
     /// How long gathering waits for servers, 500 ms to two minutes: those that have given nothing by
     /// then are given up, unless gathering is continual.
     pub gathering_timeout: Duration,
-    /// Sends further checks in idle Ta slots while a component has no valid pair, so that one
-    /// lost packet does not cost a whole RTO.
+    /// Sends further checks in idle Ta slots while a component has no valid pair, and further
+    /// nominating checks of the same pair while it has no selected one, so that one lost packet does
+    /// not cost a whole RTO.
     pub hedging: bool,
 }
 

@@ -199,6 +199,11 @@ impl Component {
         }
     }
 
+    /// The nominating check of this pair may be hedged.
+    fn may_nominate_again(&self, id: PairId, strict: bool) -> bool {
+        self.nominating == Some(id) && self.selected.is_none() && !strict
+    }
+
     /// It has a pair that may carry data.
     fn is_connected(&self) -> bool {
         self.valid_since.is_some() || self.previous.is_some()
@@ -275,8 +280,10 @@ impl IceAgent {
         self.advance(now);
         loop {
             // What cannot be rendered any more, since its candidate is gone, is passed over.
-            let message = if let Some(reply) = self.output.replies.pop_front() {
-                self.render_reply(&reply, buf)
+            let message = if let Some(reply) = self.output.replies.front() {
+                let message = self.render_reply(reply, buf);
+                self.output.replies.pop_front();
+                message
             } else if let Some(error) = self.output.errors.pop_front() {
                 self.render_error(&error, buf)
             } else if let Some(pair) = self.output.keepalives.pop_front() {

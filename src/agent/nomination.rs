@@ -7,7 +7,7 @@ use crate::time::Timestamp;
 
 use super::io::GatheringState;
 use super::output::Notice;
-use super::transactions::{Proof, Purpose};
+use super::transactions::Proof;
 use super::{Component, ConnectionState, IceAgent};
 
 impl IceAgent {
@@ -310,8 +310,7 @@ impl IceAgent {
                 if let Some(pair) = self.lists.annotate(id) {
                     pair.nomination = Nomination::None;
                 }
-                self.checks
-                    .cancel_where(|check| check.pair == id && check.purpose == Purpose::Nominate);
+                self.checks.cancel_where(|check| check.pair == id && check.purpose.nominates());
             }
         }
     }

@@ -179,8 +179,12 @@ impl IceAgent {
         match scan.class() {
             Class::Request => self.handle_request(&scan, arrival)?,
             Class::Success | Class::Error => {
-                self.handle_response(&scan, local, from)?;
-                self.run();
+                let renewed = self.handle_response(&scan, local, from)?;
+                if renewed && self.is_settled() {
+                    self.compute_deadline();
+                } else {
+                    self.run();
+                }
             }
             // RFC 8445 §11: a keepalive. It is not authenticated, and says nothing.
             Class::Indication => {}
@@ -206,8 +210,9 @@ impl IceAgent {
         }
         let arrival = Arrival { generation: addressee.generation, ..arrival };
         // Everything below is the word of the peer.
-        let unknown: SmallVec<[u16; 4]> = scan.unknown_required(attribute::is_known).collect();
-        if !unknown.is_empty() {
+        let mut unknown = scan.unknown_required(attribute::is_known);
+        if let Some(first) = unknown.next() {
+            let unknown = core::iter::once(first).chain(unknown).collect();
             self.reply_error(scan, arrival, 420, unknown);
             return Ok(());
         }

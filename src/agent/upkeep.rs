@@ -412,6 +412,12 @@ impl IceAgent {
         next
     }
 
+    /// Whether the answer to a consent check changes nothing but when the next things are due: all is
+    /// concluded, no path is silent, and none is looked for.
+    pub(super) fn is_settled(&self) -> bool {
+        self.state == ConnectionState::Completed && !self.explores()
+    }
+
     /// Everything under upkeep, and whether it is the path in use.
     pub(super) fn kept(&self) -> impl Iterator<Item = (&super::Component, &Upkeep, bool)> {
         self.streams.iter().flat_map(|stream| &stream.components).flat_map(|component| {

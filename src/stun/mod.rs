@@ -13,6 +13,7 @@
 pub(crate) mod attribute;
 mod binding;
 mod header;
+mod hmac_sha1;
 mod integrity;
 pub(crate) mod long_term;
 pub(crate) mod message;
