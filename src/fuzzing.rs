@@ -130,6 +130,13 @@ impl<'a> Message<'a> {
         stun::xor_mapped_address(&self.0)
     }
 
+    /// The address in a success response of a server, which may be in MAPPED-ADDRESS.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub fn mapped_address(&self) -> Option<SocketAddr> {
+        stun::mapped_address(&self.0)
+    }
+
     /// What an error response says.
     #[must_use]
     pub fn error(&self) -> Option<ErrorResponse> {

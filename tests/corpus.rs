@@ -48,6 +48,11 @@ fn the_corpus_of_mdns_finds_nothing() {
 }
 
 #[test]
+fn the_corpus_of_scenario_finds_nothing() {
+    replay("scenario");
+}
+
+#[test]
 fn the_corpus_of_sdp_finds_nothing() {
     replay("sdp");
 }

@@ -6,6 +6,7 @@ pub mod agent;
 pub mod codec;
 pub mod mdns;
 mod pool;
+pub mod scenario;
 pub mod sdp;
 pub mod stun;
 mod wire;
@@ -15,10 +16,11 @@ pub mod world;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("agent", agent::run),
     ("codec", codec::run),
     ("mdns", mdns::run),
+    ("scenario", scenario::run),
     ("sdp", sdp::run),
     ("stun", stun::run),
     ("world", world::run),

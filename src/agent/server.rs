@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::address;
 use crate::candidate::{CandidateKind, CandidateTransport, Transport};
-use crate::checklist::{CandidatePair, Nomination, Triggered};
+use crate::checklist::{CandidatePair, Nomination, PairState, Triggered};
 use crate::config::Role;
 use crate::id::{CandidateId, PairId, StreamId};
 use crate::stun::{
@@ -520,7 +520,13 @@ impl IceAgent {
             self.counters.refuse(Refused::PeerReflexiveCandidate);
             // A nomination has been answered with success: it must not be forgotten.
             let nominates = request.use_candidate || request.nomination.is_some();
-            if !(nominates && self.drop_idle_reflexive()) {
+            let admitted = (nominates && self.drop_idle_reflexive(|_| true))
+                || self.crowded_base(arrival.local).is_some_and(|base| {
+                    self.drop_idle_reflexive(|pair| {
+                        pair.local == base && pair.state == PairState::Failed
+                    })
+                });
+            if !admitted {
                 return None;
             }
         }
@@ -542,11 +548,35 @@ impl IceAgent {
         Some((id, true))
     }
 
-    /// Forgets the oldest peer-reflexive candidate that no pair of any use has. Whether there was one.
-    fn drop_idle_reflexive(&mut self) -> bool {
+    /// The base at which more peer-reflexive candidates have come in than anywhere else, and at
+    /// least two more than at this one. Behind some NATs every check comes from a new address, which
+    /// fills up all places at one base; another one may have the only path that works.
+    fn crowded_base(&self, at: CandidateId) -> Option<CandidateId> {
+        let mut found: SmallVec<[(CandidateId, usize); 8]> = SmallVec::new();
+        for (_, pair) in self.lists.pairs() {
+            let remote = self.candidates.remotes.get(pair.remote);
+            if remote.is_none_or(|remote| remote.kind != CandidateKind::PeerReflexive) {
+                continue;
+            }
+            match found.iter_mut().find(|(base, _)| *base == pair.local) {
+                Some((_, number)) => *number = number.saturating_add(1),
+                None => found.push((pair.local, 1)),
+            }
+        }
+        let here = found.iter().find(|(base, _)| *base == at).map_or(0, |(_, number)| *number);
+        let (base, most) = found.into_iter().max_by_key(|(_, number)| *number)?;
+        (most > here.saturating_add(1)).then_some(base)
+    }
+
+    /// Forgets the oldest peer-reflexive candidate that no pair of any use has, and only pairs that
+    /// are `expendable`. Whether there was one.
+    fn drop_idle_reflexive(&mut self, expendable: impl Fn(&CandidatePair) -> bool) -> bool {
         let idle = |id: CandidateId| {
             self.lists.pairs().filter(|(_, pair)| pair.remote == id).all(|(_, pair)| {
-                pair.valid.is_none() && !pair.past && pair.nomination == Nomination::None
+                pair.valid.is_none()
+                    && !pair.past
+                    && (pair.nomination == Nomination::None || pair.state == PairState::Failed)
+                    && expendable(pair)
             })
         };
         let oldest = self
