@@ -87,6 +87,8 @@ pub mod fuzzing;
 )]
 mod gather;
 mod id;
+#[cfg(feature = "replay")]
+pub mod replay;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod stun;

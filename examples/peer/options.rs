@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use frazil::{NominationMode, Role};
@@ -27,11 +28,13 @@ usage: peer --role controlling|controlled [flags]
   --echo                         send every received datagram back
   --seed HEX                     up to 64 hexadecimal digits, the seed of everything random
                                  (default: from the operating system)
+  --record FILE                  write what the example `replay` plays: a secret, as it holds the
+                                 credentials
   -h, --help                     this text
 
 not supported yet:
   --stun --turn --turn-transport --insecure --relay-only --tcp --no-udp --mdns --nat-1to1
-  --trace --record
+  --trace
 
 lines it prints                                      lines it takes
   parameters [lite] [pacing=MS] [options=A,B]          parameters ..
@@ -51,7 +54,7 @@ exit status: 0 after `close` or the end of input, 1 when it could not go on, 2 f
 ";
 
 /// Flags of the line protocol whose features have not been built.
-const NOT_YET: [&str; 11] = [
+const NOT_YET: [&str; 10] = [
     "stun",
     "turn",
     "turn-transport",
@@ -62,7 +65,6 @@ const NOT_YET: [&str; 11] = [
     "mdns",
     "nat-1to1",
     "trace",
-    "record",
 ];
 
 pub(crate) struct Options {
@@ -78,6 +80,8 @@ pub(crate) struct Options {
     pub(crate) pacing: Option<Duration>,
     pub(crate) echo: bool,
     pub(crate) seed: [u8; 32],
+    /// The file to record to.
+    pub(crate) record: Option<PathBuf>,
 }
 
 impl Options {
@@ -96,6 +100,7 @@ impl Options {
             pacing: None,
             echo: false,
             seed: seed::random().map_err(|error| error.to_string())?,
+            record: None,
         };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
@@ -115,6 +120,7 @@ impl Options {
                 Long("lite") => options.lite = true,
                 Long("echo") => options.echo = true,
                 Long("seed") => options.seed = arguments.value()?.parse_with(seed::parse)?,
+                Long("record") => options.record = Some(arguments.value()?.into()),
                 Short('h') | Long("help") => return Ok(None),
                 Long(flag) if NOT_YET.contains(&flag) => {
                     return Err(format!("--{flag}: not supported yet").into());

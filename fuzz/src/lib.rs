@@ -5,6 +5,7 @@
 pub mod agent;
 pub mod codec;
 mod pool;
+pub mod replay;
 pub mod sdp;
 pub mod stun;
 mod wire;
@@ -14,9 +15,10 @@ pub mod world;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("agent", agent::run),
     ("codec", codec::run),
+    ("replay", replay::run),
     ("sdp", sdp::run),
     ("stun", stun::run),
     ("world", world::run),

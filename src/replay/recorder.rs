@@ -1,0 +1,208 @@
+//! An agent that writes down what it is given.
+
+use core::net::SocketAddr;
+use core::ops::Deref;
+
+use crate::agent::IceAgent;
+use crate::agent::SendError;
+use crate::agent::io::{Event, Outgoing, Received, Transmit};
+use crate::candidate::Transport;
+use crate::config::{AgentConfig, ConfigError};
+use crate::id::StreamId;
+use crate::stun;
+use crate::time::Timestamp;
+
+use super::calls::number;
+use super::hash::RunningHash;
+use super::outputs::{Output, Sent, put_waiting};
+use super::payload::Outline;
+use super::wire::{Put, put_number};
+use super::{MAGIC, VERSION};
+
+/// How many bytes of a log wait to be taken at most. Beyond that recording ends, at the end of a
+/// record.
+pub const LOG_LIMIT: usize = 16 * 1024 * 1024;
+
+/// An [`IceAgent`] that records its inputs: it has the same calls, and is read as one.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    pub(super) agent: IceAgent,
+    log: Option<Box<Log>>,
+}
+
+/// What has been recorded.
+#[derive(Clone, Debug)]
+struct Log {
+    bytes: Vec<u8>,
+    /// The time of the newest call. The agent's own clock, as it never runs backwards either.
+    clock: Timestamp,
+    /// The time of the newest record.
+    recorded: Timestamp,
+    hash: RunningHash,
+    /// The outputs of one input, on their way into the hash.
+    outputs: Vec<u8>,
+    full: bool,
+}
+
+impl Recorder {
+    /// Makes an agent, and begins to record. See [`IceAgent::new`].
+    ///
+    /// # Errors
+    /// As for an agent.
+    pub fn new(config: AgentConfig, seed: [u8; 32]) -> Result<Self, ConfigError> {
+        let mut bytes = MAGIC.to_vec();
+        VERSION.put(&mut bytes);
+        config.put(&mut bytes);
+        seed.put(&mut bytes);
+        let log = Log {
+            bytes,
+            clock: Timestamp::ZERO,
+            recorded: Timestamp::ZERO,
+            hash: RunningHash::default(),
+            outputs: Vec::new(),
+            full: false,
+        };
+        Ok(Self { agent: IceAgent::new(config, seed)?, log: Some(Box::new(log)) })
+    }
+
+    /// An agent that is not recorded, for a program that records on request.
+    #[must_use]
+    pub const fn without_log(agent: IceAgent) -> Self {
+        Self { agent, log: None }
+    }
+
+    /// The agent. What is done to it from now on is not recorded.
+    #[must_use]
+    pub fn into_agent(self) -> IceAgent {
+        self.agent
+    }
+
+    /// What has been recorded since the last call, to be appended to what it gave before. Legal at
+    /// any time; empty for an agent that is not recorded.
+    #[must_use]
+    pub fn take_log(&mut self) -> Vec<u8> {
+        self.log.as_mut().map(|log| core::mem::take(&mut log.bytes)).unwrap_or_default()
+    }
+
+    /// Whether recording has ended, since [`LOG_LIMIT`] bytes were not taken in time.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| log.full)
+    }
+
+    /// [`IceAgent::handle_datagram`], recorded. Of application data the content is left out.
+    pub fn handle_datagram<'a>(
+        &mut self,
+        now: Timestamp,
+        transport: Transport,
+        local: SocketAddr,
+        remote: SocketAddr,
+        datagram: &'a [u8],
+    ) -> Received<'a> {
+        let received = self.agent.handle_datagram(now, transport, local, remote, datagram);
+        if self.begin(number::handle_datagram, now) {
+            self.argument(&transport);
+            self.argument(&local);
+            self.argument(&remote);
+            let data = matches!(received, Received::Data { .. }) && !stun::is_stun(datagram);
+            self.argument(&if data { Outline::First(datagram) } else { Outline::Whole(datagram) });
+        }
+        self.end(&received);
+        received
+    }
+
+    /// [`IceAgent::send`], recorded. The content is left out.
+    ///
+    /// # Errors
+    /// As for an agent.
+    pub fn send<'a>(
+        &mut self,
+        now: Timestamp,
+        stream: StreamId,
+        component: u16,
+        payload: &'a [u8],
+    ) -> Result<Outgoing<'a>, SendError> {
+        let sent = self.agent.send(now, stream, component, payload);
+        if self.begin(number::send, now) {
+            self.argument(&stream);
+            self.argument(&component);
+            let data = !stun::is_stun(payload);
+            self.argument(&if data { Outline::First(payload) } else { Outline::Whole(payload) });
+        }
+        self.end(&sent);
+        sent
+    }
+
+    /// [`IceAgent::poll_transmit`], recorded.
+    pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit> {
+        let waits = self.agent.has_transmit();
+        let transmit = self.agent.poll_transmit(now, buf);
+        if !waits {
+            self.look_at(now);
+        } else if self.begin(number::poll_transmit, now) {
+            self.end(&Sent { transmit: transmit.as_ref(), buf });
+        }
+        transmit
+    }
+
+    /// [`IceAgent::poll_event`], recorded.
+    pub fn poll_event(&mut self, now: Timestamp) -> Option<Event> {
+        let waits = self.agent.has_event();
+        let event = self.agent.poll_event(now);
+        if !waits {
+            self.look_at(now);
+        } else if self.begin(number::poll_event, now) {
+            self.end(&event);
+        }
+        event
+    }
+
+    /// Begins a record, if there is a log: the [arguments](Self::argument) and the
+    /// [end](Self::end) follow.
+    pub(super) fn begin(&mut self, call: u64, now: Timestamp) -> bool {
+        let Some(log) = &mut self.log else { return false };
+        if log.full {
+            return false;
+        }
+        log.clock = log.clock.max(now);
+        put_number(call, &mut log.bytes);
+        (log.clock - log.recorded).put(&mut log.bytes);
+        log.recorded = log.clock;
+        true
+    }
+
+    pub(super) fn argument(&mut self, argument: &impl Put) {
+        if let Some(log) = &mut self.log {
+            argument.put(&mut log.bytes);
+        }
+    }
+
+    /// A poll has found nothing: it has moved the clock, and the next record does that as well.
+    fn look_at(&mut self, now: Timestamp) {
+        if let Some(log) = &mut self.log {
+            log.clock = log.clock.max(now);
+        }
+    }
+
+    /// Ends a record: what the call has put out goes into the hash.
+    pub(super) fn end(&mut self, output: &impl Output) {
+        let Self { agent, log: Some(log) } = self else { return };
+        if log.full {
+            return;
+        }
+        log.outputs.clear();
+        output.put_output(&mut log.outputs);
+        put_waiting(agent, &mut log.outputs);
+        log.hash.update(&log.outputs);
+        log.bytes.extend_from_slice(&log.hash.check());
+        log.full = log.bytes.len() >= LOG_LIMIT;
+    }
+}
+
+impl Deref for Recorder {
+    type Target = IceAgent;
+
+    fn deref(&self) -> &IceAgent {
+        &self.agent
+    }
+}
