@@ -18,6 +18,8 @@ mod record;
 mod signalling;
 #[path = "peer/stats.rs"]
 mod stats;
+#[path = "peer/trace.rs"]
+mod trace;
 
 use std::error::Error;
 use std::fmt;
@@ -36,6 +38,7 @@ use network::Change;
 use options::{HELP, Options};
 use record::Record;
 use signalling::{Announced, ParametersLine};
+use trace::TraceFile;
 
 /// How long the agent outlives the end of its input, so that what was asked for last is done.
 const GRACE: Duration = Duration::from_secs(1);
@@ -94,6 +97,7 @@ struct Peer {
     events: EventLoop,
     driver: Driver,
     record: Option<Record>,
+    trace: Option<TraceFile>,
     stream: StreamId,
     input: Input,
     /// The one buffer that everything is received in.
@@ -116,6 +120,8 @@ impl Peer {
         if let Some(pacing) = options.pacing {
             config.timing.ta = pacing;
         }
+        config.trace = options.trace.is_some();
+        let trace = TraceFile::create(&options)?;
         let (agent, record) = record::agent(config, options.seed, options.record.as_deref())?;
         let stream = agent.streams().next().ok_or(Failure::NoAddress)?;
         let mut driver = Driver::new(agent);
@@ -125,6 +131,7 @@ impl Peer {
             events,
             driver,
             record,
+            trace,
             stream,
             incoming: vec![0; DATAGRAM],
             options,
@@ -156,6 +163,9 @@ impl Peer {
             self.settle()?;
             if let Some(record) = &mut self.record {
                 record.write(&mut self.driver.agent)?;
+            }
+            if let Some(trace) = &mut self.trace {
+                trace.write(&mut self.driver.agent)?;
             }
             if self.is_closed() {
                 return Ok(());

@@ -106,6 +106,10 @@ pub struct AgentConfig {
     pub consent: bool,
     /// Lets a hard ICMP error that quotes a check under way fail that check (RFC 8445 §7.2.5.2.2).
     pub icmp: bool,
+    /// Keeps a trace of what the agent does, for
+    /// [`IceAgent::poll_trace`](crate::IceAgent::poll_trace): to find out why a session went as it
+    /// did. Off by default.
+    pub trace: bool,
     /// DSCP that transmits carry (RFC 8445 §7.2.3); 0 to 63.
     pub dscp: u8,
     /// Intervals and timeouts.
@@ -132,6 +136,7 @@ impl AgentConfig {
             answer_unauthenticated: true,
             consent: true,
             icmp: true,
+            trace: false,
             dscp: 0,
             timing: Timing::default(),
             limits: Limits::default(),
@@ -301,6 +306,9 @@ pub struct Limits {
     pub unauthenticated_replies: u16,
     /// Events that wait to be polled. Beyond it an agent stops to admit what would raise events.
     pub events: u16,
+    /// Events of the trace that wait to be polled. Those beyond it are counted in its place:
+    /// [`TraceData::EventsLost`](crate::trace::TraceData::EventsLost).
+    pub trace: u16,
 }
 
 impl Default for Limits {
@@ -316,6 +324,7 @@ impl Default for Limits {
             replies: 8,
             unauthenticated_replies: 10,
             events: 1024,
+            trace: 1024,
         }
     }
 }

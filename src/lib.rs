@@ -93,6 +93,7 @@ pub mod replay;
 pub mod sim;
 mod stun;
 mod time;
+pub mod trace;
 #[cfg(feature = "sim")]
 mod turn;
 
@@ -109,7 +110,7 @@ pub use candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateParseError, CandidateTransport,
     Foundation, FoundationError, TcpType, Transport, Unsupported,
 };
-pub use checklist::PairState;
+pub use checklist::{PairCause, PairState};
 pub use config::{AgentConfig, ConfigError, Limits, NominationMode, Role, Signalling, Timing};
 pub use credentials::{Credentials, CredentialsError};
 pub use description::{

@@ -142,6 +142,9 @@ impl IceAgent {
         if self.trickles() {
             self.notice(Notice::LocalCandidate(id));
         }
+        if self.is_traced() {
+            self.trace_changes();
+        }
         Ok(id)
     }
 

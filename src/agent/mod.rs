@@ -26,6 +26,7 @@ mod restart;
 mod roaming;
 mod schedule;
 mod server;
+mod traced;
 mod transactions;
 mod upkeep;
 mod view;
@@ -42,6 +43,7 @@ use crate::config::{AgentConfig, ConfigError, Signalling};
 use crate::credentials::Credentials;
 use crate::id::{CandidateId, PairId, StreamId};
 use crate::time::Timestamp;
+use crate::trace::Trace;
 
 pub use call_error::{
     AddLocalError, AddRemoteError, AddStreamError, RemoveLocalError, RenominateError, RestartError,
@@ -138,6 +140,8 @@ pub struct IceAgent {
     output: Output,
     counters: Counters,
     deadline: Option<(Timestamp, TimeoutReason)>,
+    /// What it has done, if that is wanted.
+    trace: Option<Box<Trace>>,
 }
 
 /// A data stream (RFC 8445 §4).
@@ -235,8 +239,10 @@ impl IceAgent {
             output: Output::new(config.limits.replies, config.limits.events),
             counters: Counters::default(),
             deadline: None,
+            trace: None,
             config,
         };
+        agent.start_trace();
         if agent.config.components > 0 {
             let components = agent.config.components;
             agent.push_stream(components);
@@ -260,10 +266,16 @@ impl IceAgent {
             // What cannot be rendered any more, since its candidate is gone, is passed over.
             if let Some(reply) = self.output.replies.pop_front() {
                 if let Some(transmit) = self.render_reply(&reply, buf) {
+                    if self.is_traced() {
+                        self.trace_reply(&reply, &transmit);
+                    }
                     return Some(transmit);
                 }
             } else if let Some(error) = self.output.errors.pop_front() {
                 if let Some(transmit) = self.render_error(&error, buf) {
+                    if self.is_traced() {
+                        self.trace_error(&error, &transmit);
+                    }
                     return Some(transmit);
                 }
             } else if let Some(pair) = self.output.keepalives.pop_front() {
@@ -273,6 +285,9 @@ impl IceAgent {
             } else {
                 let id = self.output.checks.pop_front()?;
                 if let Some(transmit) = self.render_check(id, buf) {
+                    if self.is_traced() {
+                        self.trace_check(id, &transmit);
+                    }
                     return Some(transmit);
                 }
             }
@@ -348,6 +363,9 @@ impl IceAgent {
     }
 
     fn notice(&mut self, notice: Notice) {
+        if self.is_traced() {
+            self.trace_notice(notice);
+        }
         self.output.notice(notice, &mut self.counters);
     }
 

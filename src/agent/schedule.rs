@@ -43,6 +43,9 @@ impl IceAgent {
         self.update_state();
         self.release_candidates();
         self.deadline = self.next_deadline().filter(|&(at, _)| at != Timestamp::MAX);
+        if self.is_traced() {
+            self.trace_changes();
+        }
     }
 
     /// Starts the check of this Ta slot, if the slot has come and there is one (RFC 8445

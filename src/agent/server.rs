@@ -133,6 +133,9 @@ impl IceAgent {
         let received = self.receive(transport, local, remote, datagram);
         received.unwrap_or_else(|reason| {
             self.counters.ignore(reason);
+            if self.is_traced() {
+                self.trace_ignored(reason, local, remote, datagram.len());
+            }
             Received::Ignored(reason)
         })
     }
@@ -200,6 +203,16 @@ impl IceAgent {
             self.reply_error(scan, arrival, 400, SmallVec::new());
             return Ok(());
         };
+        let reply = Reply {
+            local: arrival.local,
+            to: arrival.from,
+            id: scan.transaction_id(),
+            generation: arrival.generation,
+            sha256: !scan.has_integrity(),
+        };
+        if self.is_traced() {
+            self.trace_request(&reply, &request);
+        }
         let role_before = self.role();
         let past = arrival.generation < self.local.generation;
         if let Some((role, tie_breaker)) = request.role.filter(|_| !past) {
@@ -208,13 +221,6 @@ impl IceAgent {
                 return Ok(());
             }
         }
-        let reply = Reply {
-            local: arrival.local,
-            to: arrival.from,
-            id: scan.transaction_id(),
-            generation: arrival.generation,
-            sha256: !scan.has_integrity(),
-        };
         let staged = arrival.generation > self.local.generation;
         let early = staged || self.remote.is_none();
         let nominates = request.use_candidate || request.nomination.is_some();

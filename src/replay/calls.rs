@@ -14,6 +14,7 @@ use crate::config::{ConfigError, Timing};
 use crate::id::{CandidateId, PairId, StreamId};
 use crate::time::Timestamp;
 
+use super::hash::RunningHash;
 use super::outputs::Output;
 use super::payload::Payload;
 use super::play::{self, Outcome};
@@ -116,7 +117,7 @@ macro_rules! calls {
                 &self,
                 agent: &mut IceAgent,
                 now: Timestamp,
-                outputs: &mut Vec<u8>,
+                outputs: &mut RunningHash,
             ) -> Outcome {
                 match self {
                     $(Self::$variant { $($name),* } => {

@@ -1,5 +1,10 @@
 //! The running hash of what an agent puts out.
 
+use core::fmt::{self, Write as _};
+use core::net::SocketAddrV4;
+
+use super::wire::Sink;
+
 /// Odd, with bits all over: the golden ratio, as a fraction of 2^64.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -9,31 +14,49 @@ const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 pub(super) struct RunningHash(u64);
 
 impl RunningHash {
-    pub(super) fn update(&mut self, bytes: &[u8]) {
-        self.mix(bytes.len() as u64);
-        let words = bytes.chunks_exact(8);
-        let rest = words.remainder();
-        for word in words {
-            let Ok(word) = <[u8; 8]>::try_from(word) else { continue };
-            self.mix(u64::from_le_bytes(word));
-        }
-        if !rest.is_empty() {
-            let mut last = [0; 8];
-            for (to, from) in last.iter_mut().zip(rest) {
-                *to = *from;
-            }
-            self.mix(u64::from_le_bytes(last));
-        }
-    }
-
     /// The half of it that stands in a record.
     pub(super) const fn check(self) -> [u8; 4] {
         let [.., a, b, c, d] = self.0.to_le_bytes();
         [a, b, c, d]
     }
 
-    const fn mix(&mut self, word: u64) {
-        let mixed = (self.0 ^ word).wrapping_mul(MULTIPLIER);
+    /// What is only compared, and rare, by its name.
+    pub(super) fn name(&mut self, value: &impl fmt::Debug) {
+        let _ = write!(self, "{value:?};"); // a hash takes everything
+    }
+}
+
+impl Sink for RunningHash {
+    fn byte(&mut self, byte: u8) {
+        self.number(u64::from(byte));
+    }
+
+    fn number(&mut self, number: u64) {
+        let mixed = (self.0 ^ number).wrapping_mul(MULTIPLIER);
         self.0 = mixed ^ (mixed >> 32);
+    }
+
+    fn socket_v4(&mut self, addr: SocketAddrV4) {
+        self.number(u64::from(addr.ip().to_bits()) << 16 | u64::from(addr.port()));
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        let words = bytes.chunks_exact(8);
+        let rest = words.remainder();
+        for word in words {
+            let Ok(word) = <[u8; 8]>::try_from(word) else { continue };
+            self.number(u64::from_le_bytes(word));
+        }
+        if !rest.is_empty() {
+            let last = rest.iter().rev().fold(0, |last, byte| (last << 8) | u64::from(*byte));
+            self.number(last);
+        }
+    }
+}
+
+impl fmt::Write for RunningHash {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.bytes(text.as_bytes());
+        Ok(())
     }
 }

@@ -1,32 +1,33 @@
-//! What an agent puts out, as bytes for the running hash. It is never read again; errors and states
+//! What an agent puts out, for the running hash. It is never read again; errors and states
 //! go by their names, so that a variant that is new somewhere changes nothing else.
 
 use crate::agent::IceAgent;
 use crate::agent::io::{CandidateView, Description, Event, Outgoing, Received, Transmit};
 use crate::time::Timestamp;
 
-use super::wire::{Put, put_name, put_number};
+use super::hash::RunningHash;
+use super::wire::{Put, Sink};
 
 /// What a call returns.
 pub(super) trait Output {
-    fn put_output(&self, out: &mut Vec<u8>);
+    fn put_output(&self, out: &mut RunningHash);
 }
 
 impl Output for () {
-    fn put_output(&self, _: &mut Vec<u8>) {}
+    fn put_output(&self, _: &mut RunningHash) {}
 }
 
 impl Output for bool {
-    fn put_output(&self, out: &mut Vec<u8>) {
+    fn put_output(&self, out: &mut RunningHash) {
         self.put(out);
     }
 }
 
 impl<T: Output, E: core::fmt::Debug> Output for Result<T, E> {
-    fn put_output(&self, out: &mut Vec<u8>) {
+    fn put_output(&self, out: &mut RunningHash) {
         match self {
             Ok(value) => value.put_output(out),
-            Err(error) => put_name(error, out),
+            Err(error) => out.name(error),
         }
     }
 }
@@ -34,7 +35,7 @@ impl<T: Output, E: core::fmt::Debug> Output for Result<T, E> {
 macro_rules! output_as_written {
     ($($type:ty)*) => {$(
         impl Output for $type {
-            fn put_output(&self, out: &mut Vec<u8>) {
+            fn put_output(&self, out: &mut RunningHash) {
                 self.put(out);
             }
         }
@@ -44,7 +45,7 @@ macro_rules! output_as_written {
 output_as_written! { crate::id::StreamId crate::id::CandidateId crate::agent::io::Parameters }
 
 impl Output for Description {
-    fn put_output(&self, out: &mut Vec<u8>) {
+    fn put_output(&self, out: &mut RunningHash) {
         let Self { parameters, candidates, end_of_candidates } = self;
         parameters.put(out);
         candidates.put(out);
@@ -53,23 +54,23 @@ impl Output for Description {
 }
 
 impl Output for Received<'_> {
-    fn put_output(&self, out: &mut Vec<u8>) {
+    fn put_output(&self, out: &mut RunningHash) {
         match self {
-            Self::Consumed => out.push(0),
+            Self::Consumed => out.byte(0),
             Self::Data { stream, component, pair, payload } => {
-                out.push(1);
+                out.byte(1);
                 stream.put(out);
                 component.put(out);
                 pair.put(out);
                 payload.len().put(out);
             }
-            Self::Ignored(reason) => put_name(reason, out),
+            Self::Ignored(reason) => out.name(reason),
         }
     }
 }
 
 impl Output for Outgoing<'_> {
-    fn put_output(&self, out: &mut Vec<u8>) {
+    fn put_output(&self, out: &mut RunningHash) {
         self.route.put(out);
         self.pair.put(out);
         self.dscp.put(out);
@@ -80,23 +81,23 @@ impl Output for Outgoing<'_> {
 }
 
 impl Output for Event {
-    fn put_output(&self, out: &mut Vec<u8>) {
+    fn put_output(&self, out: &mut RunningHash) {
         match self {
             Self::LocalCandidate { id, stream, candidate } => {
-                out.push(1);
+                out.byte(1);
                 id.put(out);
                 stream.put(out);
                 candidate.put(out);
             }
             Self::LocalCandidateRemoved { id, stream } => {
-                out.push(2);
+                out.byte(2);
                 id.put(out);
                 stream.put(out);
             }
-            Self::GatheringState(state) => put_name(state, out),
-            Self::ConnectionState(state) => put_name(state, out),
+            Self::GatheringState(state) => out.name(state),
+            Self::ConnectionState(state) => out.name(state),
             Self::SelectedPair { stream, component, pair, local, remote } => {
-                out.push(3);
+                out.byte(3);
                 stream.put(out);
                 component.put(out);
                 pair.put(out);
@@ -104,22 +105,22 @@ impl Output for Event {
                 remote.put_output(out);
             }
             Self::RoleChanged(role) => {
-                out.push(4);
+                out.byte(4);
                 role.put(out);
             }
             Self::ConsentLost { stream, component, pair } => {
-                out.push(5);
+                out.byte(5);
                 stream.put(out);
                 component.put(out);
                 pair.put(out);
             }
-            Self::RestartNeeded => out.push(6),
+            Self::RestartNeeded => out.byte(6),
             Self::RemoteRestart { ufrag } => {
-                out.push(7);
+                out.byte(7);
                 ufrag.put(out);
             }
             Self::RemoteCandidateDiscovered { stream, candidate } => {
-                out.push(8);
+                out.byte(8);
                 stream.put(out);
                 candidate.put_output(out);
             }
@@ -128,7 +129,7 @@ impl Output for Event {
 }
 
 impl Output for CandidateView {
-    fn put_output(&self, out: &mut Vec<u8>) {
+    fn put_output(&self, out: &mut RunningHash) {
         let Self { id, stream, component, kind, transport, addr, base, priority } = self;
         id.put(out);
         stream.put(out);
@@ -148,9 +149,9 @@ pub(super) struct Sent<'a> {
 }
 
 impl Output for Sent<'_> {
-    fn put_output(&self, out: &mut Vec<u8>) {
-        let Some(Transmit { route, range, dscp }) = self.transmit else { return out.push(0) };
-        out.push(1);
+    fn put_output(&self, out: &mut RunningHash) {
+        let Some(Transmit { route, range, dscp }) = self.transmit else { return out.byte(0) };
+        out.byte(1);
         route.put(out);
         dscp.put(out);
         self.buf.get(range.clone()).unwrap_or_default().put(out);
@@ -158,19 +159,18 @@ impl Output for Sent<'_> {
 }
 
 impl Output for Option<Event> {
-    fn put_output(&self, out: &mut Vec<u8>) {
+    fn put_output(&self, out: &mut RunningHash) {
         match self {
             Some(event) => event.put_output(out),
-            None => out.push(0),
+            None => out.byte(0),
         }
     }
 }
 
 /// What can be seen of an agent after every input: whether more is to be polled, and until when it
 /// can be left alone.
-pub(super) fn put_waiting(agent: &IceAgent, out: &mut Vec<u8>) {
-    let (transmit, event) = (agent.has_transmit(), agent.has_event());
-    out.push(u8::from(transmit) | (u8::from(event) << 1));
+pub(super) fn put_waiting(agent: &IceAgent, out: &mut RunningHash) {
+    let waits = u64::from(agent.has_transmit()) | (u64::from(agent.has_event()) << 1);
     let deadline = agent.poll_timeout().map_or(u64::MAX, Timestamp::as_nanos);
-    put_number(deadline, out);
+    out.number(deadline.rotate_left(2) ^ waits);
 }

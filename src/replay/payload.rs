@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::wire::{Malformed, Put, Reader, Take};
+use super::wire::{Malformed, Put, Reader, Sink, Take};
 
 /// So many bytes of application data are kept: enough for a ChannelData header (RFC 8656 §12.4), too
 /// few for the magic cookie of STUN.
@@ -33,7 +33,7 @@ pub(super) enum Outline<'a> {
 }
 
 impl Put for Outline<'_> {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         let (bytes, kept) = match *self {
             Self::First(bytes) if bytes.len() <= LONGEST_OUTLINE => (bytes, bytes.get(..KEPT)),
             Self::Whole(bytes) | Self::First(bytes) => (bytes, None),

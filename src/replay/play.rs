@@ -28,7 +28,6 @@ pub struct Replay<'a> {
     hash: RunningHash,
     /// The number of the next input.
     next: u64,
-    outputs: Vec<u8>,
     /// Why it cannot go on.
     failed: Option<ReplayError>,
 }
@@ -122,7 +121,6 @@ impl<'a> Replay<'a> {
             clock: Timestamp::ZERO,
             hash: RunningHash::default(),
             next: 0,
-            outputs: Vec::new(),
             failed: None,
         })
     }
@@ -177,10 +175,8 @@ impl<'a> Replay<'a> {
             self.read().map_err(|malformed| ReplayError::Malformed { number, malformed })?;
         self.next = number.saturating_add(1);
         self.clock = at;
-        self.outputs.clear();
-        let outcome = input.make(&mut self.agent, at, &mut self.outputs);
-        put_waiting(&self.agent, &mut self.outputs);
-        self.hash.update(&self.outputs);
+        let outcome = input.make(&mut self.agent, at, &mut self.hash);
+        put_waiting(&self.agent, &mut self.hash);
         if self.compares && self.hash.check() != check {
             let (call, outcome) = (input.call(), Box::new(outcome));
             return Err(ReplayError::Diverged { number, at, call, outcome });
@@ -204,7 +200,7 @@ pub(super) fn handle_datagram(
     local: SocketAddr,
     remote: SocketAddr,
     datagram: &[u8],
-    outputs: &mut Vec<u8>,
+    outputs: &mut RunningHash,
 ) -> Outcome {
     let received = agent.handle_datagram(now, transport, local, remote, datagram);
     received.put_output(outputs);
@@ -222,7 +218,7 @@ pub(super) fn send(
     stream: StreamId,
     component: u16,
     payload: &[u8],
-    outputs: &mut Vec<u8>,
+    outputs: &mut RunningHash,
 ) -> Outcome {
     let sent = agent.send(now, stream, component, payload);
     sent.put_output(outputs);
@@ -235,7 +231,7 @@ pub(super) fn send(
 pub(super) fn poll_transmit(
     agent: &mut IceAgent,
     now: Timestamp,
-    outputs: &mut Vec<u8>,
+    outputs: &mut RunningHash,
 ) -> Outcome {
     let mut buf = Vec::new();
     let transmit = agent.poll_transmit(now, &mut buf);
@@ -243,7 +239,11 @@ pub(super) fn poll_transmit(
     Outcome::Transmit(transmit.map(|transmit| (transmit, buf)))
 }
 
-pub(super) fn poll_event(agent: &mut IceAgent, now: Timestamp, outputs: &mut Vec<u8>) -> Outcome {
+pub(super) fn poll_event(
+    agent: &mut IceAgent,
+    now: Timestamp,
+    outputs: &mut RunningHash,
+) -> Outcome {
     let event = agent.poll_event(now);
     event.put_output(outputs);
     Outcome::Event(event)

@@ -11,17 +11,22 @@ use crate::config::{AgentConfig, ConfigError};
 use crate::id::StreamId;
 use crate::stun;
 use crate::time::Timestamp;
+use crate::trace::TraceEvent;
 
 use super::calls::number;
 use super::hash::RunningHash;
 use super::outputs::{Output, Sent, put_waiting};
 use super::payload::Outline;
-use super::wire::{Put, put_number};
+use super::wire::{Put, Sink as _};
 use super::{MAGIC, VERSION};
 
 /// How many bytes of a log wait to be taken at most. Beyond that recording ends, at the end of a
 /// record.
 pub const LOG_LIMIT: usize = 16 * 1024 * 1024;
+
+/// A log grows by so many bytes at once, when there is less than [`ROOM`].
+const CHUNK: usize = 8192;
+const ROOM: usize = 256;
 
 /// An [`IceAgent`] that records its inputs: it has the same calls, and is read as one.
 #[derive(Clone, Debug)]
@@ -39,8 +44,6 @@ struct Log {
     /// The time of the newest record.
     recorded: Timestamp,
     hash: RunningHash,
-    /// The outputs of one input, on their way into the hash.
-    outputs: Vec<u8>,
     full: bool,
 }
 
@@ -59,7 +62,6 @@ impl Recorder {
             clock: Timestamp::ZERO,
             recorded: Timestamp::ZERO,
             hash: RunningHash::default(),
-            outputs: Vec::new(),
             full: false,
         };
         Ok(Self { agent: IceAgent::new(config, seed)?, log: Some(Box::new(log)) })
@@ -157,6 +159,11 @@ impl Recorder {
         event
     }
 
+    /// [`IceAgent::poll_trace`], which is not recorded: it changes nothing that the agent does.
+    pub fn poll_trace(&mut self) -> Option<TraceEvent> {
+        self.agent.poll_trace()
+    }
+
     /// Begins a record, if there is a log: the [arguments](Self::argument) and the
     /// [end](Self::end) follow.
     pub(super) fn begin(&mut self, call: u64, now: Timestamp) -> bool {
@@ -165,7 +172,10 @@ impl Recorder {
             return false;
         }
         log.clock = log.clock.max(now);
-        put_number(call, &mut log.bytes);
+        if log.bytes.capacity().saturating_sub(log.bytes.len()) < ROOM {
+            log.bytes.reserve(CHUNK);
+        }
+        log.bytes.number(call);
         (log.clock - log.recorded).put(&mut log.bytes);
         log.recorded = log.clock;
         true
@@ -190,10 +200,8 @@ impl Recorder {
         if log.full {
             return;
         }
-        log.outputs.clear();
-        output.put_output(&mut log.outputs);
-        put_waiting(agent, &mut log.outputs);
-        log.hash.update(&log.outputs);
+        output.put_output(&mut log.hash);
+        put_waiting(agent, &mut log.hash);
         log.bytes.extend_from_slice(&log.hash.check());
         log.full = log.bytes.len() >= LOG_LIMIT;
     }

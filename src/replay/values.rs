@@ -12,7 +12,7 @@ use crate::config::{AgentConfig, Limits, NominationMode, Role, Signalling, Timin
 use crate::credentials::Credentials;
 use crate::id::{CandidateId, ConnectionId, Id as _, PairId, StreamId};
 
-use super::wire::{Malformed, Put, Reader, Take, fields, variants};
+use super::wire::{Malformed, Put, Reader, Sink, Take, fields, variants};
 
 /// What an address is before its field has been read.
 const UNSET: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
@@ -34,6 +34,7 @@ fields! { AgentConfig from Self::new(Role::Controlling) => {
     14 dscp,
     15 timing,
     16 limits,
+    17 trace,
 } }
 
 fields! { Timing from Self::default() => {
@@ -61,6 +62,7 @@ fields! { Limits from Self::default() => {
     8 replies,
     9 unauthenticated_replies,
     10 events,
+    11 trace,
 } }
 
 fields! { LocalAddress from Self::udp(UNSET) => {
@@ -91,7 +93,7 @@ variants! { IcmpError => { 0 Hard, 1 Soft, } }
 macro_rules! ids {
     ($($id:ident)*) => {$(
         impl Put for $id {
-            fn put(&self, out: &mut Vec<u8>) {
+            fn put(&self, out: &mut impl Sink) {
                 self.get().put(out);
             }
         }
@@ -107,7 +109,7 @@ macro_rules! ids {
 ids! { StreamId CandidateId PairId ConnectionId }
 
 impl Put for Credentials {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         self.ufrag().put(out);
         self.pwd().put(out);
     }
@@ -121,7 +123,7 @@ impl Take for Credentials {
 }
 
 impl Put for Parameters {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         let Self { credentials, lite, pacing, options } = self;
         credentials.put(out);
         lite.put(out);
@@ -139,16 +141,16 @@ impl Take for Parameters {
 }
 
 impl Put for Route {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         match self {
             Self::Datagram { transport, local, remote } => {
-                out.push(0);
+                out.byte(0);
                 transport.put(out);
                 local.put(out);
                 remote.put(out);
             }
             Self::Stream(id) => {
-                out.push(1);
+                out.byte(1);
                 id.put(out);
             }
         }
@@ -170,7 +172,7 @@ impl Take for Route {
 }
 
 impl Put for CandidateTransport {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         match self {
             Self::Udp => None,
             Self::Tcp(kind) => Some(kind),
@@ -186,14 +188,14 @@ impl Take for CandidateTransport {
 }
 
 impl Put for CandidateAddress {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         match self {
             Self::Socket(addr) => {
-                out.push(0);
+                out.byte(0);
                 addr.put(out);
             }
             Self::Name { host, port } => {
-                out.push(1);
+                out.byte(1);
                 host.put(out);
                 port.put(out);
             }
@@ -212,7 +214,7 @@ impl Take for CandidateAddress {
 }
 
 impl Put for Foundation {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         self.as_str().put(out);
     }
 }
@@ -224,7 +226,7 @@ impl Take for Foundation {
 }
 
 impl Put for Candidate {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         let Self { foundation, component, transport, priority, address, kind, related, extensions } =
             self;
         foundation.put(out);

@@ -1,10 +1,8 @@
 //! How values are written and read: numbers of variable length, and everything else built from
 //! them. Reading is total: hostile bytes give an error, and no more memory than there are bytes.
 
-use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use core::time::Duration;
-use std::io::Write as _;
 
 /// Why bytes are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,9 +25,57 @@ pub enum Malformed {
     Value,
 }
 
+/// What is written to: a log, or the hash over what is put out.
+pub(super) trait Sink {
+    fn byte(&mut self, byte: u8);
+    fn number(&mut self, number: u64);
+    /// So many bytes, whose number is known or written before.
+    fn bytes(&mut self, bytes: &[u8]);
+    /// What is in most records, in one go.
+    fn socket_v4(&mut self, addr: SocketAddrV4);
+}
+
+impl Sink for Vec<u8> {
+    fn byte(&mut self, byte: u8) {
+        self.push(byte);
+    }
+
+    /// Seven bits a byte, the least significant first; the eighth says that more follow.
+    fn number(&mut self, mut number: u64) {
+        // Most numbers are small.
+        if number > 0x7f {
+            let mut bytes = [0; 10];
+            let mut length: usize = 0;
+            for byte in &mut bytes {
+                let [low, ..] = number.to_le_bytes();
+                number >>= 7;
+                length = length.saturating_add(1);
+                *byte = low | 0x80;
+                if number == 0 {
+                    *byte = low;
+                    break;
+                }
+            }
+            self.extend_from_slice(bytes.get(..length).unwrap_or_default());
+        } else {
+            let [low, ..] = number.to_le_bytes();
+            self.push(low);
+        }
+    }
+
+    fn socket_v4(&mut self, addr: SocketAddrV4) {
+        let ([a, b, c, d], [low, high]) = (addr.ip().octets(), addr.port().to_le_bytes());
+        self.extend_from_slice(&[4, a, b, c, d, low, high]);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
 /// What can be written.
 pub(super) trait Put {
-    fn put(&self, out: &mut Vec<u8>);
+    fn put(&self, out: &mut impl Sink);
 }
 
 /// What can be read as well.
@@ -63,19 +109,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Seven bits a byte, the least significant first; the eighth says that more follow.
-pub(super) fn put_number(mut number: u64, out: &mut Vec<u8>) {
-    loop {
-        let [low, ..] = number.to_le_bytes();
-        number >>= 7;
-        if number == 0 {
-            out.push(low & 0x7f);
-            return;
-        }
-        out.push(low | 0x80);
-    }
-}
-
 impl Take for u64 {
     fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         let mut number: Self = 0;
@@ -93,16 +126,16 @@ impl Take for u64 {
 }
 
 impl Put for u64 {
-    fn put(&self, out: &mut Vec<u8>) {
-        put_number(*self, out);
+    fn put(&self, out: &mut impl Sink) {
+        out.number(*self);
     }
 }
 
 macro_rules! numbers {
     ($($number:ty)*) => {$(
         impl Put for $number {
-            fn put(&self, out: &mut Vec<u8>) {
-                put_number(u64::try_from(*self).unwrap_or(u64::MAX), out);
+            fn put(&self, out: &mut impl Sink) {
+                out.number(u64::try_from(*self).unwrap_or(u64::MAX));
             }
         }
 
@@ -117,8 +150,8 @@ macro_rules! numbers {
 numbers! { u16 u32 usize }
 
 impl Put for u8 {
-    fn put(&self, out: &mut Vec<u8>) {
-        out.push(*self);
+    fn put(&self, out: &mut impl Sink) {
+        out.byte(*self);
     }
 }
 
@@ -130,8 +163,8 @@ impl Take for u8 {
 }
 
 impl Put for bool {
-    fn put(&self, out: &mut Vec<u8>) {
-        out.push(u8::from(*self));
+    fn put(&self, out: &mut impl Sink) {
+        out.byte(u8::from(*self));
     }
 }
 
@@ -146,8 +179,8 @@ impl Take for bool {
 }
 
 impl Put for Duration {
-    fn put(&self, out: &mut Vec<u8>) {
-        put_number(u64::try_from(self.as_nanos()).unwrap_or(u64::MAX), out);
+    fn put(&self, out: &mut impl Sink) {
+        out.number(u64::try_from(self.as_nanos()).unwrap_or(u64::MAX));
     }
 }
 
@@ -158,13 +191,13 @@ impl Take for Duration {
 }
 
 impl Put for str {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         self.as_bytes().put(out);
     }
 }
 
 impl Put for String {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         self.as_str().put(out);
     }
 }
@@ -177,14 +210,14 @@ impl Take for String {
 }
 
 impl Put for [u8] {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         self.len().put(out);
-        out.extend_from_slice(self);
+        out.bytes(self);
     }
 }
 
 impl<T: Put> Put for Option<T> {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         self.is_some().put(out);
         if let Some(value) = self {
             value.put(out);
@@ -199,13 +232,13 @@ impl<T: Take> Take for Option<T> {
 }
 
 impl<T: Put + ?Sized> Put for &T {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         (**self).put(out);
     }
 }
 
 impl<T: Put> Put for Vec<T> {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         self.len().put(out);
         for value in self {
             value.put(out);
@@ -226,7 +259,7 @@ impl<T: Take> Take for Vec<T> {
 }
 
 impl<A: Put, B: Put> Put for (A, B) {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         self.0.put(out);
         self.1.put(out);
     }
@@ -239,15 +272,15 @@ impl<A: Take, B: Take> Take for (A, B) {
 }
 
 impl Put for IpAddr {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         match self {
             Self::V4(ip) => {
-                out.push(4);
-                out.extend_from_slice(&ip.octets());
+                out.byte(4);
+                out.bytes(&ip.octets());
             }
             Self::V6(ip) => {
-                out.push(6);
-                out.extend_from_slice(&ip.octets());
+                out.byte(6);
+                out.bytes(&ip.octets());
             }
         }
     }
@@ -267,17 +300,21 @@ impl Take for IpAddr {
 const SCOPED: u8 = 7;
 
 impl Put for SocketAddr {
-    fn put(&self, out: &mut Vec<u8>) {
+    fn put(&self, out: &mut impl Sink) {
         match self {
             Self::V6(v6) if v6.flowinfo() != 0 || v6.scope_id() != 0 => {
-                out.push(SCOPED);
-                out.extend_from_slice(&v6.ip().octets());
+                out.byte(SCOPED);
+                out.bytes(&v6.ip().octets());
                 v6.flowinfo().put(out);
                 v6.scope_id().put(out);
             }
-            _ => self.ip().put(out),
+            Self::V6(v6) => {
+                out.byte(6);
+                out.bytes(&v6.ip().octets());
+            }
+            Self::V4(v4) => return out.socket_v4(*v4),
         }
-        out.extend_from_slice(&self.port().to_le_bytes());
+        out.bytes(&self.port().to_le_bytes());
     }
 }
 
@@ -296,8 +333,8 @@ impl Take for SocketAddr {
 }
 
 impl Put for [u8; 32] {
-    fn put(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self);
+    fn put(&self, out: &mut impl Sink) {
+        out.bytes(self);
     }
 }
 
@@ -307,23 +344,18 @@ impl Take for [u8; 32] {
     }
 }
 
-/// Writes what is only compared, and rare, by its name.
-pub(super) fn put_name(value: &impl fmt::Debug, out: &mut Vec<u8>) {
-    let _ = write!(out, "{value:?};"); // a vector takes everything
-}
-
 /// A struct whose fields have numbers. Every field of it has to be named; one that an older log
 /// does not have keeps the value of the expression after `from`.
 macro_rules! fields {
     ($type:ident from $blank:expr => { $($number:literal $field:ident,)* }) => {
         impl $crate::replay::wire::Put for $type {
-            fn put(&self, out: &mut Vec<u8>) {
+            fn put(&self, out: &mut impl $crate::replay::wire::Sink) {
                 let Self { $($field),* } = self;
                 $(
-                    out.push($number);
+                    out.byte($number);
                     $crate::replay::wire::Put::put($field, out);
                 )*
-                out.push(0);
+                out.byte(0);
             }
         }
 
@@ -348,10 +380,10 @@ macro_rules! fields {
 macro_rules! variants {
     ($type:ident => { $($number:literal $variant:ident $({ $($field:ident),* })?,)* }) => {
         impl $crate::replay::wire::Put for $type {
-            fn put(&self, out: &mut Vec<u8>) {
+            fn put(&self, out: &mut impl $crate::replay::wire::Sink) {
                 match self {
                     $(Self::$variant $({ $($field),* })? => {
-                        out.push($number);
+                        out.byte($number);
                         $($($crate::replay::wire::Put::put($field, out);)*)?
                     })*
                 }
