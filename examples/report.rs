@@ -89,7 +89,6 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         texts.extend(scene::play(name)?);
     }
     for path in &options.traces {
-        #[expect(clippy::disallowed_methods, reason = "an example reads the file that it is given")]
         let text =
             fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         texts.push(text);

@@ -58,7 +58,7 @@ fn play(log: &[u8]) -> Result<(IceAgent, Vec<frazil::replay::Step>), ReplayError
 fn a_replay_sends_what_was_sent_byte_for_byte() {
     let (wire, logs) = session();
     for (side, log) in logs.iter().enumerate() {
-        let (agent, steps) = play(log).unwrap();
+        let (mut agent, steps) = play(log).unwrap();
         let replayed: Vec<_> = steps
             .into_iter()
             .filter_map(|step| match step.outcome {
@@ -74,6 +74,8 @@ fn a_replay_sends_what_was_sent_byte_for_byte() {
         let sent: Vec<_> =
             sent.iter().map(|(transmit, bytes)| (transmit.route, bytes.clone())).collect();
         assert_eq!(replayed.iter().map(bytes).collect::<Vec<_>>(), sent);
+        // What was not recorded since nothing came of it has moved the clock.
+        agent.handle_timeout(wire.now);
         assert_eq!(agent.state_digest(), wire.agents[side].state_digest());
         assert_eq!(agent.poll_timeout(), wire.agents[side].poll_timeout());
     }
@@ -154,7 +156,6 @@ fn every_call_that_takes_the_agent_mutably_is_listed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/agent");
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(folder).unwrap() {
-        #[expect(clippy::disallowed_methods, reason = "a test reads the source")]
         let source = fs::read_to_string(entry.unwrap().path()).unwrap();
         for function in source.split("\n    pub fn ").skip(1) {
             let (name, arguments) = function.split_once('(').unwrap();

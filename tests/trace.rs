@@ -53,38 +53,89 @@ fn an_agent_that_is_traced_does_what_one_does_that_is_not() {
     assert_eq!(plain.agents[0].poll_trace(), None);
 }
 
-/// The states of pairs that the events tell are those that the agent has in the end, each event
-/// begins where the one before ended, and candidates are told before pairs of them.
+/// The pairs with their states as the events tell them. Each event begins where the one before ended,
+/// and candidates are told before pairs of them.
+fn follow(trace: &[TraceEvent]) -> BTreeMap<PairId, PairState> {
+    let mut pairs = BTreeMap::new();
+    let mut candidates = (Vec::new(), Vec::new());
+    for event in trace {
+        match &event.data {
+            TraceData::LocalCandidate(view) => candidates.0.push(view.id),
+            TraceData::RemoteCandidate(view) => candidates.1.push(view.id),
+            TraceData::PairFormed { pair, local, remote, state, .. } => {
+                assert!(candidates.0.contains(local) && candidates.1.contains(remote));
+                assert_eq!(pairs.insert(*pair, *state), None);
+            }
+            TraceData::PairState { pair, from, to, .. } => {
+                assert_eq!(pairs.insert(*pair, *to), Some(*from));
+            }
+            TraceData::PairRemoved { pair, state, .. } => {
+                assert_eq!(pairs.remove(pair), Some(*state));
+            }
+            TraceData::EventsLost { .. } => panic!("there was room"),
+            _ => {}
+        }
+    }
+    pairs
+}
+
+fn known(agent: &IceAgent) -> BTreeMap<PairId, PairState> {
+    agent.pairs().map(|pair| (pair.id, pair.state)).collect()
+}
+
 #[test]
 fn the_trace_alone_gives_the_checklist() {
     for hosts in [1, 4, 12] {
         let (wire, traces) = session(hosts);
         for (agent, trace) in wire.agents.iter().zip(&traces) {
-            let mut pairs: BTreeMap<PairId, PairState> = BTreeMap::new();
-            let mut candidates = (Vec::new(), Vec::new());
-            let mut formed = 0;
-            for event in trace {
-                match &event.data {
-                    TraceData::LocalCandidate(view) => candidates.0.push(view.id),
-                    TraceData::RemoteCandidate(view) => candidates.1.push(view.id),
-                    TraceData::PairFormed { pair, local, remote, state, .. } => {
-                        assert!(candidates.0.contains(local) && candidates.1.contains(remote));
-                        assert_eq!(pairs.insert(*pair, *state), None);
-                        formed += 1;
-                    }
-                    TraceData::PairState { pair, from, to, .. } => {
-                        assert_eq!(pairs.insert(*pair, *to), Some(*from));
-                    }
-                    TraceData::PairRemoved { pair, state, .. } => {
-                        assert_eq!(pairs.remove(pair), Some(*state));
-                    }
-                    _ => {}
-                }
-            }
-            let known: BTreeMap<_, _> = agent.pairs().map(|pair| (pair.id, pair.state)).collect();
-            assert_eq!(pairs, known);
-            assert!(formed >= hosts);
+            assert_eq!(follow(trace), known(agent));
         }
+    }
+}
+
+/// With the limit pairs are displaced, with dead pairs ahead they are retired, and a restart removes
+/// what was there.
+#[test]
+fn the_trace_alone_gives_the_checklist_at_the_limit_and_over_a_restart() {
+    let limited = |mut config: AgentConfig, seed| {
+        config.limits.pairs = 6;
+        config.limits.trace = u16::MAX;
+        traced(config, seed)
+    };
+    let mut wire = Wire::of(limited, [5; 2], Duration::from_millis(5), DELAY, 1);
+    wire.only_last([5; 2]);
+    wire.start();
+    wire.run(Timestamp::from_millis(10_000));
+    assert!(wire.selected.iter().all(Option::is_some));
+    let now = wire.now;
+    let mut traces = wire.agents.each_mut().map(drain);
+    let [one, other] = &mut wire.agents;
+    let offer = one.prepare_restart(now).unwrap();
+    other.set_remote(now, offer).unwrap();
+    one.set_remote(now, other.local_parameters()).unwrap();
+    for agent in [one, other] {
+        while agent.poll_event(now).is_some() {}
+    }
+    wire.selected = [None; 2];
+    wire.run(now + Duration::from_secs(5));
+    assert!(wire.selected.iter().all(Option::is_some));
+    // Until the old generation is forgotten.
+    wire.selected = [None; 2];
+    wire.run(now + Duration::from_secs(60));
+    for (agent, trace) in wire.agents.iter_mut().zip(&mut traces) {
+        trace.extend(drain(agent));
+        assert_eq!(follow(trace), known(agent));
+    }
+    let causes: Vec<PairCause> = traces
+        .iter()
+        .flatten()
+        .filter_map(|event| match event.data {
+            TraceData::PairRemoved { cause, .. } => Some(cause),
+            _ => None,
+        })
+        .collect();
+    for cause in [PairCause::Concluded, PairCause::Retired, PairCause::Restart] {
+        assert!(causes.contains(&cause), "{cause:?}");
     }
 }
 
@@ -273,7 +324,6 @@ fn every_event_is_one_json_object_on_one_line() {
 /// What is told is described.
 #[test]
 fn the_documentation_names_every_event_and_field() {
-    #[expect(clippy::disallowed_methods, reason = "a test reads the documentation")]
     let text =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/trace.md")).unwrap();
     let (_, traces) = session(12);

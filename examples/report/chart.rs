@@ -101,15 +101,17 @@ pub(crate) fn round_trips(session: &Session, side: &Side) -> String {
     if known().next().is_none() && lost.is_empty() {
         return "<p>No check was sent.</p>".to_owned();
     }
-    let (top, height) = (24.0, 130.0);
+    let (top, height) = (24.0, if known().next().is_some() { 130.0 } else { 0.0 });
     let scale = nice(highest.max(0.1));
     let y = |rtt: f64| top + height - rtt / scale * (height - 10.0);
     let mut svg = Svg::default();
     axis.draw(&mut svg, top, top + height + 26.0);
-    for part in [0.0, 0.5, 1.0] {
-        let rtt = scale * part;
-        svg.line("grid", (LEFT, y(rtt)), (RIGHT, y(rtt)));
-        svg.text("label", (LEFT - 10.0, y(rtt) + 4.0), &duration(rtt));
+    if known().next().is_some() {
+        for part in [0.0, 0.5, 1.0] {
+            let rtt = scale * part;
+            svg.line("grid", (LEFT, y(rtt)), (RIGHT, y(rtt)));
+            svg.text("label", (LEFT - 10.0, y(rtt) + 4.0), &duration(rtt));
+        }
     }
     svg.text("label", (LEFT - 10.0, top + height + 22.0), "not answered");
     let selected: Vec<u64> = side

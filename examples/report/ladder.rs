@@ -17,6 +17,9 @@ const LEFT: f64 = 470.0;
 const RIGHT: f64 = 850.0;
 const WIDTH: f64 = 1320.0;
 
+/// When something was, and how far down that is.
+type Place = (f64, f64);
+
 /// An event that has a row.
 struct Row<'a> {
     side: usize,
@@ -89,7 +92,7 @@ pub(crate) fn draw(session: &Session) -> String {
 fn arrows(session: &Session, rows: &[Row<'_>], svg: &mut Svg) {
     let both = session.sides.len() > 1;
     // Arrivals by name, message and side, in order.
-    let mut arrivals: BTreeMap<(&str, &str, usize), Vec<(f64, f64)>> = BTreeMap::new();
+    let mut arrivals: BTreeMap<(&str, &str, usize), Vec<Place>> = BTreeMap::new();
     for row in rows {
         let key = (row.event.name.as_str(), row.event.text("message"), row.side);
         arrivals.entry(key).or_default().push((row.event.at, row.y));
@@ -164,6 +167,10 @@ fn class_of(check: &Event) -> &'static str {
     }
 }
 
+fn outcome(response: &Event) -> String {
+    response.number("error").map_or_else(|| "success".to_owned(), |code| code.to_string())
+}
+
 /// What stands beside the line of a side, and how; nothing for what the other pictures show.
 fn note(event: &Event) -> Option<(String, &'static str)> {
     let pair = event.pair().map_or(String::new(), |pair| format!(" of pair {pair}"));
@@ -186,11 +193,11 @@ fn note(event: &Event) -> Option<(String, &'static str)> {
             (format!("check from {}{with}", event.text("remote")), "message")
         }
         "response_sent" => {
-            let what = event.number("error").map_or("success".to_owned(), |code| code.to_string());
+            let what = outcome(event);
             (format!("answer: {what}"), "message")
         }
         "response_received" => {
-            let what = event.number("error").map_or("success".to_owned(), |code| code.to_string());
+            let what = outcome(event);
             let round_trip = event.millis("round_trip").map(|rtt| format!(", {}", duration(rtt)));
             (format!("{what}{pair}{}", round_trip.unwrap_or_default()), "message")
         }

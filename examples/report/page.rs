@@ -144,11 +144,11 @@ fn spread<'a>(pairs: impl Iterator<Item = &'a Pair>) -> String {
 fn pairs(side: &Side, page: &mut String) {
     let mut pairs: Vec<(&u64, &Pair)> = side.pairs.iter().collect();
     pairs.sort_by_key(|(id, pair)| (std::cmp::Reverse(pair.priority), **id));
-    let _ = write!(
+    let _ = writeln!(
         page,
         "<details><summary>All {} pairs of {}</summary><div class=\"wide\"><table class=\"list\">\
          <tr><th>pair</th><th>component</th><th>path</th><th>foundation</th><th>priority</th>\
-         <th>state at the end</th><th>why</th><th>sent</th><th>not answered</th><th>round trips</th></tr>\n",
+         <th>state at the end</th><th>why</th><th>sent</th><th>not answered</th><th>round trips</th></tr>",
         pairs.len(),
         side.name
     );
@@ -176,11 +176,11 @@ fn pairs(side: &Side, page: &mut String) {
 }
 
 fn candidates(session: &Session, side: &Side, page: &mut String) {
-    let _ = write!(
+    let _ = writeln!(
         page,
         "<details><summary>All candidates of {}</summary><div class=\"wide\"><table class=\"list\">\
          <tr><th></th><th>id</th><th>kind</th><th>address</th><th>base</th><th>priority</th>\
-         <th>since</th><th>until</th></tr>\n",
+         <th>since</th><th>until</th></tr>",
         side.name
     );
     let mut row = |whose: &str, id: &u64, candidate: &Candidate| {

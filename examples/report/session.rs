@@ -222,7 +222,10 @@ impl Side {
         let local = self.locals.get(&pair.local);
         let remote = self.remotes.get(&pair.remote);
         let name = |candidate: Option<&Candidate>| {
-            candidate.map_or("?".to_owned(), |known| format!("{} ({})", known.address, known.kind))
+            candidate.map_or_else(
+                || "?".to_owned(),
+                |known| format!("{} ({})", known.address, known.kind),
+            )
         };
         format!("{} → {}", name(local), name(remote))
     }

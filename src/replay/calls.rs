@@ -102,7 +102,7 @@ macro_rules! calls {
             }
 
             /// Reads the arguments of the call that has this number.
-            pub(super) fn take(number: u64, from: &mut Reader<'_>) -> Result<Self, Malformed> {
+            pub(super) fn take(number: u8, from: &mut Reader<'_>) -> Result<Self, Malformed> {
                 match number {
                     $($number => Ok(Self::$variant { $($name: Take::take(from)?),* }),)*
                     $($hand_number => {
@@ -169,7 +169,7 @@ macro_rules! calls {
         pub(super) mod number {
             $(
                 #[expect(non_upper_case_globals, reason = "named as the calls are")]
-                pub(in crate::replay) const $hand_call: u64 = $hand_number;
+                pub(in crate::replay) const $hand_call: u8 = $hand_number;
             )*
         }
     };
@@ -201,7 +201,6 @@ calls! {
             transport: value Transport, local: value SocketAddr, remote: value SocketAddr,
             error: value IcmpError, quoted: borrowed [u8]
         ) -> ();
-        18 HandleTimeout handle_timeout() -> ();
         19 Close close() -> ();
     }
     recorded by hand {
@@ -210,6 +209,7 @@ calls! {
             datagram: outline [u8]
         );
         33 Send send(stream: value StreamId, component: value u16, payload: outline [u8]);
+        18 HandleTimeout handle_timeout();
         34 PollTransmit poll_transmit() into Vec::new();
         35 PollEvent poll_event();
     }

@@ -43,7 +43,7 @@
 //! of the call, the nanoseconds since the input before, its arguments, and four bytes of the running
 //! hash over everything that was put out. Numbers are variable-length; fields have numbers of their
 //! own, so that a field that is new has its default when an older log is read. A poll that found
-//! nothing is not written: it has changed nothing.
+//! nothing is not written, nor is a timeout at which nothing was due: they have changed nothing.
 
 mod calls;
 mod hash;

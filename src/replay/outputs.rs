@@ -94,8 +94,14 @@ impl Output for Event {
                 id.put(out);
                 stream.put(out);
             }
-            Self::GatheringState(state) => out.name(state),
-            Self::ConnectionState(state) => out.name(state),
+            Self::GatheringState(state) => {
+                out.byte(9);
+                state.put(out);
+            }
+            Self::ConnectionState(state) => {
+                out.byte(10);
+                state.put(out);
+            }
             Self::SelectedPair { stream, component, pair, local, remote } => {
                 out.byte(3);
                 stream.put(out);

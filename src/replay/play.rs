@@ -186,7 +186,7 @@ impl<'a> Replay<'a> {
 
     fn read(&mut self) -> Result<(Timestamp, Input, [u8; 4]), Malformed> {
         let from = &mut self.rest;
-        let call = u64::take(from)?;
+        let [call] = from.array()?;
         let at = self.clock + Take::take(from)?;
         let input = Input::take(call, from)?;
         Ok((at, input, from.array()?))
@@ -237,6 +237,11 @@ pub(super) fn poll_transmit(
     let transmit = agent.poll_transmit(now, &mut buf);
     Sent { transmit: transmit.as_ref(), buf: &buf }.put_output(outputs);
     Outcome::Transmit(transmit.map(|transmit| (transmit, buf)))
+}
+
+pub(super) fn handle_timeout(agent: &mut IceAgent, now: Timestamp, _: &mut RunningHash) -> Outcome {
+    agent.handle_timeout(now);
+    Outcome::Returned("()".to_owned())
 }
 
 pub(super) fn poll_event(

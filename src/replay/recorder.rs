@@ -53,7 +53,8 @@ impl Recorder {
     /// # Errors
     /// As for an agent.
     pub fn new(config: AgentConfig, seed: [u8; 32]) -> Result<Self, ConfigError> {
-        let mut bytes = MAGIC.to_vec();
+        let mut bytes = Vec::with_capacity(CHUNK);
+        bytes.extend_from_slice(MAGIC);
         VERSION.put(&mut bytes);
         config.put(&mut bytes);
         seed.put(&mut bytes);
@@ -135,6 +136,18 @@ impl Recorder {
         sent
     }
 
+    /// [`IceAgent::handle_timeout`], recorded if something is due: otherwise it does nothing.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        let clock = self.log.as_ref().map_or(now, |log| log.clock.max(now));
+        let due = self.agent.poll_timeout().is_some_and(|at| at <= clock);
+        self.agent.handle_timeout(now);
+        if !due {
+            self.look_at(now);
+        } else if self.begin(number::handle_timeout, now) {
+            self.end(&());
+        }
+    }
+
     /// [`IceAgent::poll_transmit`], recorded.
     pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit> {
         let waits = self.agent.has_transmit();
@@ -166,7 +179,7 @@ impl Recorder {
 
     /// Begins a record, if there is a log: the [arguments](Self::argument) and the
     /// [end](Self::end) follow.
-    pub(super) fn begin(&mut self, call: u64, now: Timestamp) -> bool {
+    pub(super) fn begin(&mut self, call: u8, now: Timestamp) -> bool {
         let Some(log) = &mut self.log else { return false };
         if log.full {
             return false;
@@ -175,8 +188,8 @@ impl Recorder {
         if log.bytes.capacity().saturating_sub(log.bytes.len()) < ROOM {
             log.bytes.reserve(CHUNK);
         }
-        log.bytes.number(call);
-        (log.clock - log.recorded).put(&mut log.bytes);
+        log.bytes.push(call);
+        log.bytes.number(log.clock.as_nanos().saturating_sub(log.recorded.as_nanos()));
         log.recorded = log.clock;
         true
     }

@@ -3,8 +3,8 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::agent::io::{LocalAddress, Origin, Parameters, Route};
-use crate::agent::{IcmpError, TransmitError};
+use crate::agent::io::{GatheringState, LocalAddress, Origin, Parameters, Route};
+use crate::agent::{ConnectionState, IcmpError, TransmitError};
 use crate::candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateTransport, Foundation, TcpType, Transport,
 };
@@ -81,6 +81,17 @@ variants! { Origin => {
     2 Relayed { mapped, server },
 } }
 
+variants! { ConnectionState => {
+    0 New,
+    1 Checking,
+    2 Connected,
+    3 Completed,
+    4 Disconnected,
+    5 Failed,
+    6 Closed,
+} }
+
+variants! { GatheringState => { 0 New, 1 Gathering, 2 Complete, } }
 variants! { Role => { 0 Controlling, 1 Controlled, } }
 variants! { Signalling => { 0 Trickle, 1 Complete, } }
 variants! { NominationMode => { 0 Regular, 1 Aggressive, 2 Renomination { automatic }, } }

@@ -42,25 +42,13 @@ impl Sink for Vec<u8> {
 
     /// Seven bits a byte, the least significant first; the eighth says that more follow.
     fn number(&mut self, mut number: u64) {
-        // Most numbers are small.
-        if number > 0x7f {
-            let mut bytes = [0; 10];
-            let mut length: usize = 0;
-            for byte in &mut bytes {
-                let [low, ..] = number.to_le_bytes();
-                number >>= 7;
-                length = length.saturating_add(1);
-                *byte = low | 0x80;
-                if number == 0 {
-                    *byte = low;
-                    break;
-                }
-            }
-            self.extend_from_slice(bytes.get(..length).unwrap_or_default());
-        } else {
+        while number > 0x7f {
             let [low, ..] = number.to_le_bytes();
-            self.push(low);
+            self.push(low | 0x80);
+            number >>= 7;
         }
+        let [last, ..] = number.to_le_bytes();
+        self.push(last);
     }
 
     fn socket_v4(&mut self, addr: SocketAddrV4) {
