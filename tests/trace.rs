@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use frazil::trace::{CheckPurpose, TraceAddresses, TraceData, TraceEvent, TraceHeader};
 use frazil::{
-    AgentConfig, CandidateKind, ConfigError, ConnectionState, IceAgent, LocalAddress, PairCause,
-    PairId, PairState, Role, Timestamp,
+    AgentConfig, CandidateKind, ConfigError, ConnectionState, Event, IceAgent, LocalAddress,
+    PairCause, PairId, PairState, Role, Timestamp,
 };
 use serde_json::Value;
 use wire::Wire;
@@ -113,8 +113,12 @@ fn the_trace_alone_gives_the_checklist_at_the_limit_and_over_a_restart() {
     let offer = one.prepare_restart(now).unwrap();
     other.set_remote(now, offer).unwrap();
     one.set_remote(now, other.local_parameters()).unwrap();
-    for agent in [one, other] {
-        while agent.poll_event(now).is_some() {}
+    for (from, to) in [(0, 1), (1, 0)] {
+        while let Some(event) = wire.agents[from].poll_event(now) {
+            if let Event::LocalCandidate { candidate, .. } = event {
+                wire.agents[to].add_remote_candidate(now, wire.stream, &candidate).unwrap();
+            }
+        }
     }
     wire.selected = [None; 2];
     wire.run(now + Duration::from_secs(5));

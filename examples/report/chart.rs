@@ -8,6 +8,8 @@ const WIDTH: f64 = 1320.0;
 const LEFT: f64 = 470.0;
 const RIGHT: f64 = 1300.0;
 const ROW: f64 = 20.0;
+/// Characters that have room to the left.
+const LABEL: usize = 72;
 /// Pairs that are drawn.
 const PAIRS: usize = 60;
 /// Where the axis turns from linear to logarithmic, in milliseconds.
@@ -60,7 +62,8 @@ pub(crate) fn checklist(session: &Session, side: &Side) -> String {
     axis.draw(&mut svg, top, bottom);
     for (row, (id, pair)) in pairs.iter().enumerate() {
         let y = top + ROW * row as f64;
-        svg.text("label", (LEFT - 10.0, y + 14.0), &format!("pair {id}:  {}", side.path(pair)));
+        let label = format!("pair {id}:  {}", side.path(pair));
+        svg.short("label", (LEFT - 10.0, y + 14.0), &label, LABEL);
         let end = pair.removed.as_ref().map_or(session.end, |(at, _)| *at);
         for (at, (from, state, cause)) in pair.states.iter().enumerate() {
             let until = pair.states.get(at + 1).map_or(end, |(next, _, _)| *next);

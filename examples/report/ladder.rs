@@ -12,6 +12,8 @@ const ROWS: usize = 500;
 const ROW: f64 = 19.0;
 /// A pause of so many milliseconds is written.
 const PAUSE: f64 = 90.0;
+/// Characters that have room beside a line.
+const NOTE: usize = 56;
 const TIME: f64 = 84.0;
 const LEFT: f64 = 470.0;
 const RIGHT: f64 = 850.0;
@@ -73,7 +75,7 @@ pub(crate) fn draw(session: &Session) -> String {
     for row in &rows {
         let (x, class) = if row.side == 0 { (LEFT - 14.0, "end") } else { (RIGHT + 14.0, "start") };
         let Some((text, kind)) = note(row.event) else { continue };
-        under.text(&format!("{class} {kind}"), (x, row.y + 4.0), &text);
+        under.short(&format!("{class} {kind}"), (x, row.y + 4.0), &text, NOTE);
         if kind.starts_with("state") {
             let x = if row.side == 0 { LEFT } else { RIGHT };
             under.dot(kind, (x, row.y), 4.0, &text);

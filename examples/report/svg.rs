@@ -72,6 +72,22 @@ impl Svg {
         );
     }
 
+    /// A text of so many characters at most; the pointer shows the rest.
+    pub(crate) fn short(&mut self, class: &str, at: (f64, f64), text: &str, most: usize) {
+        if text.chars().count() <= most {
+            return self.text(class, at, text);
+        }
+        let cut: String = text.chars().take(most.saturating_sub(1)).collect();
+        let _ = writeln!(
+            self.body,
+            "<text class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\">{}…<title>{}</title></text>",
+            at.0,
+            at.1,
+            Plain(&cut),
+            Plain(text)
+        );
+    }
+
     pub(crate) fn text(&mut self, class: &str, (x, y): (f64, f64), text: &str) {
         let _ = writeln!(
             self.body,
