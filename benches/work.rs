@@ -15,8 +15,9 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use common::{Bench, MESSAGE_INTEGRITY, Message, REQUEST, addr};
-use frazil::{Received, Role, Timestamp, Transport, fuzzing};
-use wire::Wire;
+use frazil::replay::Recorder;
+use frazil::{AgentConfig, ConfigError, IceAgent, Received, Role, Timestamp, Transport, fuzzing};
+use wire::{Driven, Wire};
 
 const LOCAL: &str = "10.0.0.1:1000";
 const REMOTE: &str = "10.0.0.2:2000";
@@ -42,9 +43,17 @@ fn main() {
         "classify" => classify(count),
         "idle" => idle(count),
         "hostile" => hostile(count),
+        "session" => session(IceAgent::new, count),
+        "session-recorded" => session(Recorder::new, count),
+        "data-recorded" => data_recorded(count),
         _ => {
             let hosts = name.strip_prefix("connect-").and_then(|hosts| hosts.parse().ok());
-            connect(hosts.expect("a known piece of work"), count);
+            let recorded = name.strip_prefix("recorded-").and_then(|hosts| hosts.parse().ok());
+            match (hosts, recorded) {
+                (Some(hosts), _) => connect(IceAgent::new, hosts, count),
+                (_, Some(hosts)) => connect(Recorder::new, hosts, count),
+                _ => panic!("no such piece of work: {name}"),
+            }
         }
     }
 }
@@ -206,12 +215,47 @@ fn hostile(count: usize) {
     }
 }
 
-fn connect(hosts: usize, count: usize) {
+fn connect<A: Driven>(make: Make<A>, hosts: usize, count: usize) {
     for _ in 0..count {
         let delay = Duration::from_millis(10);
-        let mut wire = Wire::new([hosts; 2], Duration::from_millis(50), delay, 1);
+        let mut wire = Wire::of(make, [hosts; 2], Duration::from_millis(50), delay, 1);
         wire.start();
         wire.run(Timestamp::from_millis(10_000));
         assert!(wire.selected.iter().all(Option::is_some));
     }
 }
+
+/// Connects with four candidates a side, then a minute of consent.
+fn session<A: Driven>(make: Make<A>, count: usize) {
+    for _ in 0..count {
+        let delay = Duration::from_millis(10);
+        let mut wire = Wire::of(make, [4; 2], Duration::from_millis(50), delay, 1);
+        wire.start();
+        wire.run(Timestamp::from_millis(10_000));
+        assert!(wire.selected.iter().all(Option::is_some));
+        wire.selected = [None; 2];
+        wire.run(Timestamp::from_millis(70_000));
+    }
+}
+
+fn data_recorded(count: usize) {
+    let (ta, delay) = (Duration::from_millis(50), Duration::from_millis(10));
+    let mut wire = Wire::of(Recorder::new, [1; 2], ta, delay, 1);
+    wire.start();
+    wire.run(Timestamp::from_millis(10_000));
+    let (local, remote) = (wire::address(0, 0), wire::address(1, 0));
+    let (now, stream, payload) = (wire.now, wire.stream, [0x80; 1200]);
+    let [agent, _] = &mut wire.agents;
+    for round in 0..count {
+        let received =
+            agent.handle_datagram(now, Transport::Udp, local, remote, black_box(&payload));
+        assert!(matches!(received, Received::Data { .. }));
+        let _ = black_box(agent.send(now, stream, 1, &payload).unwrap());
+        if round % 1000 == 999 {
+            black_box(agent.take_log());
+        }
+    }
+}
+
+/// How an agent is made.
+type Make<A> = fn(AgentConfig, [u8; 32]) -> Result<A, ConfigError>;

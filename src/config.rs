@@ -108,6 +108,10 @@ pub struct AgentConfig {
     pub consent: bool,
     /// Lets a hard ICMP error that quotes a check under way fail that check (RFC 8445 §7.2.5.2.2).
     pub icmp: bool,
+    /// Keeps a trace of what the agent does, for
+    /// [`IceAgent::poll_trace`](crate::IceAgent::poll_trace): to find out why a session went as it
+    /// did. Off by default.
+    pub trace: bool,
     /// DSCP that transmits carry (RFC 8445 §7.2.3); 0 to 63.
     pub dscp: u8,
     /// The largest IP packet that paths are believed to carry, in bytes:
@@ -139,6 +143,7 @@ impl AgentConfig {
             answer_unauthenticated: true,
             consent: true,
             icmp: true,
+            trace: false,
             dscp: 0,
             path_mtu: 1280,
             timing: Timing::default(),
@@ -330,6 +335,9 @@ pub struct Limits {
     pub connections: u16,
     /// Events that wait to be polled. Beyond it an agent stops to admit what would raise events.
     pub events: u16,
+    /// Events of the trace that wait to be polled. Those beyond it are counted in its place:
+    /// [`TraceData::EventsLost`](crate::trace::TraceData::EventsLost).
+    pub trace: u16,
 }
 
 impl Default for Limits {
@@ -350,6 +358,7 @@ impl Default for Limits {
             channels: 64,
             connections: 64,
             events: 1024,
+            trace: 1024,
         }
     }
 }

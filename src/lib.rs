@@ -87,11 +87,14 @@ mod mdns;
 mod mux;
 mod policy;
 mod random;
+#[cfg(feature = "replay")]
+pub mod replay;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod siphash;
 mod stun;
 mod time;
+pub mod trace;
 mod turn;
 mod uri;
 
@@ -108,7 +111,7 @@ pub use candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateParseError, CandidateTransport,
     Foundation, FoundationError, TcpType, Transport, Unsupported,
 };
-pub use checklist::PairState;
+pub use checklist::{PairCause, PairState};
 pub use config::{AgentConfig, ConfigError, Limits, NominationMode, Role, Signalling, Timing};
 pub use credentials::{Credentials, CredentialsError, UfragPrefix};
 pub use description::{

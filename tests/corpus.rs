@@ -53,6 +53,11 @@ fn the_corpus_of_scenario_finds_nothing() {
 }
 
 #[test]
+fn the_corpus_of_replay_finds_nothing() {
+    replay("replay");
+}
+
+#[test]
 fn the_corpus_of_sdp_finds_nothing() {
     replay("sdp");
 }

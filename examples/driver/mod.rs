@@ -17,8 +17,9 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Instant;
 
+use frazil::replay::Recorder;
 use frazil::{
-    AddLocalError, CandidateView, Event, IceAgent, LocalAddress, Received, RemoveLocalError, Route,
+    AddLocalError, CandidateView, Event, LocalAddress, Received, RemoveLocalError, Route,
     SendError, StreamId, Timestamp, Transport,
 };
 use mio::event::Source;
@@ -92,7 +93,9 @@ impl EventLoop {
 
 /// An agent with its sockets.
 pub(crate) struct Driver {
-    pub(crate) agent: IceAgent,
+    /// The agent, for a program that can be asked to record it. Otherwise an `IceAgent`, which has the
+    /// same calls, would do.
+    pub(crate) agent: Recorder,
     sockets: Vec<Socket>,
     /// The socket that was read last: each has its turn.
     turn: usize,
@@ -153,7 +156,7 @@ pub(crate) enum DataError {
 }
 
 impl Driver {
-    pub(crate) const fn new(agent: IceAgent) -> Self {
+    pub(crate) const fn new(agent: Recorder) -> Self {
         Self {
             agent,
             sockets: Vec::new(),

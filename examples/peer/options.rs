@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use frazil::trace::TraceAddresses;
 use frazil::{NominationMode, Role};
 
 use crate::driver::{host, seed, words};
@@ -27,11 +29,15 @@ usage: peer --role controlling|controlled [flags]
   --echo                         send every received datagram back
   --seed HEX                     up to 64 hexadecimal digits, the seed of everything random
                                  (default: from the operating system)
+  --record FILE                  write what the example `replay` plays: a secret, as it holds the
+                                 credentials
+  --trace FILE                   write what the agent does, for the example `report` (docs/trace.md)
+  --redact HEX                   with --trace: addresses under pseudonyms that this key makes, up
+                                 to 64 hexadecimal digits; the same key, the same pseudonyms
   -h, --help                     this text
 
 not supported yet:
   --stun --turn --turn-transport --insecure --relay-only --tcp --no-udp --mdns --nat-1to1
-  --trace --record
 
 lines it prints                                      lines it takes
   parameters [lite] [pacing=MS] [options=A,B]          parameters ..
@@ -51,7 +57,7 @@ exit status: 0 after `close` or the end of input, 1 when it could not go on, 2 f
 ";
 
 /// Flags of the line protocol whose features have not been built.
-const NOT_YET: [&str; 11] = [
+const NOT_YET: [&str; 9] = [
     "stun",
     "turn",
     "turn-transport",
@@ -61,8 +67,6 @@ const NOT_YET: [&str; 11] = [
     "no-udp",
     "mdns",
     "nat-1to1",
-    "trace",
-    "record",
 ];
 
 pub(crate) struct Options {
@@ -78,6 +82,11 @@ pub(crate) struct Options {
     pub(crate) pacing: Option<Duration>,
     pub(crate) echo: bool,
     pub(crate) seed: [u8; 32],
+    /// The file to record to.
+    pub(crate) record: Option<PathBuf>,
+    /// The file to trace to.
+    pub(crate) trace: Option<PathBuf>,
+    pub(crate) addresses: TraceAddresses,
 }
 
 impl Options {
@@ -96,6 +105,9 @@ impl Options {
             pacing: None,
             echo: false,
             seed: seed::random().map_err(|error| error.to_string())?,
+            record: None,
+            trace: None,
+            addresses: TraceAddresses::Shown,
         };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
@@ -115,12 +127,21 @@ impl Options {
                 Long("lite") => options.lite = true,
                 Long("echo") => options.echo = true,
                 Long("seed") => options.seed = arguments.value()?.parse_with(seed::parse)?,
+                Long("record") => options.record = Some(arguments.value()?.into()),
+                Long("trace") => options.trace = Some(arguments.value()?.into()),
+                Long("redact") => {
+                    let key = arguments.value()?.parse_with(seed::parse)?;
+                    options.addresses = TraceAddresses::Pseudonyms { key };
+                }
                 Short('h') | Long("help") => return Ok(None),
                 Long(flag) if NOT_YET.contains(&flag) => {
                     return Err(format!("--{flag}: not supported yet").into());
                 }
                 other => return Err(other.unexpected()),
             }
+        }
+        if options.trace.is_none() && !matches!(options.addresses, TraceAddresses::Shown) {
+            return Err("--redact goes with --trace".into());
         }
         options.role = role.ok_or("--role is missing")?;
         Ok(Some(options))

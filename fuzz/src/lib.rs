@@ -6,6 +6,7 @@ pub mod agent;
 pub mod codec;
 pub mod mdns;
 mod pool;
+pub mod replay;
 pub mod scenario;
 pub mod sdp;
 pub mod stun;
@@ -16,10 +17,11 @@ pub mod world;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("agent", agent::run),
     ("codec", codec::run),
     ("mdns", mdns::run),
+    ("replay", replay::run),
     ("scenario", scenario::run),
     ("sdp", sdp::run),
     ("stun", stun::run),

@@ -132,6 +132,10 @@ impl IceAgent {
         let Some(check) = self.checks.take(id) else { return Err(Ignored::UnknownTransaction) };
         let understood = scan.unknown_required(stun::attribute::is_known).next().is_none();
         let mapped = stun::xor_mapped_address(scan).map(crate::address::normal);
+        if self.is_traced() {
+            let error = stun::message::read_error(scan).map(|error| error.code);
+            self.trace_response(&check, from, symmetric, mapped, error);
+        }
         match (scan.class(), mapped) {
             (Class::Success, Some(mapped)) if symmetric && understood => {
                 self.check_succeeded(&check, mapped);
@@ -161,6 +165,9 @@ impl IceAgent {
     /// Ends the checks that nobody has answered (RFC 8445 §7.2.5.2.3).
     pub(super) fn expire_checks(&mut self) {
         while let Some(check) = self.checks.expired(self.now) {
+            if self.is_traced() {
+                self.trace_expired(&check);
+            }
             let decides = check.purpose == Purpose::Decide || check.purpose.nominates();
             if !check.cancelled && decides {
                 self.check_failed(&check);

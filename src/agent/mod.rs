@@ -30,6 +30,7 @@ mod roaming;
 mod schedule;
 mod server;
 mod servers;
+mod traced;
 mod transactions;
 mod upkeep;
 mod view;
@@ -47,6 +48,7 @@ use crate::gather::Servers;
 use crate::id::{CandidateId, PairId, StreamId};
 use crate::random::Random;
 use crate::time::Timestamp;
+use crate::trace::Trace;
 
 pub use call_error::{
     AddLocalError, AddRemoteError, AddServerError, AddStreamError, RemoveLocalError,
@@ -66,6 +68,7 @@ use path::Path;
 pub use path::SendError;
 use renomination::NominationValues;
 use server::{EarlyChecks, TokenBucket};
+use traced::Sent;
 use transactions::Checks;
 use upkeep::Upkeep;
 pub use view::PairView;
@@ -151,6 +154,8 @@ pub struct IceAgent {
     output: Output,
     counters: Counters,
     deadline: Option<(Timestamp, TimeoutReason)>,
+    /// What it has done, if that is wanted.
+    trace: Option<Box<Trace>>,
 }
 
 /// A data stream (RFC 8445 §4).
@@ -257,8 +262,10 @@ impl IceAgent {
             output: Output::new(config.limits.replies, config.limits.events),
             counters: Counters::default(),
             deadline: None,
+            trace: None,
             config,
         };
+        agent.start_trace();
         if agent.config.components > 0 {
             let components = agent.config.components;
             agent.push_stream(components);
@@ -280,12 +287,20 @@ impl IceAgent {
         self.advance(now);
         loop {
             // What cannot be rendered any more, since its candidate is gone, is passed over.
+            let mut sent = None;
             let message = if let Some(reply) = self.output.replies.front() {
                 let message = self.render_reply(reply, buf);
+                if self.is_traced() {
+                    sent = Some(Sent::Reply(reply.clone()));
+                }
                 self.output.replies.pop_front();
                 message
             } else if let Some(error) = self.output.errors.pop_front() {
-                self.render_error(&error, buf)
+                let message = self.render_error(&error, buf);
+                if self.is_traced() {
+                    sent = Some(Sent::Error(error));
+                }
+                message
             } else if let Some(pair) = self.output.keepalives.pop_front() {
                 self.render_keepalive(pair, buf)
             } else if let Some(transmit) = self.render_asking(buf) {
@@ -295,9 +310,17 @@ impl IceAgent {
                 if self.is_deferred(id) {
                     continue;
                 }
+                if self.is_traced() {
+                    sent = Some(Sent::Check(id));
+                }
                 self.render_check(id, buf)
             };
-            if let Some(transmit) = message.and_then(|message| self.dispatch(message, buf)) {
+            let Some(message) = message else { continue };
+            let (local, to) = (message.local, message.to);
+            if let Some(transmit) = self.dispatch(message, buf) {
+                if let Some(sent) = sent {
+                    self.trace_sent(&sent, local, to);
+                }
                 return Some(transmit);
             }
         }
@@ -380,6 +403,9 @@ impl IceAgent {
     }
 
     fn notice(&mut self, notice: Notice) {
+        if self.is_traced() {
+            self.trace_notice(&notice);
+        }
         self.output.notice(notice, &mut self.counters);
     }
 

@@ -57,6 +57,9 @@ impl IceAgent {
             if let Some(pair) = self.lists.annotate(generated_by) {
                 pair.nomination = Nomination::Pending;
             }
+            if self.is_traced() {
+                self.trace_nominating(generated_by);
+            }
             self.lists.queue(generated_by);
         }
     }

@@ -54,6 +54,9 @@ impl IceAgent {
 
     pub(super) fn compute_deadline(&mut self) {
         self.deadline = self.next_deadline().filter(|&(at, _)| at != Timestamp::MAX);
+        if self.is_traced() {
+            self.trace_changes();
+        }
     }
 
     /// Uses this Ta slot, if it has come: for a check, or to ask a server (RFC 8445 §14.2). Where

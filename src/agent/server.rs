@@ -132,7 +132,12 @@ impl IceAgent {
     ) -> Received<'a> {
         self.advance(now);
         let received = self.receive(transport, local, remote, datagram);
-        received.unwrap_or_else(|reason| self.ignore(reason))
+        received.unwrap_or_else(|reason| {
+            if self.is_traced() {
+                self.trace_ignored(reason, local, remote, datagram.len());
+            }
+            self.ignore(reason)
+        })
     }
 
     fn receive<'a>(
@@ -220,6 +225,16 @@ impl IceAgent {
             self.reply_error(scan, arrival, 400, SmallVec::new());
             return Ok(());
         };
+        let reply = Reply {
+            local: arrival.local,
+            to: arrival.from,
+            id: scan.transaction_id(),
+            generation: arrival.generation,
+            sha256: !scan.has_integrity(),
+        };
+        if self.is_traced() {
+            self.trace_request(&reply, &request);
+        }
         let role_before = self.role();
         let past = arrival.generation < self.local.generation;
         if let Some((role, tie_breaker)) = request.role.filter(|_| !past) {
@@ -228,13 +243,6 @@ impl IceAgent {
                 return Ok(());
             }
         }
-        let reply = Reply {
-            local: arrival.local,
-            to: arrival.from,
-            id: scan.transaction_id(),
-            generation: arrival.generation,
-            sha256: !scan.has_integrity(),
-        };
         let staged = arrival.generation > self.local.generation;
         let early = staged || self.remote.is_none();
         let nominates = request.use_candidate || request.nomination.is_some();
