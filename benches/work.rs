@@ -15,7 +15,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use common::{Bench, MESSAGE_INTEGRITY, Message, REQUEST, addr};
-use frazil::{Received, Role, Timestamp, Transport};
+use frazil::{Mux, MuxConfig, MuxIgnored, MuxReceived, Received, Role, Timestamp, Transport};
 use wire::Wire;
 
 const LOCAL: &str = "10.0.0.1:1000";
@@ -27,7 +27,7 @@ fn main() {
     let (Some(name), Some(count)) =
         (arguments.get(1), arguments.get(2).and_then(|count| count.parse::<usize>().ok()))
     else {
-        println!("usage: work floor|answer|data|idle|hostile|connect-N COUNT");
+        println!("usage: work floor|answer|data|idle|mux|stranger|hostile|connect-N COUNT");
         return;
     };
     match name.as_str() {
@@ -35,6 +35,8 @@ fn main() {
         "answer" => answer(count),
         "data" => data(count),
         "idle" => idle(count),
+        "mux" => mux(count),
+        "stranger" => stranger(count),
         "hostile" => hostile(count),
         _ => {
             let hosts = name.strip_prefix("connect-").and_then(|hosts| hosts.parse().ok());
@@ -95,6 +97,31 @@ fn idle(count: usize) {
         assert!(agent.poll_transmit(now, &mut out).is_none());
         assert!(agent.poll_event(now).is_none());
         black_box(agent.poll_timeout());
+    }
+}
+
+/// The work of `answer`, for an agent in a `Mux`.
+fn mux(count: usize) {
+    let (bench, check) = selected();
+    let (local, remote, now) = (addr(LOCAL), addr(REMOTE), bench.now);
+    let mut mux = Mux::new(MuxConfig::default(), [1; 32]);
+    mux.insert(now, bench.agent).unwrap();
+    let mut out = Vec::with_capacity(2048);
+    for _ in 0..count {
+        out.clear();
+        let _ = mux.handle_datagram(now, Transport::Udp, local, remote, black_box(&check));
+        assert!(mux.poll_transmit(now, &mut out).is_some());
+    }
+}
+
+/// A check for a username fragment that no session of a `Mux` has.
+fn stranger(count: usize) {
+    let (bench, check) = selected();
+    let (local, remote, now) = (addr(LOCAL), addr(REMOTE), bench.now);
+    let mut mux = Mux::new(MuxConfig::default(), [1; 32]);
+    for _ in 0..count {
+        let received = mux.handle_datagram(now, Transport::Udp, local, remote, black_box(&check));
+        assert_eq!(received, MuxReceived::Ignored(MuxIgnored::UnknownUfrag));
     }
 }
 
