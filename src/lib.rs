@@ -35,7 +35,8 @@
 //! ```
 //!
 //! The README has a driver of thirty lines, and the examples `connect` and `peer` are whole
-//! programs on real sockets.
+//! programs on real sockets. [`Mux`] holds many agents behind shared sockets; `sfu` is a server
+//! with it.
 //!
 //! # What may be relied on
 //!
