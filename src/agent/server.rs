@@ -403,6 +403,10 @@ impl IceAgent {
             if !request.use_candidate && request.nomination.is_none() {
                 return self.state() == ConnectionState::Disconnected;
             }
+            if request.nomination.is_none() && self.is_nominated_already(pair) {
+                self.note_nomination(pair);
+                return self.state() == ConnectionState::Disconnected;
+            }
         }
         let Some((remote, discovered)) = self.remote_of(arrival, request) else {
             return false;
@@ -491,6 +495,18 @@ impl IceAgent {
             Some(kept && selected != id && !self.is_receiving(selected))
         };
         self.lists.get(id).and_then(way_out).unwrap_or(false)
+    }
+
+    /// Whether the pair is the selected one of a controlled agent, nominated by USE-CANDIDATE alone and
+    /// by checks of itself: a peer that nominates with every check says nothing new by it.
+    fn is_nominated_already(&self, id: PairId) -> bool {
+        let nominated = |pair: &CandidatePair| {
+            let component = self.component(pair.stream, pair.component)?;
+            let selected = component.selected? == id && component.values.is_none();
+            Some(selected && pair.listed && pair.valid?.generated_by == id)
+        };
+        let decided = self.role() == Role::Controlled && !self.config.lite;
+        decided && self.lists.get(id).and_then(nominated).unwrap_or(false)
     }
 
     /// The pair of a selected path, on which a check has nothing to change.
