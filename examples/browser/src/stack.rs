@@ -28,6 +28,9 @@ use crate::tls::{Identity, Record, Tls, TlsError};
 /// How long the peer has to agree that a channel is closed, before all is closed around it.
 const FAREWELL: Duration = Duration::from_millis(500);
 
+/// What the application is told when the peer ends it.
+const CLOSED_BY_BROWSER: &str = "closed by the browser";
+
 /// One connection to one browser.
 pub(crate) struct Stack {
     driver: Driver,
@@ -217,7 +220,7 @@ impl Stack {
             return Ok(Some(news));
         }
         while let Some(event) = self.sctp.poll_event() {
-            if let Some(news) = self.on_sctp_event(event)? {
+            if let Some(news) = self.on_sctp_event(now, event)? {
                 return Ok(Some(news));
             }
         }
@@ -245,7 +248,7 @@ impl Stack {
                 Record::Plaintext(packet) => self.sctp.receive(now, packet),
                 Record::Connected => return Ok(Some(News::Secure)),
                 Record::Closed => {
-                    return Ok(Some(self.end(now, "closed by the browser".to_owned())));
+                    return Ok(Some(self.end(now, CLOSED_BY_BROWSER.to_owned())));
                 }
             }
         }
@@ -268,10 +271,18 @@ impl Stack {
         Ok(())
     }
 
-    fn on_sctp_event(&mut self, event: sctp_proto::Event) -> Result<Option<News>, Fault> {
-        use sctp_proto::Event;
+    fn on_sctp_event(
+        &mut self,
+        now: Timestamp,
+        event: sctp_proto::Event,
+    ) -> Result<Option<News>, Fault> {
+        use sctp_proto::{AssociationError, Event};
         match event {
             Event::Connected => Ok(Some(News::Associated)),
+            // How a browser closes: an ABORT, then the alert of DTLS.
+            Event::AssociationLost {
+                reason: AssociationError::AssociationClosed | AssociationError::ApplicationClosed,
+            } => Ok(Some(self.end(now, CLOSED_BY_BROWSER.to_owned()))),
             Event::HandshakeFailed { reason } | Event::AssociationLost { reason } => {
                 Err(Fault::Sctp(reason.to_string()))
             }

@@ -1,6 +1,7 @@
 //! DTLS (RFC 6347, RFC 9147) between ICE and SCTP.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dimpl::{Config, Dtls, DtlsCertificate, Output, ProtocolVersion, certificate};
 use frazil::Timestamp;
@@ -13,6 +14,9 @@ const RECORD: usize = 17_000;
 
 /// The largest datagram that the handshake makes (RFC 8831 §5).
 const MTU: usize = 1200;
+
+/// With nothing to wait for, `dimpl` names a time that is years away.
+const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What this program is called in certificates, for as long as it runs.
 #[derive(Clone)]
@@ -52,6 +56,8 @@ pub(crate) struct Tls {
     /// What the browser has signalled (RFC 8122): the certificate has to fit.
     expected: Fingerprint,
     connected: bool,
+    /// The newest time that was told.
+    now: Timestamp,
     deadline: Option<Timestamp>,
     buffer: Vec<u8>,
 }
@@ -82,10 +88,11 @@ impl Tls {
         dtls.set_active(active);
         dtls.handle_timeout(clock.instant(now))?;
         let buffer = vec![0; RECORD];
-        Ok(Self { dtls, clock, expected, connected: false, deadline: None, buffer })
+        Ok(Self { dtls, clock, expected, connected: false, now, deadline: None, buffer })
     }
 
     pub(crate) fn receive(&mut self, now: Timestamp, datagram: &[u8]) -> Result<(), TlsError> {
+        self.now = now;
         self.dtls.handle_timeout(self.clock.instant(now))?;
         Ok(self.dtls.handle_packet(datagram)?)
     }
@@ -107,7 +114,8 @@ impl Tls {
         let record = loop {
             match self.dtls.poll_output(&mut self.buffer) {
                 Output::Timeout(at) => {
-                    self.deadline = Some(self.clock.timestamp(at));
+                    let at = self.clock.timestamp(at);
+                    self.deadline = (at - self.now < NEVER).then_some(at);
                     return Ok(None);
                 }
                 Output::Packet(datagram) => break (Kind::Datagram, datagram.len()),
@@ -137,7 +145,7 @@ impl Tls {
     pub(crate) fn expire(&mut self, now: Timestamp) -> Result<(), TlsError> {
         if self.deadline.is_some_and(|at| at <= now) {
             // The next drain says when to come back.
-            self.deadline = None;
+            (self.now, self.deadline) = (now, None);
             self.dtls.handle_timeout(self.clock.instant(now))?;
         }
         Ok(())
