@@ -86,6 +86,8 @@ const CONNECT_DEADLINE = 15_000;
 const MESSAGE_DEADLINE = 10_000;
 const CLOSE_DEADLINE = 5_000;
 const ROAM_DEADLINE = 40_000;
+/** A program looks at its addresses every second. */
+const WATCH = 2_500;
 const CYCLES = 20;
 /** Kilobytes by which the program may have grown from the first cycle to the last: less than a
  * session has, so that one that is not given back shows. */
@@ -141,9 +143,9 @@ async function connected(page, test) {
   await until(page, "an open channel and its first echo", CONNECT_DEADLINE, () =>
     frazil.channel?.readyState === "open" && frazil.firstEcho !== null);
   await until(page, "both sides connected over one pair", CONNECT_DEADLINE, agree);
-  const hosts = await page.evaluate(() => frazil.candidates.map(({ address }) => address));
-  if (test.signalling === "trickle" && hosts.some((host) => host?.endsWith(".local")) !== test.hidden) {
-    throw new Failure(`the browser's addresses were to be ${test.hidden ? "hidden" : "told"}: ${hosts}`);
+  const told = await page.evaluate(() => frazil.candidates.map(({ address }) => address));
+  if (test.signalling === "trickle" && told.some((host) => host?.endsWith(".local")) !== test.hidden) {
+    throw new Failure(`the browser's addresses were to be ${test.hidden ? "hidden" : "told"}: ${told}`);
   }
 }
 
@@ -256,6 +258,7 @@ async function changeAddress(page, host, gone, come) {
   const selected = () => page.evaluate(() => JSON.stringify(frazil.report.ice.pairs.find(({ selected }) => selected) ?? {}));
   const before = await selected();
   if (!before.includes(gone + ":")) throw new Failure(`the selected pair does not use ${gone}: ${before}`);
+  changed = true;
   host.run(`ip address del ${gone}/24 dev wire`, `ip address add ${come}/24 dev wire`, "ip route replace default dev wire");
   await until(page, `a path by ${come}`, ROAM_DEADLINE, (come) =>
     JSON.stringify(frazil.report.ice.pairs.find(({ selected }) => selected) ?? {}).includes(come + ":"), come);
@@ -315,11 +318,22 @@ async function makeHosts() {
   hosts.browser = new Host();
   hosts.program = new Host(["nsenter", "--target", String(holder.pid), "--net"]);
   hosts.browser.run(`ip link add wire type veth peer name wire netns ${holder.pid}`);
-  restoreHosts();
+  setAddresses();
   return holder;
 }
 
-function restoreHosts() {
+/** Whether a step has changed addresses. */
+let changed = false;
+
+/** Gives the hosts their addresses back, and the programs the time to see it. */
+async function restoreHosts() {
+  if (!changed) return;
+  changed = false;
+  setAddresses();
+  await new Promise((resolve) => setTimeout(resolve, WATCH));
+}
+
+function setAddresses() {
   for (const [host, number] of [[hosts.program, 1], [hosts.browser, 2]]) {
     host.run(
       "ip link set lo up", "ip link set wire addrgenmode none", "ip link set wire up",
@@ -433,7 +447,7 @@ async function main() {
       failed += 1;
       console.log(`FAIL ${name}: ${error instanceof Failure ? error.message : error.stack}`);
     } finally {
-      restoreHosts();
+      await restoreHosts();
     }
   }
   try {

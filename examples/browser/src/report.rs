@@ -117,6 +117,7 @@ impl Reporter {
                 "remote": agent.remote_candidates().map(|c| candidate(&c)).collect::<Vec<_>>(),
                 "pairs": pairs,
                 "passedOver": self.passed_over,
+                "refused": words::counters(agent.counters()).collect::<Vec<_>>(),
             },
             "dtls": dtls,
             "sctp": { "state": sctp },
