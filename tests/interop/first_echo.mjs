@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
-const BUILT = createRequire(ROOT + "target/interop/browser/");
+const built = (name) => createRequire(`${ROOT}target/interop/browser/${name}/`)(name);
 
 // An offer with all candidates in one request, the answer in its response: the least signalling that
 // there is. Both sides of the comparison have the same.
@@ -33,7 +33,7 @@ window.took = null;
 
 /** werift behind that page. */
 async function werift() {
-  const { RTCPeerConnection } = BUILT("werift");
+  const { RTCPeerConnection } = built("werift");
   const connections = [];
   const server = createServer(async (request, response) => {
     if (request.method !== "POST") {
@@ -106,7 +106,7 @@ if (process.env.FRAZIL_HOST === undefined) {
   process.exit(status ?? 1);
 }
 for (const command of [
-  "ip link set lo up", "ip link add wire type dummy", "ip link set wire up",
+  "ip link set lo up", "ip link add wire type veth peer name end", "ip link set wire up", "ip link set end up",
   "ip address add 192.0.2.1/24 dev wire", "ip route add default dev wire",
 ]) execSync(command);
 
@@ -117,7 +117,7 @@ const { values: options } = parseArgs({
     runs: { type: "string", default: "11" },
   },
 });
-const browser = await BUILT("puppeteer-core").launch({
+const browser = await built("puppeteer-core").launch({
   executablePath: options.chromium, headless: true,
   args: ["--no-sandbox", "--disable-background-networking", "--disable-gpu", "--disable-quic", "--no-first-run",
     // werift does not resolve names.
