@@ -3,11 +3,13 @@
 // the same browser and the same page code for both. Prints the median of several runs; gates nothing.
 
 import { execSync, spawn, spawnSync } from "node:child_process";
+import { createSocket } from "node:dgram";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
+const ADDRESS = "192.0.2.1";
 const ROOT = new URL("../../", import.meta.url).pathname;
 const built = (name) => createRequire(`${ROOT}target/interop/browser/${name}/`)(name);
 
@@ -31,9 +33,23 @@ window.took = null;
 })();
 </script>`;
 
+/** werift always asks a STUN server, and waits for it: this one answers at once. */
+function stunServer(address, port) {
+  const socket = createSocket("udp4", (request, from) => {
+    const cookie = Buffer.from([0x21, 0x12, 0xa4, 0x42]);
+    const host = Buffer.from(from.address.split(".").map((byte, index) => Number(byte) ^ cookie[index]));
+    const mapped = Buffer.from([0x00, 0x20, 0, 8, 0, 1, 0, 0, ...host]);
+    mapped.writeUInt16BE(from.port ^ 0x2112, 6);
+    socket.send(Buffer.concat([Buffer.from([0x01, 0x01, 0, mapped.length]), request.subarray(4, 20), mapped]), from.port, from.address);
+  });
+  socket.bind(port, address);
+  return socket;
+}
+
 /** werift behind that page. */
 async function werift() {
   const { RTCPeerConnection } = built("werift");
+  const stun = stunServer(ADDRESS, 3478);
   const connections = [];
   const server = createServer(async (request, response) => {
     if (request.method !== "POST") {
@@ -42,7 +58,7 @@ async function werift() {
     }
     let body = "";
     for await (const part of request) body += part;
-    const connection = new RTCPeerConnection({ iceServers: [] });
+    const connection = new RTCPeerConnection({ iceServers: [{ urls: `stun:${ADDRESS}:3478` }] });
     connections.push(connection);
     connection.onDataChannel.subscribe((channel) => {
       channel.onMessage.subscribe((data) => channel.send(data));
@@ -59,6 +75,7 @@ async function werift() {
     async close() {
       for (const connection of connections) await connection.close();
       server.close();
+      stun.close();
     },
   };
 }
@@ -107,7 +124,7 @@ if (process.env.FRAZIL_HOST === undefined) {
 }
 for (const command of [
   "ip link set lo up", "ip link add wire type veth peer name end", "ip link set wire up", "ip link set end up",
-  "ip address add 192.0.2.1/24 dev wire", "ip route add default dev wire",
+  `ip address add ${ADDRESS}/24 dev wire`, "ip route add default dev wire",
 ]) execSync(command);
 
 const { values: options } = parseArgs({
