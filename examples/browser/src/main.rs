@@ -17,6 +17,8 @@
 
 mod channel;
 mod clock;
+#[cfg(test)]
+mod cycles;
 mod dcep;
 #[allow(dead_code, unreachable_pub, reason = "shared with examples that do more with it")]
 #[path = "../../driver/mod.rs"]

@@ -40,6 +40,13 @@ impl Sctp {
         Self { endpoint, association: None, clock }
     }
 
+    /// Begins, as a browser does.
+    #[cfg(test)]
+    pub(crate) fn connect(&mut self) {
+        let config = sctp_proto::ClientConfig::default();
+        self.association = Some(self.endpoint.connect(config, PEER).unwrap());
+    }
+
     pub(crate) fn receive(&mut self, now: Timestamp, packet: &[u8]) {
         let (now, packet) = (self.clock.instant(now), Bytes::copy_from_slice(packet));
         match self.endpoint.handle(now, PEER, None, None, packet) {

@@ -126,6 +126,12 @@ impl Stack {
         self.channels.open(association, is_client, label)
     }
 
+    /// Begins SCTP, as a browser does.
+    #[cfg(test)]
+    pub(crate) fn associate(&mut self) {
+        self.sctp.connect();
+    }
+
     pub(crate) fn send(&mut self, to: ChannelId, message: &Message) -> Result<(), ChannelError> {
         let association = self.sctp.association().ok_or(ChannelError::Unknown)?;
         self.channels.send(association, to, message)
