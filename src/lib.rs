@@ -144,3 +144,8 @@ pub use mdns::{
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So is that of the page on WebRTC.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/webrtc.md")]
+struct WebRtc;

@@ -237,6 +237,14 @@ impl IceAgent {
         }
         let role_before = self.role();
         let past = arrival.generation < self.local.generation;
+        // An answer says that data will be taken, and of a generation that has ended only the path
+        // that was kept takes any. A peer that is told otherwise prefers that pair to those of the
+        // new generation, as browsers do that have not heard of our restart when they gather.
+        let kept = if past { self.kept_pair(arrival) } else { None };
+        if past && kept.is_none() {
+            self.refuse(scan, arrival, 401);
+            return Err(Ignored::UnknownUser);
+        }
         if let Some((role, tie_breaker)) = request.role.filter(|_| !past) {
             if !self.settle_roles(role, tie_breaker) {
                 self.reply_error(scan, arrival, 487, SmallVec::new());
@@ -253,8 +261,9 @@ impl IceAgent {
         if !self.output.reply(reply, &mut self.counters) {
             return Err(Ignored::LimitReached);
         }
-        if past {
-            self.past_check_arrived(arrival);
+        if let Some(pair) = kept {
+            // The peer still uses that path, and that is all that it says.
+            self.path_answered(pair);
         } else if !early && self.is_from_peer(remote_ufrag) {
             let changed = self.check_arrived(arrival, &request);
             if changed || role_before != self.role() {
@@ -268,18 +277,15 @@ impl IceAgent {
         self.remote.as_ref().is_some_and(|remote| remote.ufrag().as_bytes() == ufrag)
     }
 
-    /// A check of an earlier generation: the peer still uses the path of that one, and that is all
-    /// that it says.
-    fn past_check_arrived(&mut self, arrival: Arrival) {
-        let Some(local) = self.candidates.locals.get(arrival.local) else { return };
+    /// The pair of an earlier generation on which a check arrived, if it is one that was kept.
+    fn kept_pair(&self, arrival: Arrival) -> Option<PairId> {
+        let local = self.candidates.locals.get(arrival.local)?;
         let membership = Membership::Of(arrival.generation);
         let (stream, component) = (local.stream, local.component);
         let transport = local.transport.transport();
         let remote =
-            self.candidates.remote_in(&membership, stream, component, transport, arrival.from);
-        if let Some(pair) = remote.and_then(|remote| self.lists.find(arrival.local, remote)) {
-            self.path_answered(pair);
-        }
+            self.candidates.remote_in(&membership, stream, component, transport, arrival.from)?;
+        self.lists.find(arrival.local, remote)
     }
 
     /// RFC 8445 §7.3.1.1: whether the request may be processed, after a change of our role if
