@@ -126,8 +126,8 @@ pub use mux::{
     SocketError,
 };
 pub use policy::{
-    AddressHandling, AddressRewriteRule, AddressRewriteRules, AddressUse, Filtered, IpPrefix,
-    IpPrefixError, LocalFilter, NetworkType, PortRange, PortRangeError, Ports, RemoteFilter,
+    AcceptanceWaits, AddressHandling, AddressRewriteRule, AddressRewriteRules, AddressUse, Filtered, IpPrefix,
+    IpPrefixError, LocalFilter, NetworkType, PortRange, PortRangeError, Policies, Ports, RemoteFilter,
     RewriteCause, RewriteError, RewriteMode, Rewritten, RoutedAddress, Selection, TransportPolicy,
 };
 pub use time::Timestamp;

@@ -8,6 +8,7 @@
 mod filter;
 mod handling;
 mod kinds;
+mod policies;
 mod ports;
 mod prefix;
 mod ranking;
@@ -20,6 +21,7 @@ mod tests;
 pub use filter::{Filtered, LocalFilter, RemoteFilter};
 pub use handling::{AddressHandling, AddressUse, RoutedAddress};
 pub use kinds::{NetworkType, Selection, TransportPolicy};
+pub use policies::{AcceptanceWaits, Policies};
 pub use ports::{PortRange, PortRangeError, Ports};
 pub use prefix::{IpPrefix, IpPrefixError};
 pub use rewrite::{
