@@ -2,8 +2,11 @@
 //! and nowhere else.
 
 use core::time::Duration;
+use std::sync::Arc;
 
+use crate::candidate::CandidateKind;
 use crate::credentials::{Credentials, UfragPrefix};
+use crate::policy::{Policies, RewriteError};
 
 /// Whether the agent starts as the controlling or the controlled one (RFC 8445 §6.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -24,6 +24,9 @@ pub use kinds::{NetworkType, Selection, TransportPolicy};
 pub use policies::{AcceptanceWaits, Policies};
 pub use ports::{PortRange, PortRangeError, Ports};
 pub use prefix::{IpPrefix, IpPrefixError};
+pub(crate) use ranking::{Obtained, obtained_preference};
+pub(crate) use related::{Related, related_to_tell};
 pub use rewrite::{
     AddressRewriteRule, AddressRewriteRules, RewriteCause, RewriteError, RewriteMode, Rewritten,
 };
+pub(crate) use servers::{Gathered, request_of};
