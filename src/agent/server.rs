@@ -19,8 +19,13 @@ use crate::time::Timestamp;
 
 use super::candidates::{Membership, Named, Remote};
 use super::counters::Refused;
+<<<<<<< HEAD
 use super::generation::{Generation, LocalSide};
 use super::io::{Ignored, Received};
+=======
+use super::generation::{Generation, LocalSide, RemoteSide};
+use super::io::{Ignored, Received, Transmit};
+>>>>>>> h5
 use super::output::{ErrorReply, Notice, Reply};
 use super::relay::Rendered;
 use super::{ConnectionState, IceAgent};
@@ -240,11 +245,13 @@ impl IceAgent {
         }
         let role_before = self.role();
         let past = arrival.generation < self.local.generation;
-        // An answer says that data will be taken, and of a generation that has ended only the path
-        // that was kept takes any. A peer that is told otherwise prefers that pair to those of the
-        // new generation, as browsers do that have not heard of our restart when they gather.
+        // An answer says that data will be taken. A check to old credentials by a peer of the new
+        // generation comes from where none is taken, unless that is the path that was kept; a peer
+        // that is told otherwise prefers that pair to those of the new generation. Browsers check so
+        // that have not heard of our new credentials when they have gathered.
         let kept = if past { self.kept_pair(arrival) } else { None };
-        if past && kept.is_none() {
+        let of_then = |side: &RemoteSide| side.ufrag().as_bytes() == remote_ufrag;
+        if past && kept.is_none() && !self.remote_side(arrival.generation).is_some_and(of_then) {
             self.refuse(scan, arrival, 401);
             return Err(Ignored::UnknownUser);
         }
@@ -267,7 +274,7 @@ impl IceAgent {
         if let Some(pair) = kept {
             // The peer still uses that path, and that is all that it says.
             self.path_answered(pair);
-        } else if !early && self.is_from_peer(remote_ufrag) {
+        } else if !past && !early && self.is_from_peer(remote_ufrag) {
             let changed = self.check_arrived(arrival, &request);
             if changed || role_before != self.role() {
                 self.run();
