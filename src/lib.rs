@@ -86,6 +86,7 @@ mod policy;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod stun;
+mod tcp;
 mod time;
 mod turn;
 mod uri;
