@@ -96,7 +96,7 @@ pub use agent::io::{
     Origin, Outgoing, Parameters, Received, Route, TimeoutReason, Transmit,
 };
 pub use agent::{
-    AddLocalError, AddRemoteError, AddServerError, AddStreamError, ConnectionState, Counters,
+    AcceptError, AddLocalError, AddRemoteError, AddServerError, AddStreamError, ConnectionState, Counters,
     IceAgent, IcmpError, PairView, Refused, RemoveLocalError, RenominateError, RestartError,
     SendError, SetRemoteError, TransmitError,
 };

@@ -29,6 +29,7 @@ mod roaming;
 mod schedule;
 mod server;
 mod servers;
+mod tcp;
 mod transactions;
 mod upkeep;
 mod view;
@@ -48,7 +49,7 @@ use crate::id::{CandidateId, PairId, StreamId};
 use crate::time::Timestamp;
 
 pub use call_error::{
-    AddLocalError, AddRemoteError, AddServerError, AddStreamError, RemoveLocalError,
+    AcceptError, AddLocalError, AddRemoteError, AddServerError, AddStreamError, RemoveLocalError,
     RenominateError, RestartError, SetRemoteError,
 };
 use candidates::Candidates;
@@ -357,6 +358,7 @@ impl IceAgent {
             component.upkeep.clear();
         }
         self.deadline = None;
+        self.leave_peers();
         self.leave_servers();
     }
 

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::address;
-use crate::candidate::{Candidate, CandidateAddress, CandidateTransport};
+use crate::candidate::{Candidate, CandidateAddress, CandidateTransport, TcpType};
 use crate::id::{CandidateId, StreamId};
 use crate::time::Timestamp;
 
@@ -139,8 +139,8 @@ impl IceAgent {
         let CandidateAddress::Socket(addr) = candidate.address else {
             return Err(AddRemoteError::Name);
         };
-        if candidate.transport != CandidateTransport::Udp {
-            return Err(AddRemoteError::Transport);
+        if candidate.transport == CandidateTransport::Tcp(TcpType::SimultaneousOpen) {
+            return Err(AddRemoteError::SimultaneousOpen);
         }
         let addr = address::normal(addr);
         check_remote(addr, self.config.loopback)?;

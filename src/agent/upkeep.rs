@@ -154,6 +154,13 @@ impl IceAgent {
         }
     }
 
+    /// What the path goes over is gone: it counts as silent from now on.
+    pub(super) fn path_is_dead(&mut self, pair: PairId) {
+        if let Some(upkeep) = self.upkeep_mut(pair) {
+            upkeep.sign = Timestamp::ZERO;
+        }
+    }
+
     fn sign_of_life(&mut self, pair: PairId) {
         let now = self.now;
         if let Some(upkeep) = self.upkeep_mut(pair) {
@@ -334,7 +341,9 @@ impl IceAgent {
                     }
                     upkeep.probed = now;
                 }
-                self.send_check(pair, Purpose::Consent);
+                if self.may_ask(pair) {
+                    self.send_check(pair, Purpose::Consent);
+                }
             }
             Task::Keepalive(pair) => {
                 let now = self.now;
@@ -520,6 +529,7 @@ impl IceAgent {
         let transaction = TransactionId::random(&mut self.rng);
         let mut writer = Writer::new(buf, Class::Indication, method::BINDING, transaction);
         let range = writer.fingerprint().finish();
-        Some(Rendered { range, local, to })
+        let via = self.stream_between(local, remote);
+        Some(Rendered { range, local, to, via })
     }
 }

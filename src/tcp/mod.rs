@@ -5,4 +5,6 @@ mod framing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use framing::{Deframer, TooLong, frame_head};
+#[cfg(test)]
+use framing::TooLong;
+pub(crate) use framing::{Deframer, frame_head};
