@@ -96,9 +96,9 @@ pub use agent::io::{
     Origin, Outgoing, Parameters, Received, Route, TimeoutReason, Transmit,
 };
 pub use agent::{
-    AcceptError, AddLocalError, AddRemoteError, AddServerError, AddStreamError, ConnectionState, Counters,
-    IceAgent, IcmpError, PairView, Refused, RemoveLocalError, RenominateError, RestartError,
-    SendError, SetRemoteError, TransmitError,
+    AcceptError, AddLocalError, AddRemoteError, AddServerError, AddStreamError, ConnectionState,
+    Counters, IceAgent, IcmpError, PairView, Refused, RemoveLocalError, RenominateError,
+    RestartError, SendError, SetRemoteError, TransmitError,
 };
 pub use candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateParseError, CandidateTransport,

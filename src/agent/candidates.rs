@@ -286,13 +286,7 @@ impl Candidates {
     }
 
     /// RFC 6544 §4.2: a new TCP candidate comes after those of its direction and component.
-    fn place_tcp(
-        &mut self,
-        id: CandidateId,
-        stream: StreamId,
-        component: u16,
-        direction: TcpType,
-    ) {
+    fn place_tcp(&mut self, id: CandidateId, stream: StreamId, component: u16, direction: TcpType) {
         let transport = CandidateTransport::Tcp(direction);
         let neighbours = self.locals.iter().filter(|&(other, local)| {
             other != id
@@ -416,6 +410,7 @@ impl Candidates {
             component: local.component,
             kind: local.kind,
             transport: local.transport.transport(),
+            tcp_type: local.transport.tcp_type(),
             addr: local.addr,
             base: self.locals.get(self.base_of(id))?.addr,
             priority: local.priority,
@@ -430,6 +425,7 @@ impl Candidates {
             component: remote.component,
             kind: remote.kind,
             transport: remote.transport.transport(),
+            tcp_type: remote.transport.tcp_type(),
             addr: remote.addr,
             base: remote.addr,
             priority: remote.priority,

@@ -141,8 +141,8 @@ impl IceAgent {
         let (_, them) = self.sides_of(remote).ok_or(Ignored::UnknownTransaction)?;
         // RFC 8489 §9.1.4: a response that cannot be trusted is as if it had never come, an error
         // without integrity among them.
-        let same = connection.is_none()
-            || connection == self.stream_between(check.local, check.remote);
+        let same =
+            connection.is_none() || connection == self.stream_between(check.local, check.remote);
         let symmetric = check.local == at && remote.addr == from && same;
         if !scan.verify(&them.key) {
             self.forged_response(id, symmetric && connection.is_some());

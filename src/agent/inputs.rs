@@ -194,22 +194,13 @@ impl IceAgent {
                 FoundationKey::server_reflexive(base, server.to_canonical(), transport)
             }
             // How the caller reaches its server is not known here.
-            Origin::Relayed { server, .. } => FoundationKey::relayed(
-                addr.ip(),
-                server.to_canonical(),
-                transport,
-                transport,
-            ),
+            Origin::Relayed { server, .. } => {
+                FoundationKey::relayed(addr.ip(), server.to_canonical(), transport, transport)
+            }
         }
     }
 
-    fn has_host(
-        &self,
-        stream: StreamId,
-        component: u16,
-        transport: Transport,
-        ip: IpAddr,
-    ) -> bool {
+    fn has_host(&self, stream: StreamId, component: u16, transport: Transport, ip: IpAddr) -> bool {
         self.candidates.locals.iter().any(|(_, local)| {
             local.stream == stream
                 && local.component == component

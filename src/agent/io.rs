@@ -419,7 +419,9 @@ pub struct CandidateView {
     pub kind: CandidateKind,
     /// Its transport.
     pub transport: Transport,
-    /// Its address.
+    /// Its direction, if that is TCP.
+    pub tcp_type: Option<TcpType>,
+    /// Its address. The port of an active TCP candidate means nothing.
     pub addr: SocketAddr,
     /// The address that packets leave from, for a local candidate; its address for a remote one.
     pub base: SocketAddr,

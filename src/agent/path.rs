@@ -128,8 +128,7 @@ impl IceAgent {
             Via::Stream(connection) => {
                 let id = connection.ok_or(SendError::NoConnection)?;
                 let head = frame_head(payload.len()).ok_or(SendError::TooLarge)?;
-                let outgoing =
-                    Outgoing::direct(Route::Stream(id), pair, self.config.dscp, payload);
+                let outgoing = Outgoing::direct(Route::Stream(id), pair, self.config.dscp, payload);
                 Ok(outgoing.with_head(Head::of_frame(head)))
             }
         }

@@ -7,8 +7,8 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::address;
-use crate::candidate::{CandidateKind, CandidateTransport, TcpType};
 use crate::candidate::foundation::FoundationKey;
+use crate::candidate::{CandidateKind, CandidateTransport, TcpType};
 use crate::checklist::{ChecklistState, PairState};
 use crate::id::{CandidateId, PairId, StreamId};
 use crate::time::Timestamp;

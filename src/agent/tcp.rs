@@ -429,7 +429,10 @@ impl IceAgent {
             return;
         }
         let now = self.now;
-        let over = |peer: &Peer| peer.until().is_some_and(|until| until <= now);
+        let over = |peer: &Peer| {
+            let idle = peer.idle.is_some_and(|since| since + IDLE <= now);
+            idle || peer.until().is_some_and(|until| until <= now)
+        };
         let expired: SmallVec<[ConnectionId; 4]> =
             self.connections.peers().filter(|(_, peer)| over(peer)).map(|(id, _)| id).collect();
         for id in expired {
@@ -500,7 +503,7 @@ impl IceAgent {
             .any(|component| component.selected == Some(id))
     }
 
-    /// Closes what no pair needs any more (RFC 8445 §8.3.1).
+    /// Notes what no pair needs any more: it is closed soon (RFC 8445 §8.3.1).
     pub(super) fn settle_connections(&mut self) {
         if self.connections.is_idle() {
             return;
@@ -516,17 +519,13 @@ impl IceAgent {
                 (id, early || waits || self.is_needed(peer))
             })
             .collect();
-        let mut closed: SmallVec<[ConnectionId; 4]> = SmallVec::new();
         for (id, needed) in judged {
             let Some(peer) = self.connections.peer_mut(id) else { continue };
             if needed {
                 peer.idle = None;
-            } else if *peer.idle.get_or_insert(now) + IDLE <= now {
-                closed.push(id);
+            } else {
+                peer.idle.get_or_insert(now);
             }
-        }
-        for id in closed {
-            self.give_up_connection(id);
         }
     }
 
@@ -557,8 +556,7 @@ impl IceAgent {
 
     /// The session is over.
     pub(super) fn leave_peers(&mut self) {
-        let all: SmallVec<[ConnectionId; 4]> =
-            self.connections.peers().map(|(id, _)| id).collect();
+        let all: SmallVec<[ConnectionId; 4]> = self.connections.peers().map(|(id, _)| id).collect();
         for id in all {
             self.connections.forget(id);
             self.notice(Notice::Report(Box::new(Report::CloseConnection(id))));

@@ -20,7 +20,12 @@ use crate::id::ConnectionId;
 /// Whose end of a connection it is.
 #[derive(Clone, Copy, Debug)]
 enum Owner {
-    Agent { agent: AgentIndex, connection: ConnectionId, local: SocketAddr, remote: SocketAddr },
+    Agent {
+        agent: AgentIndex,
+        connection: ConnectionId,
+        local: SocketAddr,
+        remote: SocketAddr,
+    },
     /// The server knows it by the number of the end.
     Server(ServerIndex, u64),
 }
@@ -62,17 +67,32 @@ impl Streams {
 }
 
 impl World {
-    /// The end of an agent's connection, while it is there: to reset it, or to see how it is.
-    #[must_use]
-    pub fn tcp_of(&self, agent: AgentIndex, connection: ConnectionId) -> Option<TcpId> {
+    /// Breaks a connection of an agent: it is told so, and the other side as soon as it can be.
+    ///
+    /// # Errors
+    /// The agent is unknown or breaks its contract.
+    pub fn break_connection(
+        &mut self,
+        agent: AgentIndex,
+        connection: ConnectionId,
+    ) -> Result<(), WorldError> {
+        let now = self.now;
+        if let Some(id) = self.tcp_of(agent, connection) {
+            self.network.tcp_reset(now, id);
+            self.streams.remove(id);
+            self.input(agent)?.agent.connection_closed(now, connection);
+        }
+        self.drain(agent)
+    }
+
+    fn tcp_of(&self, agent: AgentIndex, connection: ConnectionId) -> Option<TcpId> {
         self.streams.of_agents.get(&(agent, connection)).copied()
     }
 
     /// The open connections of an agent, in the order in which they were opened.
-    pub fn connections(&self, agent: AgentIndex) -> impl Iterator<Item = (ConnectionId, TcpId)> {
-        let all = self.streams.of_agents.iter();
-        all.filter(move |((owner, _), _)| *owner == agent)
-            .map(|((_, connection), id)| (*connection, *id))
+    pub fn connections(&self, agent: AgentIndex) -> impl Iterator<Item = ConnectionId> {
+        let all = self.streams.of_agents.keys();
+        all.filter(move |(owner, _)| *owner == agent).map(|(_, connection)| *connection)
     }
 
     /// Lets a host accept connections for an agent.
@@ -244,9 +264,7 @@ impl World {
                             let payload = payload.to_vec();
                             Logged::Data { stream, component, pair, payload }
                         }
-                        Received::Ignored(reason) => {
-                            Logged::Ignored { local, remote, len, reason }
-                        }
+                        Received::Ignored(reason) => Logged::Ignored { local, remote, len, reason },
                     };
                     if let Logged::Data { stream, component, payload, .. } = &what {
                         self.put_out_data(agent, *stream, *component, payload);
