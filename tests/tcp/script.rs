@@ -180,7 +180,7 @@ impl Script {
         if nominate {
             check = check.attr(USE_CANDIDATE, &[]);
         }
-        check.integrity(pwd.unwrap_or(credentials.pwd())).fingerprint()
+        check.integrity(pwd.unwrap_or_else(|| credentials.pwd())).fingerprint()
     }
 
     /// The peer answers a request on a connection: it has seen it come from there.

@@ -339,19 +339,30 @@ fn two_agents_that_both_open_and_accept_connect_once_each_way() {
     assert_eq!(two.connections(0).len(), two.connections(1).len());
 }
 
-/// A spare pair takes over as for any path that is silent.
+/// A connection is a spare path like any other: UDP that dies gives way to it.
 #[test]
-fn a_tcp_path_that_breaks_gives_way_to_a_spare() {
+fn a_udp_path_that_dies_gives_way_to_a_connection() {
     let mut two = Two::new(BOTH[0], |_| {});
-    two.add(0, LocalAddress::udp(addr("192.0.2.1:5000")));
-    two.add(1, LocalAddress::udp(addr("192.0.2.2:5000")));
+    let udp = ["192.0.2.3:5000", "192.0.2.4:5000"];
+    for (side, local) in udp.into_iter().enumerate() {
+        two.add(side, LocalAddress::udp(addr(local)));
+    }
+    let [one, other] = udp.map(|local| addr(local).ip());
+    // The connection is valid first, and the nomination waits for what is better.
+    for (from, to) in [(one, other), (other, one)] {
+        two.world.network_mut().set_link(from, to, Link::delayed(millis(8)));
+    }
     two.start();
     two.complete();
-    two.run_for(2_000);
-    // UDP stops: TCP carries on, if it was kept as a spare.
-    let spare = two.connections(0).len();
-    assert!(spare <= 1);
+    two.run_for(10_000);
     assert_eq!(two.selected(0).local.transport, Transport::Udp);
+    assert_eq!((two.connections(0).len(), two.connections(1).len()), (1, 1));
+    two.world.network_mut().block_between(one, other);
+    two.run_for(25_000);
+    assert_eq!(two.selected(0).local.transport, Transport::Tcp);
+    assert_eq!(two.selected(1).local.transport, Transport::Tcp);
+    assert_eq!(two.states(), [ConnectionState::Completed; 2]);
+    assert_eq!(two.opened(0).len(), 1);
     two.assert_talks();
 }
 
