@@ -49,9 +49,9 @@
 //!
 //! # What is not there yet
 //!
-//! Restarts, servers (STUN and TURN), ICE-TCP and mDNS. They are refused where they would be asked
-//! for. When the last path of a component is lost, [`Event::RestartNeeded`] says so, and only a new
-//! agent can connect again.
+//! Simultaneous opens of ICE-TCP, and mDNS names. They are refused where they would be asked for. When
+//! the last path of a component is lost, [`Event::RestartNeeded`] says so, and only a restart can
+//! connect again.
 #![cfg_attr(feature = "sim", doc = "\n[`sim`] is a network to test on, without any network.")]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -3,6 +3,8 @@
 //! X1 to X9, Q10, Q12 and C17 of the conformance list.
 
 mod common;
+#[path = "tcp/disorder.rs"]
+mod disorder;
 #[path = "tcp/hostile.rs"]
 mod hostile;
 #[path = "tcp/script.rs"]

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use frazil::sim::{
-    AgentIndex, End, FirewallConfig, GatewayConfig, Link, Logged, NatConfig, RealmId, Segmentation,
-    TurnServerConfig, World,
+    AgentIndex, End, FirewallConfig, GatewayConfig, Link, Logged, NatConfig, Probability, RealmId,
+    Segmentation, TurnServerConfig, World,
 };
 use frazil::{
     AgentConfig, CandidateKind, ConnectionId, ConnectionState, Event, LocalAddress, PairView, Role,
@@ -465,4 +465,55 @@ fn a_lite_agent_is_reached_over_tcp() {
     two.reset(0);
     two.run_for(2_000);
     two.assert_talks();
+}
+
+/// Connections that break at any time, restarts, loss, and streams cut anywhere: in the end both are
+/// connected, and hold no more connections than they need.
+#[test]
+fn whatever_breaks_two_agents_come_back() {
+    for seed in 0..60_u32 {
+        let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
+        let mut draw = |below: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % below
+        };
+        let mut two = Two::new(BOTH[draw(2) as usize], |_| {});
+        if draw(2) == 0 {
+            two.add(0, LocalAddress::tcp_passive(addr("192.0.2.1:4000")));
+            two.add(1, LocalAddress::tcp_active(addr(BOB).ip()));
+        }
+        if draw(3) == 0 {
+            two.add(0, LocalAddress::udp(addr("192.0.2.1:5000")));
+            two.add(1, LocalAddress::udp(addr("192.0.2.2:5000")));
+        }
+        let loss = Probability::percent([0, 5, 20][draw(3) as usize]);
+        let delay = millis(u64::from(1 + draw(80)));
+        two.world.network_mut().set_default_link(Link::delayed(delay).with_loss(loss));
+        if draw(2) == 0 {
+            two.world.network_mut().set_segmentation(Segmentation::Random);
+        }
+        two.start();
+        for _ in 0..12 {
+            two.run_for(u64::from(draw(4_000)));
+            let side = draw(2) as usize;
+            let open = two.connections(side);
+            if !open.is_empty() && draw(4) > 0 {
+                let connection = open[draw(open.len() as u32) as usize];
+                two.world.break_connection(two.agents[side], connection).unwrap();
+            } else if draw(3) == 0 {
+                let _ = two.world.restart(two.agents[side]).unwrap();
+            }
+        }
+        two.world.network_mut().set_default_link(Link::delayed(delay));
+        two.run_for(60_000);
+        if two.states() != [ConnectionState::Completed; 2] {
+            // What was lost in the meantime, such as by a check that failed, a restart mends.
+            two.world.restart(two.agents[0]).unwrap().unwrap();
+            two.run_for(60_000);
+        }
+        assert_eq!(two.states(), [ConnectionState::Completed; 2], "seed {seed}");
+        two.assert_talks();
+        let open = two.connections(0).len();
+        assert!(open <= 3 && open == two.connections(1).len(), "seed {seed}: {open}");
+    }
 }
