@@ -401,7 +401,7 @@ const fn is_passed_over(why: AddRemoteError) -> bool {
     matches!(
         why,
         AddRemoteError::UnknownComponent
-            | AddRemoteError::Transport
+            | AddRemoteError::SimultaneousOpen
             | AddRemoteError::Name
             | AddRemoteError::Loopback
             | AddRemoteError::PastGeneration

@@ -31,6 +31,7 @@ mod roaming;
 mod schedule;
 mod server;
 mod servers;
+mod tcp;
 mod traced;
 mod transactions;
 mod upkeep;
@@ -52,7 +53,7 @@ use crate::time::Timestamp;
 use crate::trace::Trace;
 
 pub use call_error::{
-    AddLocalError, AddRemoteError, AddServerError, AddStreamError, RemoveLocalError,
+    AcceptError, AddLocalError, AddRemoteError, AddServerError, AddStreamError, RemoveLocalError,
     RenominateError, RestartError, SetRemoteError,
 };
 use candidates::Candidates;
@@ -391,6 +392,7 @@ impl IceAgent {
         }
         self.lists.revise();
         self.deadline = None;
+        self.leave_peers();
         self.leave_servers();
     }
 

@@ -7,14 +7,15 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::address;
-use crate::candidate::CandidateKind;
 use crate::candidate::foundation::FoundationKey;
+use crate::candidate::{CandidateKind, CandidateTransport, TcpType};
 use crate::checklist::{ChecklistState, PairState};
 use crate::id::{CandidateId, PairId, StreamId};
 use crate::time::Timestamp;
 
 use super::call_error::{AddLocalError, RemoveLocalError};
 use super::candidates::Local;
+use super::io::DISCARD_PORT;
 use super::local_address::check_host;
 use super::output::Notice;
 use super::{ConnectionState, IceAgent};
@@ -71,9 +72,18 @@ impl IceAgent {
         let old = self.own_candidate(id).filter(|local| local.kind == CandidateKind::Host);
         let old = old.ok_or(AddLocalError::UnknownCandidate)?.clone();
         let mapped = address::is_mapped(addr);
-        let addr = address::normal(addr);
+        let mut addr = address::normal(addr);
+        if old.transport == CandidateTransport::Tcp(TcpType::Active) {
+            addr.set_port(DISCARD_PORT);
+        }
         check_host(addr, self.config.loopback)?;
-        if self.candidates.local_at(old.transport.transport(), addr).is_some() {
+        let active = old.transport == CandidateTransport::Tcp(TcpType::Active);
+        let taken = if active {
+            self.candidates.has_active(old.stream, old.component, addr)
+        } else {
+            self.candidates.local_at(old.transport.transport(), addr).is_some()
+        };
+        if taken {
             return Err(AddLocalError::Duplicate);
         }
         let key = FoundationKey::host(addr.ip(), old.transport.transport());

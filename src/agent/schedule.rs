@@ -31,6 +31,7 @@ impl IceAgent {
             return;
         }
         self.tend_servers();
+        self.expire_connections();
         self.forget_past();
         self.pair_lite();
         loop {
@@ -41,7 +42,7 @@ impl IceAgent {
             if self.upkeep() || self.start() || self.repeat_check() || self.repeat_asking() {
                 continue;
             }
-            if self.release_deferred() {
+            if self.release_deferred() || self.tend_waiting() {
                 continue;
             }
             break;
@@ -49,6 +50,7 @@ impl IceAgent {
         self.update_lists();
         self.update_state();
         self.release_candidates();
+        self.settle_connections();
         self.compute_deadline();
     }
 
@@ -86,7 +88,7 @@ impl IceAgent {
             self.lists.fail(pair);
             return true;
         }
-        self.send_check(pair, purpose);
+        self.begin_check(pair, purpose);
         true
     }
 
@@ -245,6 +247,7 @@ impl IceAgent {
         let repeat = repeat.map(|due| self.pacer.next_retransmission(self.now, due, busy));
         consider(repeat, TimeoutReason::Retransmission);
         consider(end, TimeoutReason::TransactionTimeout);
+        consider(self.connection_deadline(), TimeoutReason::Connection);
         consider(self.nomination_deadline(), TimeoutReason::Nomination);
         if let Some((at, reason)) = self.upkeep_deadline() {
             consider(Some(at), reason);

@@ -7,10 +7,10 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::address;
-use crate::candidate::{CandidateKind, CandidateTransport, Transport};
+use crate::candidate::{CandidateKind, CandidateTransport, TcpType, Transport};
 use crate::checklist::{CandidatePair, Nomination, PairState, Triggered};
 use crate::config::Role;
-use crate::id::{CandidateId, PairId, StreamId};
+use crate::id::{CandidateId, ConnectionId, PairId, StreamId};
 use crate::stun::{
     self, CheckRequest, Class, Fingerprint, IntegrityKeySha256, Scan, TransactionId, Writer,
     attribute, method,
@@ -19,13 +19,8 @@ use crate::time::Timestamp;
 
 use super::candidates::{Membership, Named, Remote};
 use super::counters::Refused;
-<<<<<<< HEAD
-use super::generation::{Generation, LocalSide};
-use super::io::{Ignored, Received};
-=======
 use super::generation::{Generation, LocalSide, RemoteSide};
-use super::io::{Ignored, Received, Transmit};
->>>>>>> h5
+use super::io::{Ignored, Received};
 use super::output::{ErrorReply, Notice, Reply};
 use super::relay::Rendered;
 use super::{ConnectionState, IceAgent};
@@ -115,6 +110,8 @@ impl TokenBucket {
 struct Arrival {
     local: CandidateId,
     from: SocketAddr,
+    /// The connection, if it was one.
+    via: Option<ConnectionId>,
     id: TransactionId,
     len: usize,
     /// The generation that a request was sent to: the current one unless its USERNAME says
@@ -177,6 +174,31 @@ impl IceAgent {
             return self.receive_data(transport, local, from, datagram);
         }
         let local = self.local_at(transport, local).ok_or(Ignored::UnknownLocal)?;
+        self.receive_stun(local, from, None, datagram)
+    }
+
+    /// A message of a frame on a connection to a peer.
+    pub(super) fn receive_framed<'a>(
+        &mut self,
+        connection: ConnectionId,
+        local: CandidateId,
+        from: SocketAddr,
+        message: &'a [u8],
+    ) -> Result<Received<'a>, Ignored> {
+        if stun::is_stun(message) {
+            self.receive_stun(local, from, Some(connection), message)
+        } else {
+            self.receive_stream_data(connection, local, from, message)
+        }
+    }
+
+    fn receive_stun<'a>(
+        &mut self,
+        local: CandidateId,
+        from: SocketAddr,
+        via: Option<ConnectionId>,
+        datagram: &[u8],
+    ) -> Result<Received<'a>, Ignored> {
         if self.config.policies.is_some() && self.is_for_servers_alone(local) {
             return Err(Ignored::Policy);
         }
@@ -188,11 +210,11 @@ impl IceAgent {
             return Err(Ignored::UnexpectedMessage);
         }
         let (id, len, generation) = (scan.transaction_id(), datagram.len(), self.local.generation);
-        let arrival = Arrival { local, from, id, len, generation };
+        let arrival = Arrival { local, from, via, id, len, generation };
         match scan.class() {
             Class::Request => self.handle_request(&scan, arrival)?,
             Class::Success | Class::Error => {
-                let renewed = self.handle_response(&scan, local, from)?;
+                let renewed = self.handle_response(&scan, local, from, via)?;
                 if renewed && self.is_settled() {
                     self.compute_deadline();
                 } else {
@@ -223,6 +245,9 @@ impl IceAgent {
         }
         let arrival = Arrival { generation: addressee.generation, ..arrival };
         // Everything below is the word of the peer.
+        if let Some(connection) = arrival.via {
+            self.prove(connection);
+        }
         let mut unknown = scan.unknown_required(attribute::is_known);
         if let Some(first) = unknown.next() {
             let unknown = core::iter::once(first).chain(unknown).collect();
@@ -236,6 +261,7 @@ impl IceAgent {
         let reply = Reply {
             local: arrival.local,
             to: arrival.from,
+            via: arrival.via,
             id: scan.transaction_id(),
             generation: arrival.generation,
             sha256: !scan.has_integrity(),
@@ -366,6 +392,7 @@ impl IceAgent {
         let reply = Reply {
             local: arrival.local,
             to: arrival.from,
+            via: arrival.via,
             id: scan.transaction_id(),
             generation: arrival.generation,
             sha256: !scan.has_integrity(),
@@ -398,7 +425,7 @@ impl IceAgent {
         for check in early.checks {
             let EarlyCheck { local, from, id, generation, .. } = check;
             if generation == self.local.generation && self.is_from_peer(&check.ufrag) {
-                let arrival = Arrival { local, from, id, len: 0, generation };
+                let arrival = Arrival { local, from, via: None, id, len: 0, generation };
                 let request = CheckRequest {
                     username: None,
                     priority: (check.priority > 0).then_some(check.priority),
@@ -546,6 +573,12 @@ impl IceAgent {
         let local = self.candidates.locals.get(arrival.local)?;
         let (stream, component) = (local.stream, local.component);
         let transport = local.transport.transport();
+        // RFC 6544 §7.2: who connects to a passive candidate is an active one.
+        let counterpart = match local.transport {
+            CandidateTransport::Tcp(TcpType::Passive) => CandidateTransport::Tcp(TcpType::Active),
+            CandidateTransport::Tcp(TcpType::Active) => CandidateTransport::Tcp(TcpType::Passive),
+            same => same,
+        };
         let known = self.candidates.remote_at(stream, component, transport, arrival.from);
         if let Some(known) = known {
             return Some((known, false));
@@ -579,7 +612,7 @@ impl IceAgent {
             stream,
             component,
             kind: CandidateKind::PeerReflexive,
-            transport: CandidateTransport::Udp,
+            transport: counterpart,
             addr: arrival.from,
             foundation,
             // RFC 8445 §7.3.1.3: the value of PRIORITY, within what priorities are; the least when a
@@ -651,7 +684,7 @@ impl IceAgent {
         writer.xor_address(attribute::XOR_MAPPED_ADDRESS, reply.to);
         seal(&mut writer, side, reply.sha256);
         let range = writer.fingerprint().finish();
-        Some(Rendered { range, local: reply.local, to: reply.to })
+        Some(Rendered { range, local: reply.local, to: reply.to, via: reply.via })
     }
 
     /// Writes an error response (RFC 8489 §6.3.1.1).
@@ -664,7 +697,7 @@ impl IceAgent {
             seal(&mut writer, side, reply.sha256);
         }
         let range = writer.fingerprint().finish();
-        Some(Rendered { range, local: reply.local, to: reply.to })
+        Some(Rendered { range, local: reply.local, to: reply.to, via: reply.via })
     }
 }
 

@@ -10,7 +10,7 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::candidate::foundation::FoundationKey;
-use crate::candidate::{CandidateKind, CandidateTransport, Transport};
+use crate::candidate::{CandidateKind, CandidateTransport, TcpType, Transport};
 use crate::gather::{
     Awaits, Base, BindingFact, Command, Found, Link, RequestTiming, Server, ServerCredentials,
     ServerFailure, Settings, Wanted, settled,
@@ -205,6 +205,7 @@ impl IceAgent {
             .locals
             .iter()
             .filter(|(_, local)| local.kind == CandidateKind::Host && local.base.is_none())
+            .filter(|(_, local)| self.is_socket(local))
             .map(|(id, local)| base_of(id, local))
             .collect();
         let settings = self.server_settings();
@@ -224,6 +225,24 @@ impl IceAgent {
         });
         if !all {
             self.counters.refuse(Refused::ServerTask);
+        }
+    }
+
+    /// Whether servers are asked from this address: sockets, and where there are none but an address
+    /// from which TCP connections may be opened, that.
+    fn is_socket(&self, local: &Local) -> bool {
+        let beside = |other: &Local| {
+            other.transport == CandidateTransport::Udp
+                && other.stream == local.stream
+                && other.component == local.component
+                && other.addr.ip() == local.addr.ip()
+        };
+        match local.transport {
+            CandidateTransport::Udp => true,
+            CandidateTransport::Tcp(TcpType::Active) => {
+                self.candidates.locals.iter().all(|(_, other)| !beside(other))
+            }
+            CandidateTransport::Tcp(_) => false,
         }
     }
 
