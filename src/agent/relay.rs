@@ -299,8 +299,18 @@ impl IceAgent {
         if allocation.is_permitted(self.now, ip) {
             return false;
         }
+        if !allocation.awaits_permission(ip) && !allocation.has_refused(ip) {
+            // It was not renewed, since nothing used it.
+            let local = check.local;
+            self.permit(local, ip);
+        }
+        let Some(servers) = &self.servers else { return false };
+        let Some(check) = self.checks.get(id) else { return false };
+        let Some((_, allocation)) = servers.relay_of(check.local) else { return false };
         if allocation.awaits_permission(ip) {
-            if let Some(servers) = self.servers.as_mut().filter(|it| !it.deferred.contains(&id)) {
+            if let Some(servers) = &mut self.servers {
+                let checks = &self.checks;
+                servers.deferred.retain(|other| *other != id && checks.get(*other).is_some());
                 servers.deferred.push(id);
             }
         } else {

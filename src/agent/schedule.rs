@@ -49,6 +49,7 @@ impl IceAgent {
         self.update_lists();
         self.update_state();
         self.release_candidates();
+        self.pass_on_commands();
         self.deadline = self.next_deadline().filter(|&(at, _)| at != Timestamp::MAX);
     }
 
