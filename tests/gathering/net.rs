@@ -216,8 +216,9 @@ impl Net {
     }
 
     pub(crate) fn pair_with(config: impl Fn(Role) -> AgentConfig, servers: usize) -> Self {
-        let mut net = Self::alone_with(config(Role::Controlling), &["10.0.0.1:1000"], servers);
+        let mut net = Self::alone_with(config(Role::Controlling), &[], servers);
         net.add_agent(config(Role::Controlled));
+        net.socket(0, "10.0.0.1:1000");
         net.socket(1, "10.0.1.1:2000");
         net
     }
@@ -274,6 +275,17 @@ impl Net {
         }
         self.gather(0);
         self.gather(1);
+    }
+
+    /// The first agent restarts ICE; the servers may be visited before the other one hears of it.
+    pub(crate) fn restart(&mut self, meanwhile: impl FnOnce(&mut Self)) {
+        let parameters = self.call(0, |agent, now| agent.prepare_restart(now)).unwrap();
+        self.gather(0);
+        meanwhile(self);
+        self.call(1, |agent, now| agent.set_remote(now, parameters)).unwrap();
+        let answer = self.nodes[1].agent.local_parameters();
+        self.gather(1);
+        self.call(0, |agent, now| agent.set_remote(now, answer)).unwrap();
     }
 
     pub(crate) fn call<R>(
