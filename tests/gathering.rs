@@ -10,6 +10,8 @@ mod data;
 mod errors;
 #[path = "gathering/forgeries.rs"]
 mod forgeries;
+#[path = "gathering/independent.rs"]
+mod independent;
 #[path = "gathering/lifetime.rs"]
 mod lifetime;
 #[path = "gathering/limits.rs"]
