@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use frazil::sim::{TurnMethod, TurnRefusal};
-use frazil::{AddServerError, ConnectionState, Event};
+use frazil::{AddServerError, ConnectionState, Event, IceAgent};
 
 use super::net::*;
 
 fn close(net: &mut Net, agent: usize) {
-    net.call(agent, |agent, now| agent.close(now));
+    net.call(agent, IceAgent::close);
 }
 
 fn assert_quiet(net: &mut Net, agent: usize) {
@@ -108,8 +108,8 @@ fn after_the_end_nothing_is_asked() {
     let digest = net.digest(0);
     let added = net.call(0, |agent, now| agent.add_server(now, stun(0)));
     assert_eq!(added, Err(AddServerError::Closed));
-    net.call(0, |agent, now| agent.gather(now));
-    net.call(0, |agent, now| agent.cancel_gathering(now));
+    net.call(0, IceAgent::gather);
+    net.call(0, IceAgent::cancel_gathering);
     assert_eq!(net.digest(0), digest);
 }
 

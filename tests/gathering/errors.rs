@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use frazil::sim::{TurnMethod, TurnRefusal, TurnRejected, TurnTamper};
 use frazil::{
-    AgentConfig, CandidateKind, ConnectionState, Event, RelayFamilies, Role, ServerCredentials,
-    ServerFailure,
+    AgentConfig, CandidateKind, ConnectionState, Event, IceAgent, RelayFamilies, Role,
+    ServerCredentials, ServerFailure,
 };
 
 use super::net::*;
@@ -194,7 +194,7 @@ fn a_session_may_use_another_port() {
     assert_ne!(from, addr(L));
     net.run_for(secs(1200));
     net.assert_flows();
-    net.call(0, |agent, now| agent.close(now));
+    net.call(0, IceAgent::close);
     net.run_for(secs(1));
     assert!(net.has_told(0, |event| matches!(event, Event::CloseSocket { .. })));
     assert_eq!(net.allocations(0), 0);

@@ -7,6 +7,7 @@ use frazil::{
     AgentConfig, CandidateKind, ConnectionState, Event, GatheringState, IceAgent, LocalAddress,
     Received, Role, Route, StreamId, Timestamp, Transport,
 };
+use turn_client_proto::api::TransmitBuild;
 use turn_client_proto::stun::Instant;
 use turn_client_proto::stun::agent::Transmit;
 use turn_client_proto::types::{AddressFamily, TransportType};
@@ -96,7 +97,7 @@ impl Stage {
             } else if to.ip() == listen(0).ip() {
                 let now = self.instant();
                 let transmit = Transmit::new(bytes, TransportType::Udp, from, to);
-                let said = self.server.recv(transmit, now).map(|transmit| transmit.build());
+                let said = self.server.recv(transmit, now).map(TransmitBuild::build);
                 let said = said.map(|it| (it.from, it.to, it.data.to_vec()));
                 self.packets.extend(said);
                 self.poll_server();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use frazil::sim::{TurnMethod, TurnRefusal, TurnServer, TurnTamper};
-use frazil::{AddServerError, AgentConfig, Event, Refused, Role, Server};
+use frazil::{AddServerError, AgentConfig, Event, IceAgent, Refused, Role, Server};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -39,7 +39,7 @@ fn servers_have_a_bound() {
     let mut net = Net::alone_with(config, &[L], 2);
     net.ask(0, stun(0));
     let second = net.ask(0, stun(1));
-    let add = |agent: &mut frazil::IceAgent, now| agent.add_server(now, stun(0));
+    let add = |agent: &mut IceAgent, now| agent.add_server(now, stun(0));
     assert_eq!(net.call(0, add), Err(AddServerError::Limit));
     net.call(0, |agent, now| agent.remove_server(now, second));
     assert!(net.call(0, add).is_ok());
@@ -155,7 +155,7 @@ fn answers_to_nothing_change_nothing() {
     net.start();
     net.run_for(secs(5));
     let line = net.lines[0];
-    net.call(0, |agent, now| agent.close(now));
+    net.call(0, IceAgent::close);
     net.run_for(secs(5));
     let digest = net.digest(0);
     net.call(0, |agent, now| {
@@ -284,9 +284,9 @@ fn play(net: &mut Net, servers: &mut Vec<frazil::ServerId>, step: Move) {
             }
         }
         Move::Gather => net.gather(0),
-        Move::Cancel => net.call(0, |agent, now| agent.cancel_gathering(now)),
+        Move::Cancel => net.call(0, IceAgent::cancel_gathering),
         Move::Restart => {
-            let _ = net.call(0, |agent, now| agent.prepare_restart(now));
+            let _ = net.call(0, IceAgent::prepare_restart);
         }
         Move::Refuse(number, method, code) => {
             let code = CODES[usize::from(code) % CODES.len()];
@@ -330,7 +330,7 @@ fn play(net: &mut Net, servers: &mut Vec<frazil::ServerId>, step: Move) {
         Move::Opens(opens) => net.opens = opens,
         Move::Direct(direct) => net.direct = direct,
         Move::Send => drop(net.send(0, b"data")),
-        Move::Close => net.call(0, |agent, now| agent.close(now)),
+        Move::Close => net.call(0, IceAgent::close),
     }
 }
 
@@ -384,7 +384,7 @@ proptest! {
         let before = net.sent.len();
         net.run_for(secs(60));
         prop_assert!(net.sent.len() - before < 12_000);
-        net.call(0, |agent, now| agent.close(now));
+        net.call(0, IceAgent::close);
         net.run_for(secs(5));
         prop_assert_eq!(net.agent().poll_timeout(), None);
         prop_assert!(!net.lines.iter().any(|line| line.agent == 0));

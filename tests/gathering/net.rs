@@ -15,7 +15,6 @@ use frazil::{
 pub(crate) const BINDING: u16 = 0x001;
 pub(crate) const ALLOCATE: u16 = 0x003;
 pub(crate) const REFRESH: u16 = 0x004;
-pub(crate) const SEND: u16 = 0x006;
 pub(crate) const CREATE_PERMISSION: u16 = 0x008;
 pub(crate) const CHANNEL_BIND: u16 = 0x009;
 
@@ -155,6 +154,8 @@ pub(crate) struct Net {
     pub(crate) dead: BTreeSet<usize>,
     /// What the world sees a socket as, if not as what it is.
     pub(crate) mapped: BTreeMap<SocketAddr, SocketAddr>,
+    /// Whether datagrams get through.
+    pub(crate) udp: bool,
     /// Whether agents reach each other without a server.
     pub(crate) direct: bool,
     /// Whether sockets and connections are made that agents ask for.
@@ -180,6 +181,7 @@ impl Net {
             sent: Vec::new(),
             dead: BTreeSet::new(),
             mapped: BTreeMap::new(),
+            udp: true,
             direct: false,
             opens: true,
             names: BTreeMap::new(),
@@ -264,7 +266,7 @@ impl Net {
     }
 
     pub(crate) fn gather(&mut self, agent: usize) {
-        self.call(agent, |agent, now| agent.gather(now));
+        self.call(agent, IceAgent::gather);
     }
 
     /// Both agents know of each other, and gather.
@@ -279,7 +281,7 @@ impl Net {
 
     /// The first agent restarts ICE; the servers may be visited before the other one hears of it.
     pub(crate) fn restart(&mut self, meanwhile: impl FnOnce(&mut Self)) {
-        let parameters = self.call(0, |agent, now| agent.prepare_restart(now)).unwrap();
+        let parameters = self.call(0, IceAgent::prepare_restart).unwrap();
         self.gather(0);
         meanwhile(self);
         self.call(1, |agent, now| agent.set_remote(now, parameters)).unwrap();
@@ -310,7 +312,7 @@ impl Net {
 
     /// What decides what an agent will do from now on.
     pub(crate) fn digest(&mut self, agent: usize) -> u64 {
-        self.call(agent, |agent, now| agent.handle_timeout(now));
+        self.call(agent, IceAgent::handle_timeout);
         self.nodes[agent].agent.state_digest()
     }
 
@@ -452,7 +454,7 @@ impl Net {
         match route {
             Route::Datagram { local, remote, .. } => {
                 assert!(self.nodes[agent].sockets.contains(&local), "{local} is no socket");
-                if self.direct || self.server_at(remote.ip()).is_some() {
+                if self.udp && (self.direct || self.server_at(remote.ip()).is_some()) {
                     self.push(Packet::Datagram { from: self.outside(local), to: remote, bytes });
                 }
             }
@@ -467,8 +469,9 @@ impl Net {
 
     fn react(&mut self, agent: usize, event: Event) {
         let now = self.now;
-        let other =
-            (agent == 0 && self.nodes.len() == 2).then_some(1).or((agent == 1).then_some(0));
+        let other = (agent == 0 && self.nodes.len() == 2)
+            .then_some(1)
+            .or_else(|| (agent == 1).then_some(0));
         match event {
             Event::LocalCandidate { candidate, .. } => {
                 if let Some(other) = other {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use frazil::sim::{TurnMethod, TurnRefusal};
-use frazil::{AgentConfig, CandidateKind, Event, GatheringState, IcmpError, Role, Transport};
+use frazil::{
+    AgentConfig, CandidateKind, Event, GatheringState, IceAgent, IcmpError, Role, Transport,
+};
 
 use super::net::*;
 
@@ -359,7 +361,7 @@ fn gathering_may_be_cancelled() {
     net.ask(0, stun(1));
     net.gather(0);
     net.run_for(secs(1));
-    net.call(0, |agent, now| agent.cancel_gathering(now));
+    net.call(0, IceAgent::cancel_gathering);
     assert_eq!(net.complete_at(0), Some(net.now));
     assert_eq!((net.reflexive(), net.errors(0)), (vec![addr(PUBLIC)], vec![701]));
     net.sent.clear();

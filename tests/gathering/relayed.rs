@@ -180,8 +180,8 @@ fn data_flows_again_when_the_server_has_lost_everything() {
         // An allocation that nothing uses is missed when it is to be refreshed.
         assert!(net.lost(0) + net.lost(1) > 0, "{of:?}");
         assert_ne!(relays(&net), before);
-        for agent in 0..2 {
-            let events = &net.nodes[agent].events[told[agent]..];
+        for (agent, told) in told.into_iter().enumerate() {
+            let events = &net.nodes[agent].events[told..];
             let calls = |event: &Event| matches!(event, Event::RestartNeeded);
             assert!(!events.iter().any(|(_, event)| calls(event)), "{of:?}: {events:#?}");
         }

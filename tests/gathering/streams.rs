@@ -47,6 +47,21 @@ fn a_session_over_tcp_in_any_pieces() {
     }
 }
 
+/// W12: RFC 8656 §7.4. Where datagrams do not get through, a stream may: all transports that the caller
+/// names are asked at once, and one that is silent holds up none.
+#[test]
+fn another_transport_serves_where_datagrams_do_not_get_through() {
+    let mut net = Net::alone(&[L], 1);
+    net.udp = false;
+    net.ask(0, turn(0));
+    net.ask(0, turn_tcp(0));
+    net.gather(0);
+    net.run_for(secs(1));
+    assert_eq!(net.relays(0).len(), 1);
+    net.run_for(secs(60));
+    assert_eq!((net.errors(0), net.allocations(0)), (vec![701], 1));
+}
+
 /// What is asked for: where to, from where, and what protects it.
 #[test]
 fn a_connection_is_asked_for_with_its_security() {
