@@ -4,10 +4,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use frazil::sim::{
-    GatewayConfig, Mapping, NatConfig, Obtain, RealmId, TurnMethod, TurnServerConfig, World,
+    GatewayConfig, Mapping, NatConfig, Obtain, RealmId, TurnMethod, TurnRefusal, TurnServerConfig,
+    World,
 };
 use frazil::{
     AgentConfig, CandidateKind, ConnectionState, Event, GatheringState, RelayFamilies, Role,
+    Signalling,
 };
 
 use super::net::*;
@@ -359,4 +361,69 @@ fn data_flows_again_when_the_client_is_seen_elsewhere() {
         assert_eq!(net.lost(of), 1);
         assert!(!net.has_told(of, |event| *event == Event::RestartNeeded));
     }
+}
+
+/// W16: a peer for which the server does not renew the permission is lost when that ends, and no
+/// sooner; a restart asks again.
+#[test]
+fn a_permission_that_is_revoked_ends_the_path_in_its_time() {
+    let mut net = Net::relayed(&[0]);
+    let refusal = TurnRefusal::new(403);
+    net.servers[0].refuse(TurnMethod::CreatePermission, refusal.clone(), u32::MAX);
+    net.servers[0].refuse(TurnMethod::ChannelBind, refusal, u32::MAX);
+    net.run_for(secs(280));
+    net.assert_flows();
+    net.run_for(secs(120));
+    assert!(!net.flows());
+    assert!(net.has_told(0, |event| matches!(event, Event::ConsentLost { .. })));
+    for method in [TurnMethod::CreatePermission, TurnMethod::ChannelBind] {
+        net.servers[0].refuse(method, TurnRefusal::new(403), 0);
+    }
+    net.restart(|_| ());
+    net.run_for(secs(10));
+    net.assert_flows();
+}
+
+/// With complete signalling the description has what servers gave.
+#[test]
+fn a_description_has_the_candidates_of_servers() {
+    let mut config = AgentConfig::new(Role::Controlling);
+    config.signalling = Signalling::Complete;
+    let mut net = Net::alone_with(config, &[L], 1);
+    net.mapped.insert(addr(L), addr("203.0.113.1:40000"));
+    net.ask(0, turn(0));
+    net.gather(0);
+    net.run_for(secs(1));
+    let description = net.call(0, frazil::IceAgent::take_description);
+    assert!(description.end_of_candidates);
+    let told: Vec<_> = description
+        .candidates
+        .iter()
+        .map(|(_, candidate)| (candidate.kind, candidate.related))
+        .collect();
+    let mapped = Some(addr("203.0.113.1:40000"));
+    assert_eq!(
+        told,
+        [
+            (CandidateKind::Host, None),
+            (CandidateKind::ServerReflexive, Some(addr(L))),
+            (CandidateKind::Relayed, mapped),
+        ]
+    );
+}
+
+/// A path that was let go can be had again: the permission that it needs is asked for anew.
+#[test]
+fn a_path_that_was_left_can_be_had_again() {
+    let mut net = Net::pair(1);
+    net.direct = true;
+    net.ask(0, turn(0));
+    net.socket(1, "10.0.1.9:2000");
+    net.start();
+    net.run_for(secs(400));
+    net.assert_flows();
+    net.direct = false;
+    net.restart(|_| ());
+    net.run_for(secs(10));
+    net.assert_flows();
 }
