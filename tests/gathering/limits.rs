@@ -236,13 +236,6 @@ fn moves() -> impl Strategy<Value = Move> {
 
 fn play(net: &mut Net, servers: &mut Vec<frazil::ServerId>, step: Move) {
     const CODES: [u16; 13] = [300, 400, 401, 403, 420, 437, 438, 440, 441, 442, 486, 500, 508];
-    const METHODS: [TurnMethod; 5] = [
-        TurnMethod::Binding,
-        TurnMethod::Allocate,
-        TurnMethod::Refresh,
-        TurnMethod::CreatePermission,
-        TurnMethod::ChannelBind,
-    ];
     match step {
         Move::Run(millis) => net.run_for(Duration::from_millis(millis)),
         Move::Socket(host) => {
@@ -390,5 +383,38 @@ proptest! {
         prop_assert!(!net.lines.iter().any(|line| line.agent == 0));
         let closed = Event::ConnectionState(frazil::ConnectionState::Closed);
         prop_assert!(net.has_told(0, |event| *event == closed));
+    }
+
+    /// Whatever has happened: when servers and networks are well again, a restart connects.
+    #[test]
+    fn after_any_order_of_events_a_restart_connects(
+        continual in any::<bool>(),
+        steps in prop::collection::vec(moves(), 1..30),
+    ) {
+        let config = |role| {
+            let mut config = AgentConfig::new(role);
+            config.continual = continual;
+            config.limits.servers = 64;
+            config
+        };
+        let mut net = Net::pair_with(config, 4);
+        let mut servers = vec![net.ask(0, turn(0)), net.ask(0, turn_tcp(1))];
+        net.start();
+        for step in steps {
+            if !matches!(step, Move::Close | Move::Restart) {
+                play(&mut net, &mut servers, step);
+            }
+        }
+        net.heal();
+        net.ask(0, turn(3));
+        net.restart(|net| {
+            let stream = net.nodes[0].stream;
+            let socket = addr("10.0.8.8:1000");
+            net.nodes[0].sockets.push(socket);
+            let local = frazil::LocalAddress::udp(socket);
+            net.call(0, |agent, now| agent.add_local(now, stream, 1, local)).unwrap();
+        });
+        net.run_for(secs(60));
+        prop_assert!(net.flows(), "{:?} {:#?}", net.states(), net.nodes[0].events);
     }
 }

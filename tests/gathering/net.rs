@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use frazil::sim::{TurnRoute, TurnServer, TurnServerConfig};
+use frazil::sim::{
+    TurnBehaviour, TurnMethod, TurnRefusal, TurnRoute, TurnServer, TurnServerConfig,
+};
 use frazil::{
     AgentConfig, CandidateId, CandidateKind, ConnectionId, ConnectionState, Event, GatheringState,
     IceAgent, LocalAddress, Received, RelayFamilies, Role, Route, SendError, Server,
@@ -17,6 +19,15 @@ pub(crate) const ALLOCATE: u16 = 0x003;
 pub(crate) const REFRESH: u16 = 0x004;
 pub(crate) const CREATE_PERMISSION: u16 = 0x008;
 pub(crate) const CHANNEL_BIND: u16 = 0x009;
+
+/// All methods of a server.
+pub(crate) const METHODS: [TurnMethod; 5] = [
+    TurnMethod::Binding,
+    TurnMethod::Allocate,
+    TurnMethod::Refresh,
+    TurnMethod::CreatePermission,
+    TurnMethod::ChannelBind,
+];
 
 pub(crate) fn addr(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -282,12 +293,25 @@ impl Net {
     /// The first agent restarts ICE; the servers may be visited before the other one hears of it.
     pub(crate) fn restart(&mut self, meanwhile: impl FnOnce(&mut Self)) {
         let parameters = self.call(0, IceAgent::prepare_restart).unwrap();
-        self.gather(0);
         meanwhile(self);
+        self.gather(0);
         self.call(1, |agent, now| agent.set_remote(now, parameters)).unwrap();
         let answer = self.nodes[1].agent.local_parameters();
         self.gather(1);
         self.call(0, |agent, now| agent.set_remote(now, answer)).unwrap();
+    }
+
+    /// Everybody is honest and within reach from now on.
+    pub(crate) fn heal(&mut self) {
+        self.dead.clear();
+        self.opens = true;
+        self.direct = false;
+        for server in &mut self.servers {
+            *server.behaviour_mut() = TurnBehaviour::default();
+            for method in METHODS {
+                server.refuse(method, TurnRefusal::new(500), 0);
+            }
+        }
     }
 
     pub(crate) fn call<R>(
