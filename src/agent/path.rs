@@ -244,7 +244,12 @@ impl IceAgent {
             })
         });
         if let Some(component) = self.component_mut(stream, number) {
-            component.path = path;
+            let before = component.path.take();
+            component.path = path.map(|mut path| {
+                // What a router has said of this pair is still so.
+                path.mtu = before.filter(|it| it.pair == path.pair).map_or(path.mtu, |it| it.mtu);
+                path
+            });
         }
         self.keep_path(stream, number);
     }

@@ -318,18 +318,30 @@ impl IceAgent {
     pub(super) fn is_deferred(&mut self, id: TransactionId) -> bool {
         let Some(servers) = &self.servers else { return false };
         let Some(check) = self.checks.get(id) else { return false };
-        let Some((_, allocation)) = servers.relay_of(check.local) else { return false };
+        let (local, pair) = (check.local, check.pair);
+        let Some((_, allocation)) = servers.relay_of(local) else { return false };
         let Some(remote) = self.candidates.remotes.get(check.remote) else { return false };
         let ip = remote.addr.ip();
         if allocation.is_permitted(self.now, ip) {
             return false;
         }
-        if allocation.awaits_permission(ip) {
-            if let Some(servers) = self.servers.as_mut().filter(|it| !it.deferred.contains(&id)) {
-                servers.deferred.push(id);
-            }
+        let mut awaits = allocation.awaits_permission(ip);
+        let renews = !awaits && !allocation.has_refused(ip);
+        if renews {
+            // It was let go, since nothing used it.
+            self.permit(local, ip);
+            let allocation = self.servers.as_ref().and_then(|servers| servers.relay_of(local));
+            awaits = allocation.is_some_and(|(_, allocation)| allocation.awaits_permission(ip));
+        }
+        if let Some(servers) = self.servers.as_mut().filter(|_| awaits) {
+            let checks = &self.checks;
+            servers.deferred.retain(|other| *other != id && checks.get(*other).is_some());
+            servers.deferred.push(id);
         } else {
-            self.fail_unrelayed(check.pair);
+            self.fail_unrelayed(pair);
+        }
+        if renews || !awaits {
+            self.run();
         }
         true
     }
@@ -365,12 +377,7 @@ impl IceAgent {
             .pairs()
             .filter(|(_, pair)| {
                 let to = self.candidates.remotes.get(pair.remote).map(|remote| remote.addr.ip());
-                task.relayed.contains(&pair.local)
-                    && to == Some(ip)
-                    && matches!(
-                        pair.state,
-                        PairState::Frozen | PairState::Waiting | PairState::InProgress
-                    )
+                task.relayed.contains(&pair.local) && to == Some(ip) && is_open(pair.state)
             })
             .map(|(id, _)| id)
             .collect();
@@ -379,9 +386,12 @@ impl IceAgent {
         }
     }
 
+    /// A path that is valid ends as any other that falls silent.
     fn fail_unrelayed(&mut self, pair: PairId) {
-        self.checks.cancel(pair);
-        self.lists.fail(pair);
+        if self.lists.get(pair).is_some_and(|pair| is_open(pair.state)) {
+            self.checks.cancel(pair);
+            self.lists.fail(pair);
+        }
     }
 
     /// Sends a check whose permission has come, if the spacing of packets allows it.
@@ -452,6 +462,11 @@ impl IceAgent {
         let mtu = usize::from(path.mtu().min(self.config.path_mtu));
         Some(mtu.saturating_sub(headers).saturating_sub(overhead))
     }
+}
+
+/// Whether it is still to be found out if a pair works.
+const fn is_open(state: PairState) -> bool {
+    matches!(state, PairState::Frozen | PairState::Waiting | PairState::InProgress)
 }
 
 /// Whether a datagram from a server's address answers something that was asked.

@@ -41,13 +41,18 @@ impl IceAgent {
         }
         self.own_candidate(id).ok_or(RemoveLocalError::UnknownCandidate)?;
         let affected = self.forget_local(id);
-        for (stream, number) in affected {
+        self.ask_for_restart(&affected);
+        self.run();
+        Ok(())
+    }
+
+    /// These components have lost their selected pair. Those that have no other need a restart.
+    pub(super) fn ask_for_restart(&mut self, affected: &[(StreamId, u16)]) {
+        for &(stream, number) in affected {
             if self.component(stream, number).is_some_and(|component| !component.is_connected()) {
                 self.notice(Notice::RestartNeeded);
             }
         }
-        self.run();
-        Ok(())
     }
 
     /// The socket of a local candidate has moved to another address of this machine, as when a
@@ -233,6 +238,7 @@ impl IceAgent {
         }
         self.lists.forget_proofs(&ids, &pairs);
         self.lists.remove_local(id);
+        self.forget_relayed(id);
         self.candidates.remove_locals(&ids);
         self.forget_base(id);
         affected
@@ -292,6 +298,12 @@ impl IceAgent {
             .flat_map(|stream| &stream.components)
             .flat_map(|component| &component.upkeep)
             .filter_map(|upkeep| Some(self.lists.get(upkeep.pair)?.local))
+            .flat_map(|local| {
+                // What a server relays goes through the socket from which it was asked.
+                let base = self.servers.as_ref().and_then(|servers| servers.base_of(local));
+                [Some(local), base]
+            })
+            .flatten()
             .collect();
         let freed: SmallVec<[(CandidateId, StreamId); 4]> = self
             .candidates

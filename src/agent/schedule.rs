@@ -33,6 +33,7 @@ impl IceAgent {
         self.tend_servers();
         self.expire_connections();
         self.forget_past();
+        self.release_candidates();
         self.pair_lite();
         loop {
             self.expire_checks();
@@ -49,8 +50,10 @@ impl IceAgent {
         }
         self.update_lists();
         self.update_state();
+        // A lite agent does so at once.
         self.release_candidates();
         self.settle_connections();
+        self.pass_on_commands();
         self.compute_deadline();
     }
 
@@ -212,9 +215,9 @@ impl IceAgent {
         true
     }
 
-    /// Checks need the peer's parameters, and a full implementation (RFC 8445 §7).
+    /// Checks need the peer's parameters, and a full implementation (RFC 8445 §7), until the end.
     fn may_check(&self) -> bool {
-        self.remote.is_some() && !self.config.lite
+        self.remote.is_some() && !self.config.lite && !self.is_closed()
     }
 
     pub(super) fn has_check(&self) -> bool {
