@@ -13,6 +13,7 @@ use super::IceAgent;
 use super::call_error::{AddRemoteError, SetRemoteError};
 use super::candidates::{Membership, Remote};
 use super::counters::Refused;
+use super::explain::Rejected;
 use super::generation::RemoteSide;
 use super::io::Parameters;
 use super::local_address::check_remote;
@@ -89,6 +90,18 @@ impl IceAgent {
         candidate: &Candidate,
     ) -> Result<CandidateId, AddRemoteError> {
         self.advance(now);
+        let added = self.take_remote(stream, candidate);
+        if let Err(error) = added {
+            self.reject(written(candidate), Rejected::Remote(error));
+        }
+        added
+    }
+
+    fn take_remote(
+        &mut self,
+        stream: StreamId,
+        candidate: &Candidate,
+    ) -> Result<CandidateId, AddRemoteError> {
         if self.is_closed() {
             return Err(AddRemoteError::Closed);
         }
@@ -274,5 +287,13 @@ impl IceAgent {
             stream.components.retain(|component| component.number <= highest);
             self.lists.drop_components(stream.id, highest);
         }
+    }
+}
+
+/// The address of a candidate, for people.
+fn written(candidate: &Candidate) -> String {
+    match &candidate.address {
+        CandidateAddress::Socket(addr) => addr.to_string(),
+        other => format!("{other:?}"),
     }
 }

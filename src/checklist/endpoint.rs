@@ -33,6 +33,11 @@ impl Reach {
     /// RFC 8445 §6.1.2.2: the same address family, link-local only with link-local. RFC 6544
     /// §6.2: active with passive, passive with active, simultaneous-open with its like.
     pub(crate) fn pairs_with(self, remote: Self) -> bool {
+        self.mismatch(remote).is_none()
+    }
+
+    /// What keeps two candidates from being a pair, if anything does.
+    pub(crate) fn mismatch(self, remote: Self) -> Option<Mismatch> {
         let transports = match (self.transport, remote.transport) {
             (CandidateTransport::Udp, CandidateTransport::Udp) => true,
             (CandidateTransport::Tcp(ours), CandidateTransport::Tcp(theirs)) => matches!(
@@ -43,8 +48,24 @@ impl Reach {
             ),
             _ => false,
         };
-        transports && self.family == remote.family
+        match (self.family, remote.family) {
+            _ if !transports => Some(Mismatch::Transport),
+            (ours, theirs) if ours == theirs => None,
+            (Family::V4, _) | (_, Family::V4) => Some(Mismatch::Family),
+            _ => Some(Mismatch::LinkLocal),
+        }
     }
+}
+
+/// Why two candidates are no pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mismatch {
+    /// One is IPv4, the other IPv6.
+    Family,
+    /// One alone is an IPv6 link-local address.
+    LinkLocal,
+    /// UDP and TCP, or two ends of TCP that would both wait or both call.
+    Transport,
 }
 
 /// A candidate as far as pairing is concerned.

@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 
 use super::endpoint::Endpoint;
 use super::foundations::PairFoundation;
+use super::setback::Setback;
 
 /// The state of a candidate pair (RFC 8445 §6.1.2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,6 +84,8 @@ pub(crate) struct CandidatePair {
     /// By the current roles (RFC 8445 §6.1.2.3).
     pub(crate) priority: u64,
     pub(crate) state: PairState,
+    /// What its last failure was.
+    pub(crate) setback: Setback,
     pub(crate) nomination: Nomination,
     /// Still in its checklist. A pair that left it is kept for the data that it carries.
     pub(crate) listed: bool,
@@ -117,6 +120,7 @@ impl CandidatePair {
             remote_priority: remote.priority,
             priority,
             state: PairState::Frozen,
+            setback: Setback::None,
             nomination: Nomination::None,
             listed: true,
             heard: false,
