@@ -188,7 +188,7 @@ impl IceAgent {
         }
         let Some(pair) = self.lists.annotate(check.pair) else { return };
         if pair.state != PairState::Failed {
-            pair.setback = setback;
+            pair.attempts.setback = setback;
         }
         match pair.state {
             PairState::Succeeded if check.purpose.nominates() => {

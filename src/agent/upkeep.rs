@@ -505,7 +505,7 @@ impl IceAgent {
         };
         let (stream, number) = (pair.stream, pair.component);
         pair.valid = None;
-        pair.setback = setback;
+        pair.attempts.setback = setback;
         pair.expired = !self.config.lite;
         pair.nomination = Nomination::None;
         self.lists.fail(id);

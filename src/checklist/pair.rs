@@ -64,6 +64,8 @@ pub(crate) struct Attempts {
     pub(crate) transmissions: u16,
     /// Checks beyond the first that were sent to hedge against loss.
     pub(crate) hedges: u8,
+    /// What has ended the attempt.
+    pub(crate) setback: Setback,
     /// When a check of it was answered last.
     pub(crate) answered: Timestamp,
     /// The round trip of the newest check that was answered at once.
@@ -84,8 +86,6 @@ pub(crate) struct CandidatePair {
     /// By the current roles (RFC 8445 §6.1.2.3).
     pub(crate) priority: u64,
     pub(crate) state: PairState,
-    /// What its last failure was.
-    pub(crate) setback: Setback,
     pub(crate) nomination: Nomination,
     /// Still in its checklist. A pair that left it is kept for the data that it carries.
     pub(crate) listed: bool,
@@ -120,7 +120,6 @@ impl CandidatePair {
             remote_priority: remote.priority,
             priority,
             state: PairState::Frozen,
-            setback: Setback::None,
             nomination: Nomination::None,
             listed: true,
             heard: false,

@@ -201,7 +201,7 @@ impl ChecklistSet {
     /// Why the pair is about to fail.
     pub(crate) fn note_setback(&mut self, id: PairId, setback: Setback) {
         if let Some(pair) = self.pairs.get_mut(id) {
-            pair.setback = setback;
+            pair.attempts.setback = setback;
         }
     }
 

@@ -229,7 +229,7 @@ impl ChecklistSet {
             if pair.state != PairState::Succeeded {
                 let was = core::mem::replace(&mut pair.state, PairState::Failed);
                 if was != PairState::Failed {
-                    pair.setback = Setback::Overtaken;
+                    pair.attempts.setback = Setback::Overtaken;
                 }
                 transitions.moved(ranked.pair, was, PairState::Failed, PairCause::Concluded);
             }

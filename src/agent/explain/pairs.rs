@@ -211,7 +211,7 @@ impl IceAgent {
                 PairReason::Valid
             };
         }
-        if pair.expired || (self.config.lite && pair.setback == Setback::ConsentExpired) {
+        if pair.expired || (self.config.lite && pair.attempts.setback == Setback::ConsentExpired) {
             return self.why_lost_consent(id, pair);
         }
         let lost = self.lost(component, pair);
@@ -235,7 +235,7 @@ impl IceAgent {
         let noted = self.observed.losses().iter().rev().find(|loss| loss.pair == id);
         let expired = pair.attempts.answered + self.config.timing.consent_timeout;
         let at = noted.map_or(expired, |loss| loss.at);
-        match pair.setback {
+        match pair.attempts.setback {
             Setback::ConsentRevoked => PairReason::ConsentRevoked { at },
             _ => PairReason::ConsentExpired { at },
         }
@@ -356,7 +356,7 @@ impl IceAgent {
 
 /// What the last check of a failed pair came to.
 fn why_failed(pair: &CandidatePair, lost: Option<PairReason>) -> PairReason {
-    match pair.setback {
+    match pair.attempts.setback {
         Setback::Unanswered => PairReason::Unanswered,
         Setback::AnsweredElsewhere => PairReason::AnsweredElsewhere,
         Setback::Unusable => PairReason::Unusable,

@@ -281,7 +281,7 @@ impl IceAgent {
             forged: (observed.forged_answers > 0).then_some(observed.forged_code),
             foreign: observed.foreign_requests > 0,
             roles_unsettled: !self.may_switch_role(),
-            loss: losses.iter().find(|loss| loss.revoked).or(losses.last()).copied(),
+            loss: losses.iter().find(|loss| loss.revoked).or_else(|| losses.last()).copied(),
             silent_since: self.silent_since(),
             outcomes: Outcomes::of(pairs),
             turn_refused: servers.iter().find_map(refused_credentials),
