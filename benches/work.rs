@@ -16,7 +16,10 @@ use std::time::Duration;
 
 use common::{Bench, MESSAGE_INTEGRITY, Message, REQUEST, addr};
 use frazil::replay::Recorder;
-use frazil::{AgentConfig, ConfigError, IceAgent, Received, Role, Timestamp, Transport, fuzzing};
+use frazil::{
+    AgentConfig, ConfigError, IceAgent, Mux, MuxConfig, MuxIgnored, MuxReceived, Received, Role,
+    Timestamp, Transport, fuzzing,
+};
 use wire::{Driven, Wire};
 
 const LOCAL: &str = "10.0.0.1:1000";
@@ -42,6 +45,8 @@ fn main() {
         "data" => data(count),
         "classify" => classify(count),
         "idle" => idle(count),
+        "mux" => mux(count),
+        "stranger" => stranger(count),
         "hostile" => hostile(count),
         "session" => session(IceAgent::new, count),
         "session-recorded" => session(Recorder::new, count),
@@ -197,6 +202,31 @@ fn idle(count: usize) {
         assert!(agent.poll_transmit(now, &mut out).is_none());
         assert!(agent.poll_event(now).is_none());
         black_box(agent.poll_timeout());
+    }
+}
+
+/// The work of `answer`, for an agent in a `Mux`.
+fn mux(count: usize) {
+    let (bench, check) = selected();
+    let (local, remote, now) = (addr(LOCAL), addr(REMOTE), bench.now);
+    let mut mux = Mux::new(MuxConfig::default(), [1; 32]);
+    mux.insert(now, bench.agent).unwrap();
+    let mut out = Vec::with_capacity(2048);
+    for _ in 0..count {
+        out.clear();
+        let _ = mux.handle_datagram(now, Transport::Udp, local, remote, black_box(&check));
+        assert!(mux.poll_transmit(now, &mut out).is_some());
+    }
+}
+
+/// A check for a username fragment that no session of a `Mux` has.
+fn stranger(count: usize) {
+    let (bench, check) = selected();
+    let (local, remote, now) = (addr(LOCAL), addr(REMOTE), bench.now);
+    let mut mux = Mux::new(MuxConfig::default(), [1; 32]);
+    for _ in 0..count {
+        let received = mux.handle_datagram(now, Transport::Udp, local, remote, black_box(&check));
+        assert_eq!(received, MuxReceived::Ignored(MuxIgnored::UnknownUfrag));
     }
 }
 

@@ -35,7 +35,8 @@
 //! ```
 //!
 //! The README has a driver of thirty lines, and the examples `connect` and `peer` are whole
-//! programs on real sockets.
+//! programs on real sockets. [`Mux`] holds many agents behind shared sockets; `sfu` is a server
+//! with it.
 //!
 //! # What may be relied on
 //!
@@ -113,7 +114,9 @@ pub use candidate::{
     Foundation, FoundationError, TcpType, Transport, Unsupported,
 };
 pub use checklist::{PairCause, PairState};
-pub use config::{AgentConfig, ConfigError, Limits, NominationMode, Role, Signalling, Timing};
+pub use config::{
+    AgentConfig, ConfigError, Limits, MdnsMode, NominationMode, Role, Signalling, Timing,
+};
 pub use credentials::{Credentials, CredentialsError, UfragPrefix};
 pub use description::{
     AttributeError, IceAttributes, IgnoredLine, IgnoredReason, MediaIceAttributes, RemoteCandidate,
@@ -126,9 +129,10 @@ pub use mux::{
     SocketError,
 };
 pub use policy::{
-    AddressHandling, AddressRewriteRule, AddressRewriteRules, AddressUse, Filtered, IpPrefix,
-    IpPrefixError, LocalFilter, NetworkType, PortRange, PortRangeError, Ports, RemoteFilter,
-    RewriteCause, RewriteError, RewriteMode, Rewritten, RoutedAddress, Selection, TransportPolicy,
+    AcceptanceWaits, AddressHandling, AddressRewriteRule, AddressRewriteRules, AddressUse,
+    Filtered, IpPrefix, IpPrefixError, LocalFilter, NetworkType, Policies, PortRange,
+    PortRangeError, Ports, RemoteFilter, RewriteCause, RewriteError, RewriteMode, Rewritten,
+    RoutedAddress, Selection, TransportPolicy,
 };
 pub use time::Timestamp;
 pub use uri::{HostName, ServerHost, ServerProtocol, ServerTransport, ServerUri, ServerUriError};
@@ -144,3 +148,8 @@ pub use mdns::{
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So is that of the page on WebRTC.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/webrtc.md")]
+struct WebRtc;

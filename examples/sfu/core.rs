@@ -252,19 +252,20 @@ impl Core {
         Ok(())
     }
 
-    /// Sends and tells all there is.
+    /// Tells and sends all there is: events first, so that a peer which learns from an answer that
+    /// it is connected finds its address in the directory.
     fn settle(&mut self) -> io::Result<()> {
         let mut buf = Vec::new();
         loop {
             let now = self.now();
             buf.clear();
-            if let Some((_, transmit)) = self.mux.poll_transmit(now, &mut buf) {
+            if let Some((id, event)) = self.mux.poll_event(now) {
+                self.tell(id, event)?;
+            } else if let Some((_, transmit)) = self.mux.poll_transmit(now, &mut buf) {
                 if let frazil::Route::Datagram { remote, .. } = transmit.route {
                     // What cannot be sent is a lost packet.
                     self.socket.send_to(&buf[transmit.range], remote).ok();
                 }
-            } else if let Some((id, event)) = self.mux.poll_event(now) {
-                self.tell(id, event)?;
             } else {
                 return Ok(());
             }

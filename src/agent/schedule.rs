@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::checklist::{CandidatePair, Checklist, ChecklistState, Nomination, PairState};
+use crate::checklist::{CandidatePair, Checklist, ChecklistState, Nomination, PairState, Setback};
 use crate::id::PairId;
 use crate::time::Timestamp;
 
@@ -81,6 +81,12 @@ impl IceAgent {
         let Some((pair, purpose)) = self.next_ordinary().or_else(|| self.next_idle()) else {
             return false;
         };
+        if self.is_forbidden(pair) {
+            self.checks.cancel(pair);
+            self.lists.note_setback(pair, Setback::Forbidden);
+            self.lists.fail(pair);
+            return true;
+        }
         self.send_check(pair, purpose);
         true
     }

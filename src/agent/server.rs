@@ -17,7 +17,7 @@ use crate::stun::{
 };
 use crate::time::Timestamp;
 
-use super::candidates::{Membership, Remote};
+use super::candidates::{Membership, Named, Remote};
 use super::counters::Refused;
 use super::generation::{Generation, LocalSide};
 use super::io::{Ignored, Received};
@@ -172,6 +172,9 @@ impl IceAgent {
             return self.receive_data(transport, local, from, datagram);
         }
         let local = self.local_at(transport, local).ok_or(Ignored::UnknownLocal)?;
+        if self.config.policies.is_some() && self.is_for_servers_alone(local) {
+            return Err(Ignored::Policy);
+        }
         let scan = stun::scan(datagram).map_err(|_| Ignored::MalformedStun)?;
         if scan.fingerprint() == Fingerprint::Bad {
             return Err(Ignored::BadFingerprint);
@@ -242,6 +245,14 @@ impl IceAgent {
         }
         let role_before = self.role();
         let past = arrival.generation < self.local.generation;
+        // An answer says that data will be taken, and of a generation that has ended only the path
+        // that was kept takes any. A peer that is told otherwise prefers that pair to those of the
+        // new generation, as browsers do that have not heard of our restart when they gather.
+        let kept = if past { self.kept_pair(arrival) } else { None };
+        if past && kept.is_none() {
+            self.refuse(scan, arrival, 401);
+            return Err(Ignored::UnknownUser);
+        }
         if let Some((role, tie_breaker)) = request.role.filter(|_| !past) {
             if !self.settle_roles(role, tie_breaker) {
                 self.reply_error(scan, arrival, 487, SmallVec::new());
@@ -258,8 +269,9 @@ impl IceAgent {
         if !self.output.reply(reply, &mut self.counters) {
             return Err(Ignored::LimitReached);
         }
-        if past {
-            self.past_check_arrived(arrival);
+        if let Some(pair) = kept {
+            // The peer still uses that path, and that is all that it says.
+            self.path_answered(pair);
         } else if !early && self.is_from_peer(remote_ufrag) {
             let changed = self.check_arrived(arrival, &request);
             if changed || role_before != self.role() {
@@ -273,18 +285,15 @@ impl IceAgent {
         self.remote.as_ref().is_some_and(|remote| remote.ufrag().as_bytes() == ufrag)
     }
 
-    /// A check of an earlier generation: the peer still uses the path of that one, and that is all
-    /// that it says.
-    fn past_check_arrived(&mut self, arrival: Arrival) {
-        let Some(local) = self.candidates.locals.get(arrival.local) else { return };
+    /// The pair of an earlier generation on which a check arrived, if it is one that was kept.
+    fn kept_pair(&self, arrival: Arrival) -> Option<PairId> {
+        let local = self.candidates.locals.get(arrival.local)?;
         let membership = Membership::Of(arrival.generation);
         let (stream, component) = (local.stream, local.component);
         let transport = local.transport.transport();
         let remote =
-            self.candidates.remote_in(&membership, stream, component, transport, arrival.from);
-        if let Some(pair) = remote.and_then(|remote| self.lists.find(arrival.local, remote)) {
-            self.path_answered(pair);
-        }
+            self.candidates.remote_in(&membership, stream, component, transport, arrival.from)?;
+        self.lists.find(arrival.local, remote)
     }
 
     /// RFC 8445 §7.3.1.1: whether the request may be processed, after a change of our role if
@@ -408,6 +417,10 @@ impl IceAgent {
             if !request.use_candidate && request.nomination.is_none() {
                 return self.state() == ConnectionState::Disconnected;
             }
+            if request.nomination.is_none() && self.is_nominated_already(pair) {
+                self.note_nomination(pair);
+                return self.state() == ConnectionState::Disconnected;
+            }
         }
         let Some((remote, discovered)) = self.remote_of(arrival, request) else {
             return false;
@@ -498,6 +511,18 @@ impl IceAgent {
         self.lists.get(id).and_then(way_out).unwrap_or(false)
     }
 
+    /// Whether the pair is the selected one of a controlled agent, nominated by USE-CANDIDATE alone and
+    /// by checks of itself: a peer that nominates with every check says nothing new by it.
+    fn is_nominated_already(&self, id: PairId) -> bool {
+        let nominated = |pair: &CandidatePair| {
+            let component = self.component(pair.stream, pair.component)?;
+            let selected = component.selected? == id && component.values.is_none();
+            Some(selected && pair.listed && pair.valid?.generated_by == id)
+        };
+        let decided = self.role() == Role::Controlled && !self.config.lite;
+        decided && self.lists.get(id).and_then(nominated).unwrap_or(false)
+    }
+
     /// The pair of a selected path, on which a check has nothing to change.
     fn path_of(&self, arrival: Arrival) -> Option<PairId> {
         self.streams
@@ -522,6 +547,10 @@ impl IceAgent {
         let known = self.candidates.remote_at(stream, component, transport, arrival.from);
         if let Some(known) = known {
             return Some((known, false));
+        }
+        if self.check_peer_address(arrival.from.ip()).is_err() {
+            self.counters.refuse(Refused::RemoteAddress);
+            return None;
         }
         let discovered = self
             .candidates
@@ -556,6 +585,7 @@ impl IceAgent {
             priority: request.priority.unwrap_or(1).clamp(1, MAX_PRIORITY),
             membership: Membership::Of(self.local.generation),
             signalled: false,
+            named: Named::No,
         })?;
         self.notice(Notice::RemoteCandidateDiscovered(id));
         Some((id, true))

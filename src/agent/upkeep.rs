@@ -413,9 +413,10 @@ impl IceAgent {
     }
 
     /// Whether the answer to a consent check changes nothing but when the next things are due: all is
-    /// concluded, no path is silent, and none is looked for.
+    /// concluded, no path is silent, none is looked for, and nothing has been due for a while.
     pub(super) fn is_settled(&self) -> bool {
-        self.state == ConnectionState::Completed && !self.explores()
+        let overdue = self.deadline.is_some_and(|(at, _)| at <= self.now);
+        self.state == ConnectionState::Completed && !self.explores() && !overdue
     }
 
     /// Everything under upkeep, and whether it is the path in use.

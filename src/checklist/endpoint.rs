@@ -11,6 +11,9 @@ use crate::id::CandidateId;
 pub(crate) struct Reach {
     family: Family,
     transport: CandidateTransport,
+    loopback: bool,
+    relayed: bool,
+    named: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +30,20 @@ impl Reach {
             IpAddr::V6(ip) if is_link_local(&ip) => Family::V6LinkLocal,
             IpAddr::V6(_) => Family::V6,
         };
-        Self { family, transport }
+        let loopback = ip.is_loopback();
+        Self { family, transport, loopback, relayed: false, named: false }
+    }
+
+    /// It is on a server.
+    pub(crate) const fn relayed(mut self, relayed: bool) -> Self {
+        self.relayed = relayed;
+        self
+    }
+
+    /// Its address was told under a name.
+    pub(crate) const fn named(mut self, named: bool) -> Self {
+        self.named = named;
+        self
     }
 
     /// RFC 8445 §6.1.2.2: the same address family, link-local only with link-local. RFC 6544
@@ -48,11 +64,19 @@ impl Reach {
             ),
             _ => false,
         };
+        // A relay would have to be told what the name hides
+        // (draft-ietf-rtcweb-mdns-ice-candidates-04 §3.3.2).
+        let told = self.relayed && remote.named;
+        // What has a loopback address is on this machine, and reached from there alone.
+        let elsewhere = remote.loopback && !self.loopback;
         match (self.family, remote.family) {
             _ if !transports => Some(Mismatch::Transport),
-            (ours, theirs) if ours == theirs => None,
-            (Family::V4, _) | (_, Family::V4) => Some(Mismatch::Family),
-            _ => Some(Mismatch::LinkLocal),
+            (Family::V4, Family::V6 | Family::V6LinkLocal)
+            | (Family::V6 | Family::V6LinkLocal, Family::V4) => Some(Mismatch::Family),
+            (ours, theirs) if ours != theirs => Some(Mismatch::LinkLocal),
+            _ if told => Some(Mismatch::Hidden),
+            _ if elsewhere => Some(Mismatch::Loopback),
+            _ => None,
         }
     }
 }
@@ -64,6 +88,10 @@ pub(crate) enum Mismatch {
     Family,
     /// One alone is an IPv6 link-local address.
     LinkLocal,
+    /// A relay would have to be told an address that a name hides.
+    Hidden,
+    /// The remote one is a loopback address, the local one is not.
+    Loopback,
     /// UDP and TCP, or two ends of TCP that would both wait or both call.
     Transport,
 }

@@ -26,6 +26,8 @@ pub(crate) enum Setback {
     PermissionRefused(Option<core::num::NonZeroU16>),
     /// The server cannot be asked to relay to the destination.
     NotRelayed,
+    /// The configuration does not let anything be sent to the destination.
+    Forbidden,
     /// Consent was not renewed (RFC 7675 §5.1).
     ConsentExpired,
     /// The peer has taken its consent back (RFC 7675 §5.2).

@@ -20,7 +20,7 @@
 //!
 //! let mut replay = Replay::new(&log)?;
 //! while let Some(step) = replay.step()? {
-//!     println!("{} {:?} {:?}", step.at, step.input, step.outcome);
+//!     println!("{:?} {:?} {:?}", step.at, step.input, step.outcome);
 //! }
 //! assert_eq!(replay.agent().state_digest(), agent.state_digest());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -50,6 +50,7 @@ mod hash;
 mod outputs;
 mod payload;
 mod play;
+mod policies;
 mod recorder;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! STUN: the messages of ICE, STUN servers and TURN servers, and how one request is repeated
 //! (RFC 8489; attributes also of RFC 8445, RFC 8656 and of browsers).
 //!
-//! A received message goes through [`scan`] before anything else looks at it. The scan reads the
+//! A received message goes through [`scan`] before anything else looks at it, but for [`peek`], by
+//! which a container of many agents sees whose it is. The scan reads the
 //! bytes once, allocates nothing, and shows only what the integrity attribute covers. From there
 //! two ways lead on. Connectivity checks are the hot path: [`CheckRequest`] reads them from the
 //! scan and [`Writer`] writes them into the caller's buffer. Error responses and control messages

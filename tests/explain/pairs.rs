@@ -1,8 +1,12 @@
 //! Why each pair is where it is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use frazil::{Choice, Explanation, LocalAddress, LossReason, PairExplanation, PairReason, Role};
+use frazil::{
+    Choice, Explanation, LocalAddress, LossReason, PairExplanation, PairReason, Policies, Role,
+    TransportPolicy, Verdict,
+};
 
 use crate::common::{Bench, addr, ms, plain};
 
@@ -105,4 +109,28 @@ fn what_the_peer_has_chosen_says_so() {
     let to_selected = PairReason::Lost { to: selected.id.unwrap(), why };
     assert_eq!(to(&explanation, REMOTES[0]).why, to_selected);
     assert!(explanation.to_string().contains("carries the data: the other side chose it"));
+}
+
+/// M4: the peer keeps an address from those to whom it signals when it was only found by a check.
+#[test]
+fn an_address_that_is_not_to_be_shown_is_not_written() {
+    let mut bench = Bench::connected_with(Role::Controlling, &[LOCAL], &[]);
+    let _ = bench.send_check(LOCAL, REMOTES[0], false);
+    let explanation = bench.agent.explain();
+    assert_eq!(to(&explanation, REMOTES[0]).why, PairReason::UnderWay);
+    let text = explanation.to_string();
+    assert!(text.contains("10.0.0.1:1000 (own address) -> a hidden address, no. 0 ("), "{text}");
+    assert!(!text.contains("10.0.0.2"), "{text}");
+}
+
+#[test]
+fn what_the_configuration_forbids_is_not_tried() {
+    let mut policies = Policies::default();
+    policies.transport = TransportPolicy::Relay;
+    let mut config = plain(Role::Controlling);
+    config.policies = Some(Arc::new(policies));
+    let bench = Bench::started(config, &[LOCAL], &REMOTES[..1]);
+    let explanation = bench.agent.explain();
+    assert_eq!(to(&explanation, REMOTES[0]).why, PairReason::Policy);
+    assert_eq!(explanation.verdict, Verdict::NoLocalCandidates);
 }

@@ -256,7 +256,18 @@ fn transaction_ids_of_all_sessions_differ_and_tell_nothing_of_them() {
 
 #[test]
 fn deadlines_are_honest() {
-    let mut stage = Stage::new(2);
+    honest(&MuxConfig::default());
+}
+
+#[test]
+fn deadlines_are_honest_with_the_shared_pacer() {
+    let mut config = MuxConfig::default();
+    config.pacing = true;
+    honest(&config);
+}
+
+fn honest(config: &MuxConfig) {
+    let mut stage = Stage::with(2, config);
     let pairs: Vec<[Party; 2]> = (0..20)
         .map(|number| {
             let client = format!("10.1.0.{}:5000", number + 1);

@@ -36,14 +36,13 @@ impl Display for PairExplanation {
             CandidateKind::Relayed => "relayed",
         };
         let (local, remote) = (&self.local, &self.remote);
-        write!(
-            f,
-            "{} ({}) -> {} ({}): ",
-            local.addr,
-            kind(local.kind),
-            remote.addr,
-            kind(remote.kind)
-        )?;
+        write!(f, "{} ({}) -> ", local.addr, kind(local.kind))?;
+        if remote.hidden {
+            write!(f, "a hidden address, no. {}", remote.id.get())?;
+        } else {
+            write!(f, "{}", remote.addr)?;
+        }
+        write!(f, " ({}): ", kind(remote.kind))?;
         self.reason(f)
     }
 }
@@ -155,6 +154,17 @@ impl PairExplanation {
             ),
             PairReason::OtherTransport => {
                 f.write_str("impossible: UDP and TCP, or two ends of TCP that both wait")
+            }
+            PairReason::Policy => f.write_str("never tried: the configuration forbids it"),
+            PairReason::Unresolved => {
+                f.write_str("never tried: the name of that address has not been looked up yet")
+            }
+            PairReason::HiddenFromRelay => f.write_str(
+                "never tried: the other side hides this address behind a name, and a TURN server \
+                 would have to be told it",
+            ),
+            PairReason::OtherMachine => {
+                f.write_str("impossible: a loopback address is reached on its own machine alone")
             }
             PairReason::NotConveyed => {
                 f.write_str("never tried: the other side was not told of this address yet")

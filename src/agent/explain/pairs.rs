@@ -1,6 +1,6 @@
 //! Why every pair is where it is, those among them that never were.
 
-use super::super::candidates::{Local, Remote};
+use super::super::candidates::{Local, Named, Remote, Usage};
 use super::super::io::CandidateView;
 use super::super::{Component, IceAgent};
 use super::observed::Choice;
@@ -129,6 +129,15 @@ pub enum PairReason {
     LinkLocal,
     /// Never formed: UDP reaches UDP alone, and of TCP one end has to call the other.
     OtherTransport,
+    /// Never sent: [`Policies`](crate::Policies) forbid it, or keep the local address from the peer.
+    Policy,
+    /// Never formed: the remote address is a name that is not resolved yet.
+    Unresolved,
+    /// Never formed: the peer hides its address behind a name, and a server that relays would have to
+    /// be told it.
+    HiddenFromRelay,
+    /// Never formed: a loopback address is reached from another one alone.
+    OtherMachine,
     /// Never formed: the peer has not been told of the local candidate.
     NotConveyed,
     /// It has never been of use, and never will be.
@@ -300,6 +309,9 @@ impl IceAgent {
         if local.kind == CandidateKind::PeerReflexive || !remote.signalled {
             return None;
         }
+        if matches!(remote.named, Named::Unresolved(_)) {
+            return Some(PairReason::Unresolved);
+        }
         let base = local.base.unwrap_or(local_id);
         let formed = self.lists.find(base, remote_id).and_then(|id| self.lists.get(id));
         let (ours, theirs) = (
@@ -309,6 +321,8 @@ impl IceAgent {
         match ours.mismatch(theirs) {
             Some(Mismatch::Family) => return Some(PairReason::OtherFamily),
             Some(Mismatch::LinkLocal) => return Some(PairReason::LinkLocal),
+            Some(Mismatch::Hidden) => return Some(PairReason::HiddenFromRelay),
+            Some(Mismatch::Loopback) => return Some(PairReason::OtherMachine),
             Some(Mismatch::Transport) => return Some(PairReason::OtherTransport),
             None => {}
         }
@@ -325,6 +339,9 @@ impl IceAgent {
         }
         if self.remote.is_none() {
             return Some(PairReason::NotStarted);
+        }
+        if local.usage != Usage::Candidate {
+            return Some(PairReason::Policy);
         }
         if !local.conveyed {
             return Some(PairReason::NotConveyed);
@@ -368,6 +385,7 @@ fn why_failed(pair: &CandidatePair, lost: Option<PairReason>) -> PairReason {
             PairReason::PermissionRefused { code: code.map(core::num::NonZeroU16::get) }
         }
         Setback::NotRelayed => PairReason::NotRelayed,
+        Setback::Forbidden => PairReason::Policy,
         Setback::None | Setback::ConsentExpired | Setback::ConsentRevoked | Setback::Overtaken => {
             let idle = if pair.attempts.transmissions > 0 {
                 PairReason::Unanswered

@@ -274,7 +274,7 @@ impl IceAgent {
             remote_known: self.remote.is_some(),
             early_checks: observed.requests > 0,
             gathered: self.gathering == GatheringState::Complete,
-            locals: locals().count(),
+            locals: self.local_candidates().count(),
             remotes: theirs().count(),
             requests: observed.requests > 0,
             answers: observed.answers > 0,

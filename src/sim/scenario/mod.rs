@@ -176,8 +176,8 @@ impl Scenario {
     /// How many pairs two interfaces of the two sides have at most.
     fn pairs_of_two(&self) -> u32 {
         let all = |ipv6| self.sides.iter().all(|side| side.families.has(ipv6));
-        let ipv4 = if all(false) { 9 } else { 0 };
-        if all(true) { ipv4 + 1 } else { ipv4 }
+        let of = |pairs: u32, ipv6| if all(ipv6) { pairs } else { 0 };
+        of(9, false).saturating_add(of(1, true))
     }
 
     /// Whether a side may nominate another pair than its first one though that is well.

@@ -156,7 +156,7 @@ impl Stage {
                 let mut here = host.and_then(|host| network.realm_of(host, addr));
                 while let Some(realm) = here {
                     let nat = network.gateway(realm).and_then(|gateway| gateway.nat.as_ref());
-                    all.extend(nat.into_iter().flat_map(|nat| nat.addresses()));
+                    all.extend(nat.into_iter().flat_map(NatConfig::addresses));
                     here = network.around(realm);
                 }
             }
