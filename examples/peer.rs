@@ -265,6 +265,9 @@ impl Peer {
         if let Some(error) = &self.driver.unsent.last {
             say(format_args!("why datagrams not sent: {}: {error}", self.driver.unsent.count))?;
         }
+        for counter in words::counters(self.driver.agent.counters()) {
+            say(format_args!("why {counter}"))?;
+        }
         let explanation = self.driver.agent.explain().to_string();
         explanation.lines().try_for_each(|line| say(format_args!("why {}", one_line(line))))
     }

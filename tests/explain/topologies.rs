@@ -8,9 +8,9 @@ use frazil::sim::{
     TurnServerConfig, TurnUser, World,
 };
 use frazil::{
-    AgentConfig, ConnectionState, Credentials, PairReason, Parameters, Rejected, Role, Server,
-    ServerCredentials, ServerFailure, ServerSituation, ServerTransport, ServerUri, Timestamp,
-    Verdict,
+    AgentConfig, ConnectionState, Credentials, IceAgent, PairReason, Parameters, Rejected, Role,
+    Server, ServerCredentials, ServerFailure, ServerSituation, ServerTransport, ServerUri,
+    Timestamp, Verdict,
 };
 
 const ALICE: &str = "192.0.2.1:5000";
@@ -114,7 +114,7 @@ fn nothing_is_wrong_while_connecting_and_when_connected() {
     two.run(2);
     assert_eq!(two.verdict(two.alice), Verdict::Connected);
     assert_eq!(two.verdict(two.bob), Verdict::Connected);
-    two.world.call(two.alice, |agent, now| agent.close(now)).unwrap();
+    two.world.call(two.alice, IceAgent::close).unwrap();
     assert_eq!(two.verdict(two.alice), Verdict::Closed);
 }
 
