@@ -260,23 +260,16 @@ impl Peer {
         }
     }
 
-    /// All that is known of why there is no connection.
+    /// Why there is no connection: a line for each pair and server, and the verdict last.
     fn explain(&self) -> io::Result<()> {
-        let agent = &self.driver.agent;
-        let (mut pairs, mut valid) = (0u32, 0u32);
-        for pair in agent.pairs() {
-            let (local, remote) = (pair.local.base, pair.remote.addr);
-            say(format_args!("why {local} -> {remote} {}", words::pair(&pair)))?;
-            pairs = pairs.saturating_add(1);
-            valid = valid.saturating_add(u32::from(pair.valid));
-        }
-        for counter in words::counters(agent.counters()) {
-            say(format_args!("why {counter}"))?;
-        }
         if let Some(error) = &self.driver.unsent.last {
             say(format_args!("why datagrams not sent: {}: {error}", self.driver.unsent.count))?;
         }
-        say(format_args!("why no path: pairs: {pairs}, valid among them: {valid}"))
+        for counter in words::counters(self.driver.agent.counters()) {
+            say(format_args!("why {counter}"))?;
+        }
+        let explanation = self.driver.agent.explain().to_string();
+        explanation.lines().try_for_each(|line| say(format_args!("why {}", one_line(line))))
     }
 
     /// Does what a line says.

@@ -1,6 +1,6 @@
 //! How the examples call what an agent tells.
 
-use frazil::{ConnectionState, Counters, NominationMode, PairState, PairView, Role};
+use frazil::{ConnectionState, Counters, NominationMode, PairState, Role};
 
 pub(crate) const fn role(role: Role) -> &'static str {
     match role {
@@ -39,21 +39,6 @@ pub(crate) const fn pair_state(state: PairState) -> &'static str {
         PairState::Succeeded => "succeeded",
         PairState::Failed => "failed",
     }
-}
-
-/// What is known of a pair besides its candidates.
-pub(crate) fn pair(pair: &PairView) -> String {
-    let mut text = pair_state(pair.state).to_owned();
-    if pair.transmissions > 0 {
-        text.push_str(&format!(", requests sent: {}", pair.transmissions));
-    }
-    if pair.valid {
-        text.push_str(", valid");
-    }
-    if pair.nominated {
-        text.push_str(", nominated");
-    }
-    text
 }
 
 /// What an agent has ignored and refused, by reason; nothing for what never happened.

@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use crate::candidate::{CandidateKind, CandidateTransport, Transport};
 use smallvec::SmallVec;
 
-use crate::checklist::{Attempts, PairState, ValidPair};
+use crate::checklist::{Attempts, PairState, Setback, ValidPair};
 use crate::config::Role;
 use crate::id::{CandidateId, ConnectionId, PairId};
 use crate::stun::{self, CheckRequest, Class, Scan, Schedule, TransactionId, Writer, method};
@@ -151,6 +151,7 @@ impl IceAgent {
         let symmetric = check.local == at && remote.addr == from && same;
         if !scan.verify(&them.key) {
             self.forged_response(id, symmetric && connection.is_some());
+            self.observed.forged_answer(stun::message::read_error(scan).map(|error| error.code));
             return Err(Ignored::BadIntegrity);
         }
         let current = remote.is_of(self.local.generation);
@@ -158,6 +159,7 @@ impl IceAgent {
         if let Some(connection) = connection {
             self.prove(connection);
         }
+        self.observed.answer();
         let understood = scan.unknown_required(stun::attribute::is_known).next().is_none();
         let mapped = stun::xor_mapped_address(scan).map(crate::address::normal);
         if self.is_traced() {
@@ -170,7 +172,9 @@ impl IceAgent {
                 return Ok(check.purpose == Purpose::Consent);
             }
             (Class::Error, _) if understood => {
-                match stun::message::read_error(scan).map(|error| error.code) {
+                let code = stun::message::read_error(scan).map(|error| error.code);
+                let setback = code.map_or(Setback::Unusable, Setback::Refused);
+                match code {
                     // The roles of an earlier generation are no matter any more. Those of this one
                     // are, from whatever address the answer comes: §7.2.5.1 stands before the
                     // symmetry of §7.2.5.2.1.
@@ -179,13 +183,14 @@ impl IceAgent {
                     }
                     // RFC 7675 §5.2: consent is revoked.
                     Some(403) if check.purpose == Purpose::Consent && symmetric => {
-                        self.consent_lost(check.pair);
+                        self.consent_lost(check.pair, Setback::ConsentRevoked);
                     }
-                    _ => self.check_failed(&check),
+                    _ => self.check_failed(&check, setback),
                 }
             }
             // RFC 8445 §7.2.5.2.1: not symmetric. RFC 8489 §6.3.3: nothing that can be used.
-            _ => self.check_failed(&check),
+            _ if symmetric => self.check_failed(&check, Setback::Unusable),
+            _ => self.check_failed(&check, Setback::AnsweredElsewhere),
         }
         Ok(false)
     }
@@ -195,7 +200,7 @@ impl IceAgent {
     fn forged_response(&mut self, id: TransactionId, over_its_connection: bool) {
         let check = if over_its_connection { self.checks.take(id) } else { None };
         if let Some(check) = check {
-            self.check_failed(&check);
+            self.check_failed(&check, Setback::Unusable);
             self.run();
         }
     }
@@ -208,22 +213,26 @@ impl IceAgent {
             }
             let decides = check.purpose == Purpose::Decide || check.purpose.nominates();
             if !check.cancelled && decides {
-                self.check_failed(&check);
+                self.check_failed(&check, Setback::Unanswered);
             }
         }
     }
 
     /// RFC 8445 §7.2.5.2: the pair has failed, and with it its nomination. A nomination that was
     /// asked for several times fails with the last of them that could have been answered.
-    fn check_failed(&mut self, check: &Check) {
+    fn check_failed(&mut self, check: &Check, setback: Setback) {
         if check.purpose == Purpose::Consent {
             return;
         }
-        let Some(pair) = self.lists.get(check.pair) else { return };
-        match pair.state {
+        let Some(pair) = self.lists.annotate(check.pair) else { return };
+        if pair.state != PairState::Failed {
+            pair.attempts.setback = setback;
+        }
+        let state = pair.state;
+        match state {
             // A connection that was opened again, and does not reach the peer.
             PairState::Succeeded if check.purpose.nominates() && self.is_renewed(check.pair) => {
-                self.consent_lost(check.pair);
+                self.consent_lost(check.pair, setback);
             }
             PairState::Succeeded if check.purpose.nominates() => {
                 if !self.checks.iter().any(|other| other.is_open_nomination_of(check.pair)) {

@@ -15,6 +15,7 @@ use crate::time::Timestamp;
 use super::call_error::{AddLocalError, AddStreamError};
 use super::candidates::{Local, Usage};
 use super::counters::Refused;
+use super::explain::Rejected;
 use super::io::{DISCARD_PORT, Description, GatheringState, LocalAddress, Origin, Parameters};
 use super::local_address::{check_host, check_transport, yields_to_temporary};
 use super::output::Notice;
@@ -75,6 +76,20 @@ impl IceAgent {
         local: LocalAddress,
     ) -> Result<CandidateId, AddLocalError> {
         self.advance(now);
+        let addr = local.addr;
+        let added = self.take_local(stream, component, local);
+        if let Err(error) = added {
+            self.reject(addr.to_string(), Rejected::Local(error));
+        }
+        added
+    }
+
+    fn take_local(
+        &mut self,
+        stream: StreamId,
+        component: u16,
+        local: LocalAddress,
+    ) -> Result<CandidateId, AddLocalError> {
         if self.is_closed() {
             return Err(AddLocalError::Closed);
         }

@@ -12,6 +12,7 @@ mod contest;
 mod counters;
 mod digest;
 mod errors;
+mod explain;
 mod generation;
 mod hosted;
 mod inputs;
@@ -61,6 +62,11 @@ use connections::Connections;
 use contest::Contest;
 pub use counters::{Counters, Refused};
 pub use errors::{IcmpError, TransmitError};
+pub use explain::{
+    Choice, Explanation, LossReason, PairExplanation, PairReason, Rejected, RejectedCandidate,
+    ServerExplanation, ServerSituation, Verdict,
+};
+use explain::{Chosen, Observed};
 use generation::{Generation, LocalSide, Past, RemoteSide, Staged};
 pub(crate) use hosted::{Claim, Names};
 use io::{Event, GatheringState, TimeoutReason, Transmit};
@@ -155,6 +161,8 @@ pub struct IceAgent {
     next_lookup: u32,
     output: Output,
     counters: Counters,
+    /// What explains how the session went.
+    observed: Observed,
     deadline: Option<(Timestamp, TimeoutReason)>,
     /// What it has done, if that is wanted.
     trace: Option<Box<Trace>>,
@@ -175,6 +183,8 @@ struct Component {
     number: u16,
     /// The pair that nomination has settled on.
     selected: Option<PairId>,
+    /// Why it was.
+    chosen: Chosen,
     /// The pair that carried its data before a restart, until this generation has selected one.
     previous: Option<PairId>,
     /// The valid pair that is being nominated.
@@ -196,6 +206,7 @@ impl Component {
         Self {
             number,
             selected: None,
+            chosen: Chosen::default(),
             previous: None,
             nominating: None,
             values: None,
@@ -263,6 +274,7 @@ impl IceAgent {
             next_lookup: 0,
             output: Output::new(config.limits.replies, config.limits.events),
             counters: Counters::default(),
+            observed: Observed::default(),
             deadline: None,
             trace: None,
             config,

@@ -2,13 +2,14 @@
 //! what a server relays is unwrapped, and nothing is copied.
 
 use core::net::{IpAddr, SocketAddr};
+use core::num::NonZeroU16;
 use core::ops::Range;
 
 use smallvec::SmallVec;
 
 use crate::address;
 use crate::candidate::{CandidateKind, CandidateTransport, Transport};
-use crate::checklist::PairState;
+use crate::checklist::{PairState, Setback};
 use crate::gather::{Link, Rejected, Task};
 use crate::id::{CandidateId, ConnectionId, PairId, StreamId, TaskId};
 use crate::stun::{self, Class, TransactionId};
@@ -244,7 +245,7 @@ impl IceAgent {
         let Some(local) = self.candidates.local_at(Transport::Udp, local) else { return };
         match error {
             PeerError::Hard if self.config.icmp && peer.port() != 0 => {
-                self.fail_checks(local, peer, None);
+                self.fail_checks(local, peer, None, Setback::Icmp);
             }
             PeerError::TooBig { mtu } => {
                 let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
@@ -338,7 +339,7 @@ impl IceAgent {
             servers.deferred.retain(|other| *other != id && checks.get(*other).is_some());
             servers.deferred.push(id);
         } else {
-            self.fail_unrelayed(pair);
+            self.fail_unrelayed(pair, Setback::NotRelayed);
         }
         if renews || !awaits {
             self.run();
@@ -364,7 +365,7 @@ impl IceAgent {
     }
 
     /// The server does not relay to this address.
-    pub(super) fn permission_refused(&mut self, task: TaskId, ip: IpAddr) {
+    pub(super) fn permission_refused(&mut self, task: TaskId, ip: IpAddr, code: Option<u16>) {
         let Some(servers) = &self.servers else { return };
         let Some(task) = servers.task(task) else { return };
         let final_word =
@@ -381,15 +382,17 @@ impl IceAgent {
             })
             .map(|(id, _)| id)
             .collect();
+        let setback = Setback::PermissionRefused(code.and_then(NonZeroU16::new));
         for pair in pairs {
-            self.fail_unrelayed(pair);
+            self.fail_unrelayed(pair, setback);
         }
     }
 
     /// A path that is valid ends as any other that falls silent.
-    fn fail_unrelayed(&mut self, pair: PairId) {
+    fn fail_unrelayed(&mut self, pair: PairId, setback: Setback) {
         if self.lists.get(pair).is_some_and(|pair| is_open(pair.state)) {
             self.checks.cancel(pair);
+            self.lists.note_setback(pair, setback);
             self.lists.fail(pair);
         }
     }

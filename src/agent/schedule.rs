@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::checklist::{CandidatePair, Checklist, ChecklistState, Nomination, PairState};
+use crate::checklist::{CandidatePair, Checklist, ChecklistState, Nomination, PairState, Setback};
 use crate::id::PairId;
 use crate::time::Timestamp;
 
@@ -88,6 +88,7 @@ impl IceAgent {
         };
         if self.is_forbidden(pair) {
             self.checks.cancel(pair);
+            self.lists.note_setback(pair, Setback::Forbidden);
             self.lists.fail(pair);
             return true;
         }

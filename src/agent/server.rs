@@ -236,14 +236,19 @@ impl IceAgent {
             return Err(Ignored::MissingCredentials);
         };
         let Some((addressee, remote_ufrag)) = self.addressee(username) else {
+            self.observed.foreign_request();
             self.refuse(scan, arrival, 401);
             return Err(Ignored::UnknownUser);
         };
         if !is_authentic(scan, addressee) {
+            self.observed.foreign_request();
             self.refuse(scan, arrival, 401);
             return Err(Ignored::BadIntegrity);
         }
         let arrival = Arrival { generation: addressee.generation, ..arrival };
+        if arrival.generation == self.local.generation {
+            self.observed.request();
+        }
         // Everything below is the word of the peer.
         if let Some(connection) = arrival.via {
             self.prove(connection);

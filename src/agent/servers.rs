@@ -294,6 +294,9 @@ impl IceAgent {
         while let Some(server) = self.servers.as_mut().and_then(|servers| servers.poll_unresolved())
         {
             let failure = ServerFailure::NotResolved;
+            if let Some(servers) = &mut self.servers {
+                servers.note_failure(now, server, &failure);
+            }
             self.report(Report::ServerFailed { server, local: None, failure });
         }
         self.settle_gathering();
@@ -367,7 +370,9 @@ impl IceAgent {
                 self.allocation_lost(id, &relayed, &failure);
             }
             Found::Relay(Fact::Permitted { ip }) => self.permitted(id, ip),
-            Found::Relay(Fact::PermissionRefused { ip, .. }) => self.permission_refused(id, ip),
+            Found::Relay(Fact::PermissionRefused { ip, failure }) => {
+                self.permission_refused(id, ip, failure.code());
+            }
             Found::Relay(Fact::FamilyRefused { code, .. }) => {
                 let failure = ServerFailure::Refused { code, phrase: "".into() };
                 self.report_failure(id, failure);
@@ -418,8 +423,11 @@ impl IceAgent {
     }
 
     fn report_failure(&mut self, id: TaskId, failure: ServerFailure) {
-        let Some(task) = self.servers.as_ref().and_then(|servers| servers.task(id)) else { return };
+        let now = self.now;
+        let Some(servers) = &mut self.servers else { return };
+        let Some(task) = servers.task(id) else { return };
         let (server, local) = (task.server, Some(task.base.addr));
+        servers.note_failure(now, server, &failure);
         self.report(Report::ServerFailed { server, local, failure });
     }
 

@@ -30,7 +30,7 @@ use smallvec::SmallVec;
 
 use crate::address;
 use crate::candidate::{CandidateTransport, TcpType};
-use crate::checklist::{Attempts, CandidatePair, Nomination, PairState};
+use crate::checklist::{Attempts, CandidatePair, Nomination, PairState, Setback};
 use crate::config::{Limits, Role};
 use crate::id::{CandidateId, ConnectionId, PairId};
 use crate::tcp::Deframer;
@@ -276,6 +276,7 @@ impl IceAgent {
         let succeeded = self.lists.get(id).is_some_and(|pair| pair.state == PairState::Succeeded);
         self.checks.cancel(id);
         if !succeeded {
+            self.lists.note_setback(id, Setback::NotConnected);
             self.lists.fail(id);
         } else if self.is_nominating(id) {
             self.nomination_failed(id);
@@ -309,7 +310,7 @@ impl IceAgent {
         };
         self.pacer.started(now);
         if let Some(pair) = self.lists.annotate(id) {
-            let Attempts { answered, rtt, .. } = pair.attempts;
+            let Attempts { answered, rtt, setback, .. } = pair.attempts;
             // What cannot be lost needs no further chances.
             pair.attempts = Attempts {
                 first: now,
@@ -318,6 +319,7 @@ impl IceAgent {
                 hedges: u8::MAX,
                 answered,
                 rtt,
+                setback,
             };
         }
         self.notice(Notice::Report(Box::new(Report::OpenConnection {
@@ -361,6 +363,9 @@ impl IceAgent {
                 pair.valid = None;
                 pair.nomination = Nomination::None;
             }
+            if let Some(pair) = self.lists.annotate(id).filter(|it| it.state != PairState::Failed) {
+                pair.attempts.setback = Setback::NotConnected;
+            }
             self.lists.fail(id);
             if valid {
                 self.leave_pair(id, stream, number);
@@ -384,7 +389,7 @@ impl IceAgent {
             return;
         }
         if peer.reopenings >= REOPENINGS {
-            self.consent_lost(id);
+            self.consent_lost(id, Setback::NotConnected);
             return;
         }
         let doublings = u32::from(peer.reopenings.saturating_sub(1)).min(8);

@@ -11,7 +11,7 @@ use core::time::Duration;
 use rand_chacha::rand_core::Rng;
 use smallvec::SmallVec;
 
-use crate::checklist::{CandidatePair, Nomination};
+use crate::checklist::{CandidatePair, Nomination, Setback};
 use crate::config::{Role, Timing};
 use crate::id::{PairId, StreamId};
 use crate::stun::{Class, Writer, method};
@@ -334,7 +334,7 @@ impl IceAgent {
     pub(super) fn upkeep(&mut self) -> bool {
         let Some(task) = self.next_task() else { return false };
         match task {
-            Task::Expire(pair) => self.consent_lost(pair),
+            Task::Expire(pair) => self.consent_lost(pair, Setback::ConsentExpired),
             Task::Check(pair) => {
                 if self.now < self.pacer.next_packet() {
                     return false;
@@ -514,7 +514,8 @@ impl IceAgent {
     }
 
     /// RFC 7675 §5.1, §5.2: nothing may be sent on this pair any more, until a restart.
-    pub(super) fn consent_lost(&mut self, id: PairId) {
+    pub(super) fn consent_lost(&mut self, id: PairId, setback: Setback) {
+        self.note_loss(id, setback);
         let Some(pair) = self.lists.annotate(id) else {
             // It has made room for another pair.
             for component in self.streams.iter_mut().flat_map(|stream| &mut stream.components) {
@@ -524,6 +525,7 @@ impl IceAgent {
         };
         let (stream, number) = (pair.stream, pair.component);
         pair.valid = None;
+        pair.attempts.setback = setback;
         pair.expired = !self.config.lite;
         pair.nomination = Nomination::None;
         self.lists.fail(id);

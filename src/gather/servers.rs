@@ -5,6 +5,7 @@
 //! something wants a slot, and is granted one. What becomes known is polled as [`Found`], what the
 //! caller has to do as [`Command`]. It knows addresses and ids, and neither pairs nor checks.
 
+use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -97,6 +98,24 @@ struct Entry {
     resolution: Resolution,
     /// The owner has been told that nobody can ask it.
     reported: bool,
+    record: Record,
+}
+
+/// What a server has failed with last, for whoever asks. It decides nothing.
+#[derive(Clone, Debug, Default)]
+struct Record(Option<Box<(Timestamp, ServerFailure)>>);
+
+impl Hash for Record {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+/// How far a server's name is resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    Never,
+    Asked,
+    Done,
+    Failed,
 }
 
 /// The servers of an agent.
@@ -128,7 +147,12 @@ impl Servers {
             ServerHost::Ip(ip) => Resolution::Known(SmallVec::from_slice(&[ip.to_canonical()])),
             ServerHost::Name(_) => Resolution::Unknown,
         };
-        self.entries.insert(Entry { server, resolution, reported: false })
+        self.entries.insert(Entry {
+            server,
+            resolution,
+            reported: false,
+            record: Record::default(),
+        })
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (ServerId, &Server)> {
@@ -137,6 +161,29 @@ impl Servers {
 
     pub(crate) fn server(&self, id: ServerId) -> Option<&Server> {
         self.entries.get(id).map(|entry| &entry.server)
+    }
+
+    /// All servers, with how far they are resolved and what they have failed with last.
+    pub(crate) fn explained(
+        &self,
+    ) -> impl Iterator<Item = (ServerId, &Server, Lookup, Option<&(Timestamp, ServerFailure)>)>
+    {
+        self.entries.iter().map(|(id, entry)| {
+            let lookup = match entry.resolution {
+                Resolution::Unknown => Lookup::Never,
+                Resolution::Asked(_) => Lookup::Asked,
+                Resolution::Known(_) => Lookup::Done,
+                Resolution::Failed => Lookup::Failed,
+            };
+            (id, &entry.server, lookup, entry.record.0.as_deref())
+        })
+    }
+
+    /// Keeps what a server has failed with.
+    pub(crate) fn note_failure(&mut self, now: Timestamp, id: ServerId, failure: &ServerFailure) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.record = Record(Some(Box::new((now, failure.clone()))));
+        }
     }
 
     pub(crate) fn task(&self, id: TaskId) -> Option<&Task> {
