@@ -24,14 +24,14 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use driver::{BATCH, DATAGRAM, Driver, EventLoop, words};
+use driver::{BATCH, Driver, EventLoop, words};
 use frazil::{
-    AddRemoteError, AgentConfig, Candidate, CandidateParseError, CandidateView, ConnectionState,
-    Event, GatheringState, IceAgent, Received, StreamId, Timestamp, Transport,
+    AddRemoteError, AgentConfig, Candidate, CandidateKind, CandidateParseError, CandidateView,
+    ConnectionState, Event, GatheringState, IceAgent, Received, StreamId, Timestamp, Transport,
 };
 use input::{Input, Line};
 use network::Change;
-use options::{HELP, Options};
+use options::Options;
 use signalling::{Announced, ParametersLine};
 
 /// How long the agent outlives the end of its input, so that what was asked for last is done.
@@ -43,7 +43,7 @@ const QUOTE: usize = 60;
 fn main() -> ExitCode {
     let done = match Options::parse() {
         Ok(Some(options)) => run(options),
-        Ok(None) => io::stdout().write_all(HELP.as_bytes()).map_err(Failure::from),
+        Ok(None) => io::stdout().write_all(options::help().as_bytes()).map_err(Failure::from),
         Err(error) => Err(Failure::Flag(error.to_string())),
     };
     match done {
@@ -92,13 +92,13 @@ struct Peer {
     driver: Driver,
     stream: StreamId,
     input: Input,
-    /// The one buffer that everything is received in.
-    incoming: Vec<u8>,
     options: Options,
     /// What the other side said of itself before its credentials.
     announced: Announced,
     /// When to close, once the input has ended.
     closing: Option<Timestamp>,
+    /// Why servers gave nothing.
+    failures: Vec<String>,
 }
 
 impl Peer {
@@ -115,17 +115,17 @@ impl Peer {
         let agent =
             IceAgent::new(config, options.seed).map_err(|error| Failure::Other(error.into()))?;
         let stream = agent.streams().next().ok_or(Failure::NoAddress)?;
-        let mut driver = Driver::new(agent);
+        let mut driver = Driver::new(agent, &events, &options.servers)?;
         network::open_all(&options, &mut driver, stream, &mut events)?;
         Ok(Self {
-            input: Input::start(&mut events)?,
+            input: Input::start(&events)?,
             events,
             driver,
             stream,
-            incoming: vec![0; DATAGRAM],
             options,
             announced: Announced::default(),
             closing: None,
+            failures: Vec::new(),
         })
     }
 
@@ -146,17 +146,19 @@ impl Peer {
         Ok(())
     }
 
-    /// Until the agent is closed.
+    /// Until the agent is closed, and its servers know.
     fn drive(&mut self) -> Result<(), Failure> {
         loop {
             self.settle()?;
-            if self.is_closed() {
+            if self.driver.is_done() {
                 return Ok(());
             }
             let deadlines = [self.driver.deadline(), self.input.deadline(), self.closing];
             self.events.wait(deadlines.into_iter().flatten().min())?;
-            self.take_lines()?;
-            self.take_datagrams()?;
+            if !self.is_closed() {
+                self.take_lines()?;
+            }
+            self.take_arrivals()?;
             self.take_time();
         }
     }
@@ -189,15 +191,16 @@ impl Peer {
         Ok(())
     }
 
-    fn take_datagrams(&mut self) -> io::Result<()> {
+    fn take_arrivals(&mut self) -> io::Result<()> {
         self.driver.note_ready(&self.events);
         for _ in 0..BATCH {
             let now = self.events.now();
-            let Some(received) = self.driver.receive(now, &mut self.incoming) else { break };
+            let Some(received) = self.driver.receive(now) else { break };
             if let Received::Data { stream, payload, .. } = received {
                 say(format_args!("recv {}", one_line(&String::from_utf8_lossy(payload))))?;
                 if self.options.echo {
-                    if let Err(error) = self.driver.send(now, stream, payload) {
+                    let payload = payload.to_vec();
+                    if let Err(error) = self.driver.send(now, stream, &payload) {
                         say(format_args!("error echo: {error}"))?;
                     }
                 }
@@ -217,9 +220,11 @@ impl Peer {
 
     /// Sends and tells all there is.
     fn settle(&mut self) -> io::Result<()> {
-        let now = self.events.now();
-        while let Some(event) = self.driver.poll(now) {
+        while let Some(event) = self.driver.poll(&mut self.events) {
             self.tell(event)?;
+        }
+        while let Some(trouble) = self.driver.poll_trouble() {
+            note(trouble);
         }
         Ok(())
     }
@@ -232,7 +237,19 @@ impl Peer {
                 say(format_args!("state {}", words::state(state)))?;
                 if state == ConnectionState::Failed { self.explain() } else { Ok(()) }
             }
-            Event::SelectedPair { local, remote, .. } => say_selected(&local, &remote),
+            Event::SelectedPair { local, remote, .. } => self.say_selected(&local, &remote),
+            Event::CandidateError { server, local, failure, .. } => {
+                let server = self.driver.server(server);
+                let failure = words::server_failure(&server, local, &failure);
+                note(&failure);
+                self.failures.push(failure);
+                Ok(())
+            }
+            Event::AllocationLost { server, relayed, failure } => {
+                let server = self.driver.server(server);
+                note(format_args!("{server} no longer relays for {relayed}: {failure}"));
+                Ok(())
+            }
             Event::RoleChanged(role) => say(format_args!("role {}", words::role(role))),
             Event::RemoteRestart { .. } => self.begin_generation(),
             Event::RestartNeeded => {
@@ -241,6 +258,18 @@ impl Peer {
             }
             _ => Ok(()),
         }
+    }
+
+    fn say_selected(&self, local: &CandidateView, remote: &CandidateView) -> io::Result<()> {
+        let path = match (local.kind, local.transport) {
+            (CandidateKind::Relayed, _) => format!("relay-{}", self.options.servers.transport()),
+            (_, Transport::Udp) => "udp".to_owned(),
+            (_, Transport::Tcp) => "tcp".to_owned(),
+        };
+        say(format_args!(
+            "selected {} {} {} {} {path}",
+            local.addr, remote.addr, local.kind, remote.kind
+        ))
     }
 
     /// All that is known of why there is no connection.
@@ -253,11 +282,14 @@ impl Peer {
             pairs = pairs.saturating_add(1);
             valid = valid.saturating_add(u32::from(pair.valid));
         }
+        for failure in &self.failures {
+            say(format_args!("why {failure}"))?;
+        }
         for counter in words::counters(agent.counters()) {
             say(format_args!("why {counter}"))?;
         }
         if let Some(error) = &self.driver.unsent.last {
-            say(format_args!("why datagrams not sent: {}: {error}", self.driver.unsent.count))?;
+            say(format_args!("why messages not sent: {}: {error}", self.driver.unsent.count))?;
         }
         say(format_args!("why no path: pairs: {pairs}, valid among them: {valid}"))
     }
@@ -390,17 +422,6 @@ const fn is_passed_over(why: AddRemoteError) -> bool {
             | AddRemoteError::PastGeneration
             | AddRemoteError::Limit
     )
-}
-
-fn say_selected(local: &CandidateView, remote: &CandidateView) -> io::Result<()> {
-    let path = match local.transport {
-        Transport::Udp => "udp",
-        Transport::Tcp => "tcp",
-    };
-    say(format_args!(
-        "selected {} {} {} {} {path}",
-        local.addr, remote.addr, local.kind, remote.kind
-    ))
 }
 
 /// One line of the protocol. Whoever reads it may wait for just this one, so it is not kept back.

@@ -10,6 +10,7 @@ use frazil::{
 
 use crate::driver::host::Host;
 use crate::driver::{Driver, EventLoop, OpenError};
+use crate::options::Options;
 
 /// One of the two agents.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,10 +86,11 @@ impl Side {
     pub(crate) fn new(
         mut config: AgentConfig,
         seed: [u8; 32],
-        streams: u16,
+        options: &Options,
         hosts: &[Host],
         events: &mut EventLoop,
     ) -> Result<Self, Box<dyn Error>> {
+        let streams = options.streams;
         config.loopback = hosts.iter().any(|host| host.ip.is_loopback());
         // Every address makes a candidate in every stream.
         let candidates = hosts.len().saturating_mul(usize::from(streams));
@@ -97,7 +99,7 @@ impl Side {
         limits.local_candidates = limits.local_candidates.max(candidates);
         limits.remote_candidates = limits.remote_candidates.max(candidates);
         let lite = config.lite;
-        let mut driver = Driver::new(IceAgent::new(config, seed)?);
+        let mut driver = Driver::new(IceAgent::new(config, seed)?, events, &options.servers)?;
         for _ in 1..streams {
             driver.agent.add_stream(events.now(), 1)?;
         }

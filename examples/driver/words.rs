@@ -1,6 +1,8 @@
 //! How the examples call what an agent tells.
 
-use frazil::{ConnectionState, Counters, NominationMode, PairState, PairView, Role};
+use std::net::SocketAddr;
+
+use frazil::{ConnectionState, Counters, NominationMode, PairState, PairView, Role, ServerFailure};
 
 pub(crate) const fn role(role: Role) -> &'static str {
     match role {
@@ -54,6 +56,18 @@ pub(crate) fn pair(pair: &PairView) -> String {
         text.push_str(", nominated");
     }
     text
+}
+
+/// Why a server gave nothing to the socket on `local`.
+pub(crate) fn server_failure(
+    server: &str,
+    local: Option<SocketAddr>,
+    failure: &ServerFailure,
+) -> String {
+    match local {
+        Some(local) => format!("{server} from {local}: {failure}"),
+        None => format!("{server}: {failure}"),
+    }
 }
 
 /// What an agent has ignored and refused, by reason; nothing for what never happened.

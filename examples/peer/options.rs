@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use frazil::{NominationMode, Role};
 
+use crate::driver::servers::{self, ServerFlags};
 use crate::driver::{host, seed, words};
 
-pub(crate) const HELP: &str = "\
+const HEAD: &str = "\
 One ICE agent on real sockets, driven by lines on standard input and output.
 
 usage: peer --role controlling|controlled [flags]
@@ -17,6 +18,9 @@ usage: peer --role controlling|controlled [flags]
   --lite                         a lite agent: it answers checks and sends none (default: full)
   --bind IP                      an address of this machine to use, loopback among them;
                                  repeatable (default: all but loopback)
+";
+
+const REST: &str = "\
   --nomination MODE              regular: one pair, once; aggressive: with every check, as in RFC
                                  5245; renomination: a better pair takes over when both sides
                                  have it, else regular (default: regular)
@@ -30,8 +34,7 @@ usage: peer --role controlling|controlled [flags]
   -h, --help                     this text
 
 not supported yet:
-  --stun --turn --turn-transport --insecure --relay-only --tcp --no-udp --mdns --nat-1to1
-  --trace --record
+  --relay-only --tcp --no-udp --mdns --nat-1to1 --trace --record
 
 lines it prints                                      lines it takes
   parameters [lite] [pacing=MS] [options=A,B]          parameters ..
@@ -50,20 +53,12 @@ A restart, by either side, prints new parameters, credentials and candidates. So
 exit status: 0 after `close` or the end of input, 1 when it could not go on, 2 for wrong flags
 ";
 
+pub(crate) fn help() -> String {
+    [HEAD, servers::HELP, REST].concat()
+}
+
 /// Flags of the line protocol whose features have not been built.
-const NOT_YET: [&str; 11] = [
-    "stun",
-    "turn",
-    "turn-transport",
-    "insecure",
-    "relay-only",
-    "tcp",
-    "no-udp",
-    "mdns",
-    "nat-1to1",
-    "trace",
-    "record",
-];
+const NOT_YET: [&str; 7] = ["relay-only", "tcp", "no-udp", "mdns", "nat-1to1", "trace", "record"];
 
 pub(crate) struct Options {
     pub(crate) role: Role,
@@ -74,6 +69,7 @@ pub(crate) struct Options {
     pub(crate) continual: bool,
     /// The addresses to use; all of the machine's when there is none.
     pub(crate) bind: Vec<IpAddr>,
+    pub(crate) servers: ServerFlags,
     pub(crate) ports: Option<PortRange>,
     pub(crate) pacing: Option<Duration>,
     pub(crate) echo: bool,
@@ -92,6 +88,7 @@ impl Options {
             nomination: NominationMode::Regular,
             continual: false,
             bind: Vec::new(),
+            servers: ServerFlags::default(),
             ports: None,
             pacing: None,
             echo: false,
@@ -115,6 +112,10 @@ impl Options {
                 Long("lite") => options.lite = true,
                 Long("echo") => options.echo = true,
                 Long("seed") => options.seed = arguments.value()?.parse_with(seed::parse)?,
+                Long(flag) if servers::FLAGS.contains(&flag) => {
+                    let flag = flag.to_owned();
+                    options.servers.take(&flag, &mut arguments)?;
+                }
                 Short('h') | Long("help") => return Ok(None),
                 Long(flag) if NOT_YET.contains(&flag) => {
                     return Err(format!("--{flag}: not supported yet").into());
@@ -123,6 +124,7 @@ impl Options {
             }
         }
         options.role = role.ok_or("--role is missing")?;
+        options.servers.check(options.lite)?;
         Ok(Some(options))
     }
 

@@ -1,0 +1,153 @@
+//! The servers to ask, as flags name them.
+
+use std::error::Error;
+use std::fmt;
+
+use frazil::{IceAgent, Server, ServerCredentials, ServerId, ServerUri, Timestamp};
+use lexopt::ValueExt;
+
+pub(crate) const HELP: &str = "\
+  --stun HOST:PORT               a STUN server: it tells how a NAT shows this machine; repeatable
+  --turn USER:PASS@HOST:PORT     a TURN server: it relays what finds no shorter way; repeatable
+  --turn-transport udp|tcp|tls   how TURN servers are reached (default: udp)
+  --insecure                     with tls: take any certificate, also a forged one
+";
+
+/// The flags that are read here.
+pub(crate) const FLAGS: [&str; 4] = ["stun", "turn", "turn-transport", "insecure"];
+
+const STUN: &str = "--stun takes HOST:PORT";
+const TURN: &str = "--turn takes USER:PASS@HOST:PORT";
+
+/// What the flags say.
+#[derive(Default)]
+pub(crate) struct ServerFlags {
+    stun: Vec<ServerUri>,
+    turn: Vec<Account>,
+    transport: Option<TurnTransport>,
+    insecure: bool,
+}
+
+/// An account on a TURN server.
+struct Account {
+    credentials: ServerCredentials,
+    place: String,
+}
+
+/// How TURN servers are reached.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum TurnTransport {
+    #[default]
+    Udp,
+    Tcp,
+    Tls,
+}
+
+impl TurnTransport {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "udp" => Ok(Self::Udp),
+            "tcp" => Ok(Self::Tcp),
+            "tls" => Ok(Self::Tls),
+            _ => Err("--turn-transport is udp, tcp or tls"),
+        }
+    }
+
+    /// The URI of a server at `place` (RFC 7065).
+    fn uri(self, place: &str) -> String {
+        match self {
+            Self::Udp => format!("turn:{place}?transport=udp"),
+            Self::Tcp => format!("turn:{place}?transport=tcp"),
+            Self::Tls => format!("turns:{place}?transport=tcp"),
+        }
+    }
+}
+
+impl fmt::Display for TurnTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        })
+    }
+}
+
+impl ServerFlags {
+    /// Takes one of [`FLAGS`], with its value.
+    pub(crate) fn take(
+        &mut self,
+        flag: &str,
+        arguments: &mut lexopt::Parser,
+    ) -> Result<(), lexopt::Error> {
+        match flag {
+            "stun" => self.stun.push(arguments.value()?.parse_with(parse_stun)?),
+            "turn" => self.turn.push(arguments.value()?.parse_with(Account::parse)?),
+            "turn-transport" => {
+                self.transport = Some(arguments.value()?.parse_with(TurnTransport::parse)?);
+            }
+            _ => self.insecure = true,
+        }
+        Ok(())
+    }
+
+    /// Whether the flags go together.
+    pub(crate) fn check(&self, lite: bool) -> Result<(), &'static str> {
+        if lite && !(self.stun.is_empty() && self.turn.is_empty()) {
+            return Err("--lite goes without --stun and --turn: a lite agent asks no servers");
+        }
+        if self.transport.is_some() && self.turn.is_empty() {
+            return Err("--turn-transport needs --turn");
+        }
+        if self.insecure && self.transport != Some(TurnTransport::Tls) {
+            return Err("--insecure needs --turn-transport tls");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn transport(&self) -> TurnTransport {
+        self.transport.unwrap_or_default()
+    }
+
+    pub(crate) const fn insecure(&self) -> bool {
+        self.insecure
+    }
+
+    /// Adds the servers to an agent.
+    pub(crate) fn add_to(
+        &self,
+        agent: &mut IceAgent,
+        now: Timestamp,
+    ) -> Result<Vec<(ServerId, ServerUri)>, Box<dyn Error>> {
+        let mut servers: Vec<_> = self.stun.iter().cloned().map(Server::new).collect();
+        for Account { credentials, place } in &self.turn {
+            let uri = self.transport().uri(place).parse()?;
+            servers.push(Server::new(uri).with_credentials(credentials.clone()));
+        }
+        let mut add = |server: Server| {
+            let uri = server.uri().clone();
+            match agent.add_server(now, server) {
+                Ok(id) => Ok((id, uri)),
+                Err(why) => Err(format!("{uri}: {why}").into()),
+            }
+        };
+        servers.into_iter().map(&mut add).collect()
+    }
+}
+
+fn parse_stun(text: &str) -> Result<ServerUri, String> {
+    format!("stun:{text}").parse().map_err(|why| format!("{STUN}: {why}"))
+}
+
+impl Account {
+    /// A password may have an `@` in it, and a colon; a place and a user have none.
+    fn parse(text: &str) -> Result<Self, String> {
+        let (account, place) = text.rsplit_once('@').ok_or(TURN)?;
+        let (user, password) = account.split_once(':').ok_or(TURN)?;
+        let credentials =
+            ServerCredentials::new(user, password).map_err(|why| format!("{TURN}: {why}"))?;
+        let uri = TurnTransport::default().uri(place);
+        uri.parse::<ServerUri>().map_err(|why| format!("{TURN}: {why}"))?;
+        Ok(Self { credentials, place: place.to_owned() })
+    }
+}
