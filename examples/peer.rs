@@ -12,10 +12,14 @@ mod input;
 mod network;
 #[path = "peer/options.rs"]
 mod options;
+#[path = "peer/record.rs"]
+mod record;
 #[path = "peer/signalling.rs"]
 mod signalling;
 #[path = "peer/stats.rs"]
 mod stats;
+#[path = "peer/trace.rs"]
+mod trace;
 
 use std::error::Error;
 use std::fmt;
@@ -27,12 +31,14 @@ use std::time::Duration;
 use driver::{BATCH, Driver, EventLoop, words};
 use frazil::{
     AddRemoteError, AgentConfig, Candidate, CandidateKind, CandidateParseError, CandidateView,
-    ConnectionState, Event, GatheringState, IceAgent, Received, StreamId, Timestamp, Transport,
+    ConnectionState, Event, GatheringState, Received, StreamId, Timestamp, Transport,
 };
 use input::{Input, Line};
 use network::Change;
 use options::Options;
+use record::Record;
 use signalling::{Announced, ParametersLine};
+use trace::TraceFile;
 
 /// How long the agent outlives the end of its input, so that what was asked for last is done.
 const GRACE: Duration = Duration::from_secs(1);
@@ -90,6 +96,8 @@ impl Failure {
 struct Peer {
     events: EventLoop,
     driver: Driver,
+    record: Option<Record>,
+    trace: Option<TraceFile>,
     stream: StreamId,
     input: Input,
     options: Options,
@@ -112,8 +120,9 @@ impl Peer {
         if let Some(pacing) = options.pacing {
             config.timing.ta = pacing;
         }
-        let agent =
-            IceAgent::new(config, options.seed).map_err(|error| Failure::Other(error.into()))?;
+        config.trace = options.trace.is_some();
+        let trace = TraceFile::create(&options)?;
+        let (agent, record) = record::agent(config, options.seed, options.record.as_deref())?;
         let stream = agent.streams().next().ok_or(Failure::NoAddress)?;
         let mut driver = Driver::new(agent, &events, &options.servers)?;
         network::open_all(&options, &mut driver, stream, &mut events)?;
@@ -121,6 +130,8 @@ impl Peer {
             input: Input::start(&events)?,
             events,
             driver,
+            record,
+            trace,
             stream,
             options,
             announced: Announced::default(),
@@ -150,6 +161,12 @@ impl Peer {
     fn drive(&mut self) -> Result<(), Failure> {
         loop {
             self.settle()?;
+            if let Some(record) = &mut self.record {
+                record.write(&mut self.driver.agent)?;
+            }
+            if let Some(trace) = &mut self.trace {
+                trace.write(&mut self.driver.agent)?;
+            }
             if self.driver.is_done() {
                 return Ok(());
             }

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, UfragPrefix};
 
 /// Whether the agent starts as the controlling or the controlled one (RFC 8445 §6.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,11 +90,13 @@ pub struct AgentConfig {
     pub nomination: NominationMode,
     /// Takes RFC 8445 by the letter where a session would suffer from it: a nomination that fails
     /// fails its checklist (§7.2.5.3.4), a selected path that dies is replaced by nothing but a
-    /// restart (§8.1.1), and no spare paths are kept. Goes with regular nomination only.
+    /// restart (§8.1.1), a nomination is one transaction, and no spare paths are kept. Goes with regular nomination only.
     pub strict_nomination: bool,
     /// Fixed local credentials, with at most 32 characters in the username fragment; generated
     /// from the seed when absent.
     pub credentials: Option<Credentials>,
+    /// What generated username fragments start with.
+    pub ufrag_prefix: UfragPrefix,
     /// Accepts loopback addresses, which RFC 8445 §5.1.1.1 excludes. For tests on one machine.
     pub loopback: bool,
     /// Answers unauthenticated requests with 400 or 401 (RFC 8489 §9.1.3), behind a token
@@ -106,6 +108,10 @@ pub struct AgentConfig {
     pub consent: bool,
     /// Lets a hard ICMP error that quotes a check under way fail that check (RFC 8445 §7.2.5.2.2).
     pub icmp: bool,
+    /// Keeps a trace of what the agent does, for
+    /// [`IceAgent::poll_trace`](crate::IceAgent::poll_trace): to find out why a session went as it
+    /// did. Off by default.
+    pub trace: bool,
     /// DSCP that transmits carry (RFC 8445 §7.2.3); 0 to 63.
     pub dscp: u8,
     /// The largest IP packet that paths are believed to carry, in bytes:
@@ -132,10 +138,12 @@ impl AgentConfig {
             nomination: NominationMode::Regular,
             strict_nomination: false,
             credentials: None,
+            ufrag_prefix: UfragPrefix::default(),
             loopback: false,
             answer_unauthenticated: true,
             consent: true,
             icmp: true,
+            trace: false,
             dscp: 0,
             path_mtu: 1280,
             timing: Timing::default(),
@@ -201,8 +209,9 @@ pub struct Timing {
     /// How long gathering waits for servers, 500 ms to two minutes: those that have given nothing by
     /// then are given up, unless gathering is continual.
     pub gathering_timeout: Duration,
-    /// Sends further checks in idle Ta slots while a component has no valid pair, so that one
-    /// lost packet does not cost a whole RTO.
+    /// Sends further checks in idle Ta slots while a component has no valid pair, and further
+    /// nominating checks of the same pair while it has no selected one, so that one lost packet does
+    /// not cost a whole RTO.
     pub hedging: bool,
 }
 
@@ -326,6 +335,9 @@ pub struct Limits {
     pub connections: u16,
     /// Events that wait to be polled. Beyond it an agent stops to admit what would raise events.
     pub events: u16,
+    /// Events of the trace that wait to be polled. Those beyond it are counted in its place:
+    /// [`TraceData::EventsLost`](crate::trace::TraceData::EventsLost).
+    pub trace: u16,
 }
 
 impl Default for Limits {
@@ -346,6 +358,7 @@ impl Default for Limits {
             channels: 64,
             connections: 64,
             events: 1024,
+            trace: 1024,
         }
     }
 }

@@ -18,6 +18,51 @@ const GENERATED_UFRAG: usize = 8;
 /// 144 bits; RFC 8445 §5.3 asks for 128.
 const GENERATED_PWD: usize = 24;
 
+/// What comes first in generated username fragments, so that a load balancer which keeps no state
+/// can tell from a check where its session is. At most 8 characters, letters, digits, `+` and `/`;
+/// 48 random bits follow. The default is empty.
+///
+/// ```
+/// use frazil::{AgentConfig, IceAgent, Role, UfragPrefix};
+///
+/// let mut config = AgentConfig::new(Role::Controlled);
+/// config.ufrag_prefix = UfragPrefix::new("m7c2")?;
+/// let agent = IceAgent::new(config, [1; 32])?;
+/// assert!(agent.local_parameters().credentials.ufrag().starts_with("m7c2"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct UfragPrefix {
+    chars: [u8; 8],
+    len: u8,
+}
+
+impl UfragPrefix {
+    /// A prefix.
+    ///
+    /// # Errors
+    /// It is longer than 8 characters, or has one that a username fragment may not have.
+    pub fn new(prefix: &str) -> Result<Self, CredentialsError> {
+        let mut chars = [0; 8];
+        let len = u8::try_from(prefix.len()).ok().filter(|&len| len <= 8);
+        let len = len.ok_or(CredentialsError::UfragLength)?;
+        for (to, from) in chars.iter_mut().zip(prefix.bytes()) {
+            *to = from;
+        }
+        if !prefix.bytes().all(is_ice_char) {
+            return Err(CredentialsError::UfragCharacter);
+        }
+        Ok(Self { chars, len })
+    }
+
+    /// The prefix.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        let chars = self.chars.get(..usize::from(self.len)).unwrap_or_default();
+        core::str::from_utf8(chars).unwrap_or_default()
+    }
+}
+
 /// The username fragment and the password of one side, for one generation of ICE.
 ///
 /// ```
@@ -58,11 +103,10 @@ impl Credentials {
     }
 
     /// RFC 8445 §5.3: new ones that cannot be guessed, if `rng` cannot.
-    pub(crate) fn generate(rng: &mut impl Rng) -> Self {
-        Self {
-            ufrag: random_ice_chars::<GENERATED_UFRAG>(rng),
-            pwd: random_ice_chars::<GENERATED_PWD>(rng),
-        }
+    pub(crate) fn generate(prefix: UfragPrefix, rng: &mut impl Rng) -> Self {
+        let ufrag: String =
+            prefix.as_str().chars().chain(random_ice_chars::<GENERATED_UFRAG>(rng)).collect();
+        Self { ufrag: ufrag.into(), pwd: random_ice_chars::<GENERATED_PWD>(rng).collect() }
     }
 
     /// The username fragment.
@@ -102,12 +146,11 @@ pub enum CredentialsError {
     PwdCharacter,
 }
 
-fn random_ice_chars<const N: usize>(rng: &mut impl Rng) -> Box<str> {
+fn random_ice_chars<const N: usize>(rng: &mut impl Rng) -> impl Iterator<Item = char> {
     let mut bytes = [0; N];
     rng.fill_bytes(&mut bytes);
     bytes
-        .iter()
+        .into_iter()
         .filter_map(|byte| ICE_CHARS.get(usize::from(byte & 63)))
         .map(|&letter| char::from(letter))
-        .collect()
 }

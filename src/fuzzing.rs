@@ -1,8 +1,9 @@
-//! What the fuzz targets need of the private parts of the crate (feature `fuzzing`): the reading
-//! and the writing of single STUN messages, on which they hold the crate against other codecs.
+//! What the fuzz targets and the benches need of the private parts of the crate (feature `fuzzing`):
+//! the reading and the writing of single STUN messages, on which the targets hold the crate against
+//! other codecs, and whose cost the benches take.
 //!
 //! No part of the crate's interface. It may change with every release, and no one but the targets
-//! in `fuzz/` should use it.
+//! in `fuzz/` and the benches should use it.
 
 use core::net::SocketAddr;
 
@@ -129,6 +130,13 @@ impl<'a> Message<'a> {
         stun::xor_mapped_address(&self.0)
     }
 
+    /// The address in a success response of a server, which may be in MAPPED-ADDRESS.
+    #[cfg(feature = "sim")]
+    #[must_use]
+    pub fn mapped_address(&self) -> Option<SocketAddr> {
+        stun::mapped_address(&self.0)
+    }
+
     /// What an error response says.
     #[must_use]
     pub fn error(&self) -> Option<ErrorResponse> {
@@ -149,12 +157,39 @@ impl<'a> Message<'a> {
     }
 }
 
+/// The key of MESSAGE-INTEGRITY that a password makes, prepared once as the agent does.
+#[derive(Clone, Debug)]
+pub struct Key(IntegrityKey);
+
+impl Key {
+    /// The key of a password.
+    #[must_use]
+    pub fn new(password: &[u8]) -> Self {
+        Self(IntegrityKey::short_term(password))
+    }
+}
+
+/// What a check carries, if the bytes are one that is authentic: scanned, verified and read as the
+/// agent does it.
+#[must_use]
+pub fn read_check<'a>(bytes: &'a [u8], key: &Key) -> Option<Check<'a>> {
+    let message = Message::scan(bytes).ok()?;
+    let authentic = message.fingerprint() != Some(false) && message.0.verify(&key.0);
+    let known = authentic && message.unknown_required().next().is_none();
+    message.check().ok().filter(|_| known)
+}
+
 /// Appends a check, sealed with MESSAGE-INTEGRITY and FINGERPRINT. Whether it fitted.
 pub fn write_check(buf: &mut Vec<u8>, id: [u8; 12], check: &Check<'_>, password: &[u8]) -> bool {
+    write_check_with(buf, id, check, &Key::new(password))
+}
+
+/// The same with a key that has been prepared.
+pub fn write_check_with(buf: &mut Vec<u8>, id: [u8; 12], check: &Check<'_>, key: &Key) -> bool {
     let Check { username, priority, use_candidate, role, nomination } = *check;
     let mut writer = binding(buf, Class::Request, id);
     CheckRequest { username, priority, use_candidate, role, nomination }.write(&mut writer);
-    !writer.integrity(&IntegrityKey::short_term(password)).fingerprint().finish().is_empty()
+    !writer.integrity(&key.0).fingerprint().finish().is_empty()
 }
 
 /// Appends a success response that is sealed with MESSAGE-INTEGRITY-SHA256 and FINGERPRINT.

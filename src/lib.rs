@@ -35,7 +35,8 @@
 //! ```
 //!
 //! The README has a driver of thirty lines, and the examples `connect` and `peer` are whole
-//! programs on real sockets.
+//! programs on real sockets. [`Mux`] holds many agents behind shared sockets; `sfu` is a server
+//! with it.
 //!
 //! # What may be relied on
 //!
@@ -49,9 +50,10 @@
 //!
 //! # What is not there yet
 //!
-//! Restarts, servers (STUN and TURN), ICE-TCP and mDNS. They are refused where they would be asked
+//! Restarts, servers (STUN and TURN), ICE-TCP and mDNS candidates. They are refused where they would be asked
 //! for. When the last path of a component is lost, [`Event::RestartNeeded`] says so, and only a new
 //! agent can connect again.
+#![cfg_attr(feature = "mdns", doc = "\n[`Mdns`] publishes and resolves names by itself.")]
 #![cfg_attr(feature = "sim", doc = "\n[`sim`] is a network to test on, without any network.")]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -82,11 +84,18 @@ mod description;
 pub mod fuzzing;
 mod gather;
 mod id;
+mod mdns;
+mod mux;
 mod policy;
+mod random;
+#[cfg(feature = "replay")]
+pub mod replay;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod siphash;
 mod stun;
 mod time;
+pub mod trace;
 mod turn;
 mod uri;
 
@@ -103,14 +112,19 @@ pub use candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateParseError, CandidateTransport,
     Foundation, FoundationError, TcpType, Transport, Unsupported,
 };
-pub use checklist::PairState;
+pub use checklist::{PairCause, PairState};
 pub use config::{AgentConfig, ConfigError, Limits, NominationMode, Role, Signalling, Timing};
-pub use credentials::{Credentials, CredentialsError};
+pub use credentials::{Credentials, CredentialsError, UfragPrefix};
 pub use description::{
     AttributeError, IceAttributes, IgnoredLine, IgnoredReason, MediaIceAttributes, RemoteCandidate,
 };
 pub use gather::{RelayFamilies, Server, ServerCredentials, ServerCredentialsError, ServerFailure};
 pub use id::{CandidateId, ConnectionId, LookupId, PairId, ServerId, SocketId, StreamId};
+pub use mdns::{MdnsName, MdnsNameError};
+pub use mux::{
+    InsertError, InsertRefused, Mux, MuxConfig, MuxCounters, MuxIgnored, MuxReceived, SessionId,
+    SocketError,
+};
 pub use policy::{
     AddressHandling, AddressRewriteRule, AddressRewriteRules, AddressUse, Filtered, IpPrefix,
     IpPrefixError, LocalFilter, NetworkType, PortRange, PortRangeError, Ports, RemoteFilter,
@@ -119,7 +133,19 @@ pub use policy::{
 pub use time::Timestamp;
 pub use uri::{HostName, ServerHost, ServerProtocol, ServerTransport, ServerUri, ServerUriError};
 
+#[cfg(feature = "mdns")]
+pub use mdns::{
+    Mdns, MdnsArrival, MdnsConfig, MdnsConfigError, MdnsCounters, MdnsEvent, MdnsIgnored,
+    MdnsLimits, MdnsLink, MdnsMessage, MdnsPublishError, MdnsQueryError, MdnsQueryFailure,
+    MdnsQueryId, MdnsReceived, MdnsTransmit,
+};
+
 /// The examples of the README are tests as well.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So is that of the page on WebRTC.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/webrtc.md")]
+struct WebRtc;

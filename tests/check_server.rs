@@ -1883,3 +1883,37 @@ fn regression_a_nomination_beyond_the_limit_of_addresses_is_forgotten() {
     assert_eq!(bench.agent.state(), ConnectionState::Completed);
     assert_eq!(bench.agent.remote_candidates().count(), 4);
 }
+
+/// Addresses that come to nothing at one base do not keep the other one's from being heard: behind
+/// some NATs every check comes from a new address, and only the other base may have a path. The
+/// limit holds, and the crowded base gets no place in return.
+#[test]
+fn regression_one_base_takes_all_places_for_new_addresses() {
+    let mut config = plain(Role::Controlling);
+    config.limits.peer_reflexive_candidates = 4;
+    let (crowded, other) = ("10.0.0.1:1000", "10.0.1.1:1000");
+    let mut bench = Bench::started(config, &[crowded, other], &[]);
+    for port in 1..=6 {
+        let _ = bench.send_check(crowded, &format!("192.0.2.7:{port}"), false);
+        bench.run_for(Duration::from_millis(50));
+        if port <= 4 {
+            // The answer comes from yet another address: the pair fails (RFC 8445 §7.2.5.2.1).
+            let answer = bench.success(&bench.last_request());
+            let _ = bench.feed(crowded, "192.0.2.7:99", &answer);
+        }
+    }
+    let refused = |bench: &Bench| bench.agent.counters().refused(Refused::PeerReflexiveCandidate);
+    assert_eq!((bench.agent.remote_candidates().count(), refused(&bench)), (4, 2));
+
+    let _ = bench.send_check(other, "192.0.2.8:1", false);
+    bench.run_for(Duration::from_millis(50));
+    let check = bench.last_request();
+    assert_eq!((check.from, check.to), (addr(other), addr("192.0.2.8:1")));
+    let _ = bench.answer(&check);
+    assert_eq!(bench.agent.state(), ConnectionState::Connected);
+    assert_eq!(bench.agent.remote_candidates().count(), 4);
+
+    let before = refused(&bench);
+    let _ = bench.send_check(crowded, "192.0.2.7:8", false);
+    assert_eq!(refused(&bench), before + 1);
+}

@@ -305,6 +305,33 @@ fn a_living_spare_path_does_not_hide_that_the_selected_one_is_silent() {
     assert_eq!(selected.remote.addr, addr(REMOTE));
 }
 
+/// Nor does it when its answer comes before an owner that is late has let the time pass.
+#[test]
+fn an_answer_on_a_spare_path_does_not_hide_what_is_overdue() {
+    const SPARE: &str = "10.0.0.3:2000";
+    let mut config = AgentConfig::new(Role::Controlled);
+    config.timing.hedging = false;
+    let mut bench = Bench::started(config, &[LOCAL], &[REMOTE, SPARE]);
+    bench.run_until(ms(60));
+    for request in bench.requests() {
+        let _ = bench.answer(&request);
+    }
+    let _ = bench.send_check(LOCAL, REMOTE, true);
+    let begun = bench.now;
+    let asked = |bench: &Bench| {
+        bench.requests().into_iter().rfind(|sent| sent.to == addr(SPARE) && sent.at > begun)
+    };
+    while asked(&bench).is_none() {
+        let at = bench.agent.poll_timeout().unwrap();
+        bench.run_until(at);
+    }
+    bench.now = bench.now + bench.agent.detect_time();
+    assert_eq!(bench.agent.state(), ConnectionState::Completed);
+    let check = asked(&bench).unwrap();
+    let _ = bench.answer(&check);
+    assert_eq!(bench.agent.state(), ConnectionState::Disconnected);
+}
+
 /// RFC 7675 §5.1: a pair that was valid once, and for which nobody has asked for consent since,
 /// carries nothing before it was checked anew.
 #[test]

@@ -43,6 +43,21 @@ fn the_corpus_of_codec_finds_nothing() {
 }
 
 #[test]
+fn the_corpus_of_mdns_finds_nothing() {
+    replay("mdns");
+}
+
+#[test]
+fn the_corpus_of_scenario_finds_nothing() {
+    replay("scenario");
+}
+
+#[test]
+fn the_corpus_of_replay_finds_nothing() {
+    replay("replay");
+}
+
+#[test]
 fn the_corpus_of_sdp_finds_nothing() {
     replay("sdp");
 }

@@ -1,7 +1,7 @@
 //! Scenarios in which random worlds once showed the agents to be wrong.
 
-use frazil::Role;
-use frazil::sim::{Filtering, Mapping, Scenario, Side, Site};
+use frazil::sim::{Families, Filtering, Mapping, Scenario, Side, Site};
+use frazil::{NominationMode, Role};
 
 /// Every check comes from an address that nobody has seen, and so does the check that it triggers,
 /// until an agent takes no more peer-reflexive candidates. The nominating check over the relay was
@@ -24,5 +24,42 @@ fn regression_a_role_conflict_is_repaired_wherever_the_answer_comes_from() {
         .site(Site::nat(Mapping::AddressDependent, Filtering::EndpointIndependent))
         .first(Side::new().at(0))
         .second(Side::new().at(1).role(Role::Controlling).reflexive());
+    scenario.connect().unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// Both sides behind one NAT that maps each destination anew. What it turns round comes from a new
+/// address each time, until a side takes no more of them; so the check that came from the internet
+/// to the first side's other interface, the only one that can succeed, was not heard.
+#[test]
+fn regression_a_path_at_another_interface_is_found_whatever_came_before_it() {
+    let site = |mapping| Site::nat(mapping, Filtering::EndpointIndependent);
+    let scenario = Scenario::new(0)
+        .delay(0)
+        .site(site(Mapping::AddressAndPortDependent).guarded())
+        .site(site(Mapping::EndpointIndependent).within(0))
+        .first(Side::new().also_at(1).signalling(151))
+        .second(Side::new().at(0).reflexive());
+    scenario.connect().unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// The same over a relay: the check that arrives at the second side's relayed address comes from a
+/// new one as well, but to a base that has none.
+#[test]
+fn regression_a_relayed_path_is_found_whatever_came_before_it() {
+    let independent = Filtering::EndpointIndependent;
+    let scenario = Scenario::new(5)
+        .delay(0)
+        .site(Site::nat(Mapping::EndpointIndependent, independent).guarded())
+        .site(Site::nat(Mapping::AddressAndPortDependent, independent).within(0))
+        .site(Site::nat(Mapping::EndpointIndependent, independent).within(1))
+        .first(
+            Side::new()
+                .at(1)
+                .families(Families::Both)
+                .reflexive()
+                .complete()
+                .nominating(NominationMode::Aggressive),
+        )
+        .second(Side::new().at(2).relayed());
     scenario.connect().unwrap_or_else(|failure| panic!("{failure}"));
 }

@@ -10,7 +10,7 @@ use common::{
 use frazil::sim::{End, World};
 use frazil::{
     AddLocalError, AgentConfig, ConnectionState, Credentials, Event, IceAgent, LocalAddress,
-    Parameters, Received, Role, SendError, Timestamp,
+    Parameters, Received, Role, SendError, Timestamp, Timing,
 };
 
 const LOCAL: &str = "10.0.0.1:1000";
@@ -240,6 +240,12 @@ fn two_lite_agents_with_one_pair_connect() {
     assert_eq!(world.network().stats().sent, 0, "nobody sends anything to get there");
 }
 
+fn lite_peer(ufrag: &str, pwd: &str) -> Parameters {
+    let mut peer = Parameters::new(Credentials::new(ufrag, pwd).unwrap());
+    peer.lite = true;
+    peer
+}
+
 /// L6: of several pairs both sides take the same, by RFC 6724: IPv6 before IPv4.
 #[test]
 fn two_lite_agents_choose_the_same_pair() {
@@ -273,9 +279,7 @@ fn two_lite_agents_take_the_pair_of_the_highest_precedence() {
         config.loopback = true;
         let locals = [LOCAL, "[2001:db8::1]:1000", "[::1]:1000"];
         let mut bench = Bench::waiting(config, &locals, &[worse, better]);
-        let mut peer = Parameters::new(Credentials::new(PEER_UFRAG, PEER_PWD).unwrap());
-        peer.lite = true;
-        bench.agent.set_remote(bench.now, peer).unwrap();
+        bench.agent.set_remote(bench.now, lite_peer(PEER_UFRAG, PEER_PWD)).unwrap();
         let pair = bench.agent.selected_pair(bench.stream, 1).unwrap();
         assert_eq!(pair.remote.addr.to_string(), better, "and not {worse}");
     }
@@ -295,9 +299,7 @@ fn two_lite_agents_pair_within_a_component() {
     bench.add_remote_line("1 1 UDP 1000 10.0.0.2 2000 typ host");
     bench.add_remote_line("2 2 UDP 1001 10.0.0.2 2001 typ host");
     bench.agent.end_of_remote_candidates(bench.now, None);
-    let mut peer = Parameters::new(Credentials::new(PEER_UFRAG, PEER_PWD).unwrap());
-    peer.lite = true;
-    bench.agent.set_remote(bench.now, peer).unwrap();
+    bench.agent.set_remote(bench.now, lite_peer(PEER_UFRAG, PEER_PWD)).unwrap();
     for (component, local, remote) in
         [(1, "10.0.0.1:1000", "10.0.0.2:2000"), (2, "10.0.0.1:1001", "10.0.0.2:2001")]
     {
@@ -305,6 +307,41 @@ fn two_lite_agents_pair_within_a_component() {
         let ends = (pair.local.addr.to_string(), pair.remote.addr.to_string());
         assert_eq!(ends, (local.to_owned(), remote.to_owned()));
     }
+}
+
+/// RFC 8445 §9: a restart begins anew. The candidate that the old path still uses is not paired in
+/// the new generation, neither while that path is alive nor when it has ended.
+#[test]
+fn regression_two_lite_agents_pair_with_a_candidate_from_before_the_restart() {
+    let mut bench = Bench::waiting(lite(Role::Controlling), &[LOCAL], &[REMOTE]);
+    bench.agent.set_remote(bench.now, lite_peer(PEER_UFRAG, PEER_PWD)).unwrap();
+    let old = bench.agent.selected_pair(bench.stream, 1).unwrap();
+    bench.agent.set_remote(bench.now, lite_peer("anew", "anewpasswordanewpasswordanew")).unwrap();
+    bench.agent.gather(bench.now);
+    bench.agent.end_of_remote_candidates(bench.now, None);
+    bench.drain();
+    bench.run_until(ms(59_999));
+    assert_eq!(bench.agent.selected_pair(bench.stream, 1).map(|pair| pair.id), Some(old.id));
+    bench.run_until(ms(60_001));
+    bench.agent.set_timing(bench.now, Timing::default()).unwrap();
+    assert_eq!(bench.agent.selected_pair(bench.stream, 1).map(|pair| pair.id), None);
+}
+
+/// The same when the peer has moved to an address that is worse than the one from before.
+#[test]
+fn regression_two_lite_agents_select_the_candidate_of_the_new_generation_though_it_is_worse() {
+    let mut bench = Bench::waiting(lite(Role::Controlling), &[LOCAL], &[]);
+    bench.add_remote(REMOTE, 2_000_000_000);
+    bench.agent.end_of_remote_candidates(bench.now, None);
+    bench.agent.set_remote(bench.now, lite_peer(PEER_UFRAG, PEER_PWD)).unwrap();
+    bench.agent.set_remote(bench.now, lite_peer("anew", "anewpasswordanewpasswordanew")).unwrap();
+    bench.agent.gather(bench.now);
+    bench.drain();
+    bench.add_remote("10.0.0.3:3000", 1_000);
+    bench.agent.end_of_remote_candidates(bench.now, None);
+    let pair = bench.agent.selected_pair(bench.stream, 1).unwrap();
+    assert_eq!(pair.remote.addr.to_string(), "10.0.0.3:3000");
+    assert_eq!(bench.agent.state(), ConnectionState::Completed);
 }
 
 /// A lite agent that was meant to be controlling takes the role that a full peer leaves to it.

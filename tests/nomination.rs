@@ -414,6 +414,182 @@ fn the_session_fails_when_no_valid_pair_is_left() {
     assert!(selections(&bench).is_empty());
 }
 
+// Nominations that are lost
+
+/// A controlling agent whose checks are hedged and whose pair with R is valid after a round trip;
+/// its nomination goes out at 100 ms.
+fn hedged(round_trip: u64, remotes: &[&str], adjust: impl Fn(&mut AgentConfig)) -> Bench {
+    let mut config = plain(Role::Controlling);
+    config.timing.hedging = true;
+    adjust(&mut config);
+    let mut bench = Bench::started(config, &[L], remotes);
+    bench.run_until(ms(round_trip));
+    let check = requests_to(&bench, R)[0].clone();
+    assert_eq!(bench.answer(&check), Received::Consumed);
+    bench
+}
+
+fn millis_after(first: Timestamp, sent: &[Sent]) -> Vec<u128> {
+    sent.iter().map(|sent| (sent.at - first).as_millis()).collect()
+}
+
+/// The transactions among these, without repetitions.
+fn transactions(sent: &[Sent]) -> Vec<Sent> {
+    let mut seen = BTreeSet::new();
+    sent.iter().filter(|sent| seen.insert(sent.id())).cloned().collect()
+}
+
+fn role_conflict(bench: &mut Bench, request: &Sent) -> Received<'static> {
+    let conflict =
+        Message::new(ERROR, request.id()).error_code(487).integrity(PEER_PWD).fingerprint();
+    bench.feed(L, &request.to.to_string(), &conflict)
+}
+
+/// Decision 22: until a nomination is answered, its check is sent anew in idle slots, four times,
+/// 100 ms apart and one and a half round trips, each a transaction of its own; the first is
+/// repeated as ever.
+#[test]
+fn a_silent_nomination_is_hedged_four_times() {
+    for (round_trip, gap) in [(20, 100), (60, 100), (100, 150), (200, 300)] {
+        let mut bench = hedged(round_trip, &[R], |_| {});
+        bench.run_until(ms(39_000));
+        let all = nominations(&bench);
+        let first = all[0].clone();
+        let transactions = transactions(&all);
+        let expected: Vec<u128> = (0..5).map(|step| step * gap).collect();
+        assert_eq!(millis_after(first.at, &transactions), expected, "{round_trip}");
+        let repeated: Vec<Sent> =
+            all.iter().filter(|sent| sent.id() == first.id()).cloned().collect();
+        assert!(repeated.len() == 7 && repeated[1].at >= first.at + Duration::from_millis(500));
+        assert_eq!(all.len(), 7 + 4, "a hedge is not repeated");
+        assert!(all.windows(2).all(|two| two[1].at - two[0].at >= Duration::from_millis(5)));
+    }
+}
+
+/// Decision 22: a lost nominating check costs 100 ms, and not the 500 ms of the RTO.
+#[test]
+fn a_lost_nomination_costs_100_ms() {
+    let mut bench = hedged(20, &[R], |_| {});
+    run_answering(&mut bench, 50, 20, &[]);
+    let lost = nominations(&bench)[0].clone();
+    assert_eq!(lost.at, ms(50));
+    bench.run_until(ms(150));
+    let second = nominations(&bench)[1].clone();
+    assert_ne!(second.id(), lost.id());
+    bench.run_until(ms(170));
+    let _ = bench.answer(&second);
+    assert_eq!(selections(&bench), [(1, R.to_owned())]);
+    assert_eq!(states(&bench), IN_ORDER);
+}
+
+/// Whichever of the nominating checks is answered, it is one nomination, and nothing is sent for it
+/// any more.
+#[test]
+fn an_answer_to_any_of_the_nominating_checks_counts() {
+    let mut waiting = hedged(20, &[R], |_| {});
+    waiting.run_until(ms(500));
+    let all = transactions(&nominations(&waiting));
+    assert_eq!(all.len(), 5);
+    for check in &all {
+        let mut bench = waiting.clone();
+        let before = bench.requests().len();
+        assert_eq!(bench.answer(check), Received::Consumed);
+        for late in all.iter().filter(|late| late.id() != check.id()) {
+            let _ = bench.answer(late);
+        }
+        bench.run_until(ms(60_000));
+        assert_eq!(selections(&bench), [(1, R.to_owned())]);
+        assert_eq!(bench.requests().len(), before);
+        assert_eq!(states(&bench), IN_ORDER);
+    }
+}
+
+/// RFC 8445 §8.1.1: while a pair is being nominated, however often, no other one is.
+#[test]
+fn no_second_pair_is_nominated_while_one_is_hedged() {
+    let mut bench = hedged(20, &[R, R2, R3], |_| {});
+    run_answering(&mut bench, 39_000, 20, &[R2, R3]);
+    assert!(pair_with(&bench, R2).valid && pair_with(&bench, R3).valid);
+    let all = nominations(&bench);
+    assert_eq!(transactions(&all).len(), 5);
+    assert!(all.iter().all(|nomination| nomination.to == addr(R)));
+}
+
+/// Decision 3: one of the nominating checks is refused, or lost for good, and another one is
+/// answered: the nomination has succeeded. It has failed when none is left.
+#[test]
+fn a_nomination_fails_with_the_last_of_its_checks() {
+    let mut waiting = hedged(20, &[R, R2], |_| {});
+    run_answering(&mut waiting, 500, 20, &[R2]);
+    let all = transactions(&nominations(&waiting));
+    assert_eq!(all.len(), 5);
+    for answered in 0..5 {
+        let mut bench = waiting.clone();
+        for (index, check) in all.iter().enumerate() {
+            if index != answered {
+                refuse(&mut bench, check);
+            }
+        }
+        assert!(selections(&bench).is_empty() && pair_with(&bench, R).valid);
+        assert_eq!(bench.answer(&all[answered]), Received::Consumed);
+        assert_eq!(selections(&bench), [(1, R.to_owned())]);
+    }
+    let mut bench = waiting;
+    for check in &all {
+        assert!(pair_with(&bench, R).valid);
+        refuse(&mut bench, check);
+    }
+    assert_eq!(pair_with(&bench, R).state, PairState::Failed);
+    run_answering(&mut bench, 700, 20, &[R2]);
+    assert_eq!(selections(&bench), [(1, R2.to_owned())]);
+}
+
+/// RFC 8445 §7.2.5.1: the peer answers several nominating checks with 487. The role changes once,
+/// the pair is checked once in the other role, and nothing is nominated any more.
+#[test]
+fn a_role_conflict_on_several_nominating_checks_is_one() {
+    let mut bench = hedged(20, &[R], |_| {});
+    bench.run_until(ms(500));
+    let all = transactions(&nominations(&bench));
+    let before = requests_to(&bench, R).len();
+    for check in &all {
+        let _ = role_conflict(&mut bench, check);
+        bench.run_for(Duration::from_millis(100));
+    }
+    assert_eq!(bench.agent.role(), Role::Controlled);
+    let changes = bench.events.iter().filter(|(_, event)| matches!(event, Event::RoleChanged(_)));
+    assert_eq!(changes.count(), 1);
+    let after = requests_to(&bench, R).split_off(before);
+    assert_eq!(transactions(&after).len(), 1);
+    assert!(after.iter().all(|check| !check.nominates()));
+}
+
+/// Only slots that would stay idle carry such checks: those of other pairs go first.
+#[test]
+fn hedges_of_a_nomination_take_no_slot_from_other_checks() {
+    let others: Vec<String> = (1..=12).map(|host| format!("10.2.0.{host}:2000")).collect();
+    let mut remotes = vec![R];
+    remotes.extend(others.iter().map(String::as_str));
+    let mut bench = hedged(20, &remotes, |_| {});
+    bench.run_until(ms(3_000));
+    let first = nominations(&bench)[0].at;
+    let second = transactions(&nominations(&bench))[1].at;
+    let last = others.iter().map(|other| requests_to(&bench, other)[0].at).max().unwrap();
+    assert!(first < last && last < second);
+}
+
+/// It is switched off with all hedging, and by the wish for the letter of §8.1.1.
+#[test]
+fn hedging_of_nominations_can_be_switched_off() {
+    let off: [fn(&mut AgentConfig); 2] =
+        [|config| config.timing.hedging = false, |config| config.strict_nomination = true];
+    for adjust in off {
+        let mut bench = hedged(20, &[R], adjust);
+        bench.run_until(ms(39_000));
+        assert_eq!(transactions(&nominations(&bench)).len(), 1);
+    }
+}
+
 // What the controlled agent makes of nominations
 
 /// N4, decision 4: RFC 8445 §8.1.1. Of several pairs that an aggressive peer nominates, the one

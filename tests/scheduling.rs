@@ -1525,23 +1525,28 @@ fn the_last_of_1024_pairs_connects_in_time() {
 }
 
 /// Loss: with a fifth of all packets lost and 50 ms one way, half of all sessions connect
-/// within 250 ms, and 95 of 100 within 900 ms.
+/// within 250 ms, and 95 of 100 within 900 ms. Selection takes another round trip, and the loss of
+/// that costs no RTO either.
 #[test]
 fn loss_costs_a_hedge_and_not_an_rto() {
     for hosts_of in [[1, 1], [2, 3]] {
-        let mut times = Vec::new();
+        let (mut connected, mut selected) = (Vec::new(), Vec::new());
         for seed in 0..400 {
             let mut dice = Dice(seed);
             let mut duo = Duo::new(seed as u8, 50, hosts_of, 50);
             duo.run(ms(60_000), |_, _| !dice.percent(20));
-            times.push(duo.both_connected());
-            duo.both_selected();
+            connected.push(duo.both_connected());
+            selected.push(duo.both_selected());
         }
-        times.sort_unstable();
-        let (median, late) = (times[times.len() / 2], times[times.len() * 95 / 100]);
-        assert!(times[0] >= ms(100), "nobody is faster than the way");
-        assert!(median < ms(250), "{hosts_of:?}: p50 {median:?}");
-        assert!(late < ms(900), "{hosts_of:?}: p95 {late:?}");
+        connected.sort_unstable();
+        selected.sort_unstable();
+        let percentile = |times: &[Timestamp], percent| times[times.len() * percent / 100];
+        assert!(connected[0] >= ms(100), "nobody is faster than the way");
+        for (times, median, late) in [(&connected, 250, 900), (&selected, 400, 1_200)] {
+            let (p50, p95) = (percentile(times, 50), percentile(times, 95));
+            assert!(p50 < ms(median), "{hosts_of:?}: p50 {p50:?}");
+            assert!(p95 < ms(late), "{hosts_of:?}: p95 {p95:?}");
+        }
     }
 }
 

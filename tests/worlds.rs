@@ -5,8 +5,10 @@
 //! night of others: `PROPTEST_CASES=20000 PROPTEST_RNG_SEED=1 cargo test --release --test worlds`. A
 //! failure prints the scenario, as small as it could be made, as lines for a test.
 
-use frazil::Role;
-use frazil::sim::{Filtering, Mapping, Scenario, ScenarioReport, Side, Site, Transition, Who};
+use frazil::sim::{
+    Families, Filtering, Mapping, Scenario, ScenarioReport, Side, Site, Transition, Who,
+};
+use frazil::{NominationMode, Role};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -42,32 +44,51 @@ fn filtering() -> impl Strategy<Value = Filtering> {
 fn site(earlier: usize) -> impl Strategy<Value = Site> {
     let within = prop::option::weighted(0.3, 0..earlier.max(1));
     let rarely = || prop::bool::weighted(0.1);
-    (mapping(), filtering(), within, rarely(), rarely()).prop_map(
-        move |(mapping, filtering, within, no_hairpinning, no_udp)| {
+    (mapping(), filtering(), within, [rarely(), rarely(), prop::bool::weighted(0.3)]).prop_map(
+        move |(mapping, filtering, within, [no_hairpinning, no_udp, guarded])| {
             let mut site = Site::nat(mapping, filtering);
             site.within = within.filter(|_| earlier > 0);
             site.hairpinning = !no_hairpinning;
             site.udp = !no_udp;
+            site.guarded = guarded;
             site
         },
     )
+}
+
+fn families() -> impl Strategy<Value = Families> {
+    prop_oneof![3 => Just(Families::Ipv4), 1 => Just(Families::Ipv6), 2 => Just(Families::Both)]
+}
+
+fn nomination() -> impl Strategy<Value = NominationMode> {
+    let again = any::<bool>().prop_map(|automatic| NominationMode::Renomination { automatic });
+    prop_oneof![
+        4 => Just(NominationMode::Regular),
+        1 => Just(NominationMode::Aggressive),
+        2 => again,
+    ]
 }
 
 fn side() -> impl Strategy<Value = Side> {
     let role =
         prop::option::weighted(0.2, prop_oneof![Just(Role::Controlling), Just(Role::Controlled)]);
     let signalling = prop_oneof![3 => Just(0), 1 => 0_u16..3_000];
-    (prop::option::weighted(0.8, 0_usize..4), any::<[bool; 2]>(), any::<bool>(), role, signalling)
-        .prop_map(|(site, [reflexive, relayed], complete, role, signalling)| {
+    let place = || prop::option::weighted(0.8, 0_usize..4);
+    let more = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(place(), 1..=2)];
+    let servers = any::<[bool; 2]>();
+    let others = (any::<bool>(), role, signalling, nomination());
+    (place(), more, families(), servers, others).prop_map(
+        |(site, more, families, [reflexive, relayed], others)| {
             let mut side = Side::new();
             side.site = site;
+            side.more = more;
+            side.families = families;
             side.reflexive = reflexive;
             side.relayed = relayed;
-            side.complete = complete;
-            side.role = role;
-            side.signalling = signalling;
+            (side.complete, side.role, side.signalling, side.nomination) = others;
             side
-        })
+        },
+    )
 }
 
 fn who() -> impl Strategy<Value = Who> {
@@ -81,7 +102,10 @@ fn transition() -> impl Strategy<Value = Transition> {
         (0_usize..4).prop_map(Transition::RebootNat),
         who().prop_map(Transition::Down),
         who().prop_map(Transition::Up),
+        (who(), 0_usize..3).prop_map(|(who, number)| Transition::InterfaceDown(who, number)),
+        (who(), 0_usize..3).prop_map(|(who, number)| Transition::InterfaceUp(who, number)),
         who().prop_map(Transition::Move),
+        (who(), 0_usize..4).prop_map(|(who, number)| Transition::Renominate(who, number)),
         who().prop_map(Transition::Restart),
         Just(Transition::Partition),
         Just(Transition::Heal),

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::iter;
 
+use frazil::replay::Recorder;
 use frazil::{
     AgentConfig, ConnectionState, IceAgent, PairId, PairState, PairView, StreamId, Timestamp,
 };
@@ -99,7 +100,8 @@ impl Side {
         limits.local_candidates = limits.local_candidates.max(candidates);
         limits.remote_candidates = limits.remote_candidates.max(candidates);
         let lite = config.lite;
-        let mut driver = Driver::new(IceAgent::new(config, seed)?, events, &options.servers)?;
+        let agent = Recorder::without_log(IceAgent::new(config, seed)?);
+        let mut driver = Driver::new(agent, events, &options.servers)?;
         for _ in 1..streams {
             driver.agent.add_stream(events.now(), 1)?;
         }

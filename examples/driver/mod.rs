@@ -30,10 +30,11 @@ use std::io::{self, IoSlice};
 use std::iter;
 use std::net::{IpAddr, SocketAddr};
 
+use frazil::replay::Recorder;
 use frazil::{
     AddLocalError, CandidateView, ConnectionId, ConnectionSecurity, ConnectionState, Event,
-    IceAgent, LocalAddress, LookupId, Received, RemoveLocalError, Route, SendError, ServerId,
-    ServerUri, SocketId, StreamId, Timestamp, TransmitError, Transport,
+    LocalAddress, LookupId, Received, RemoveLocalError, Route, SendError, ServerId, ServerUri,
+    SocketId, StreamId, Timestamp, TransmitError, Transport,
 };
 
 use connection::{Connection, Progress};
@@ -45,7 +46,7 @@ use socket::{Socket, without_scope};
 use tls::Tls;
 
 /// Room for the largest UDP datagram: one that is cut short would be lost.
-const DATAGRAM: usize = 65_535;
+pub(crate) const DATAGRAM: usize = 65_535;
 
 /// What is taken from sockets and connections before timers have their turn again, so that a flood
 /// cannot hold them up.
@@ -56,7 +57,9 @@ pub(crate) const COMPONENT: u16 = 1;
 
 /// An agent with its sockets and connections.
 pub(crate) struct Driver {
-    pub(crate) agent: IceAgent,
+    /// The agent, for a program that can be asked to record it. Otherwise an `IceAgent`, which has the
+    /// same calls, would do.
+    pub(crate) agent: Recorder,
     sockets: Vec<Socket>,
     connections: Vec<Connection>,
     servers: Vec<(ServerId, ServerUri)>,
@@ -126,7 +129,7 @@ pub(crate) enum DataError {
 impl Driver {
     /// Drives an agent, to which it adds the servers of the flags.
     pub(crate) fn new(
-        mut agent: IceAgent,
+        mut agent: Recorder,
         events: &EventLoop,
         flags: &ServerFlags,
     ) -> Result<Self, Box<dyn Error>> {

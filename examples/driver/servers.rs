@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-use frazil::{IceAgent, Server, ServerCredentials, ServerId, ServerUri, Timestamp};
+use frazil::replay::Recorder;
+use frazil::{Server, ServerCredentials, ServerId, ServerUri, Timestamp};
 use lexopt::ValueExt;
 
 pub(crate) const HELP: &str = "\
@@ -116,7 +117,7 @@ impl ServerFlags {
     /// Adds the servers to an agent.
     pub(crate) fn add_to(
         &self,
-        agent: &mut IceAgent,
+        agent: &mut Recorder,
         now: Timestamp,
     ) -> Result<Vec<(ServerId, ServerUri)>, Box<dyn Error>> {
         let mut servers: Vec<_> = self.stun.iter().cloned().map(Server::new).collect();

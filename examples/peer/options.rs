@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use frazil::trace::TraceAddresses;
 use frazil::{NominationMode, Role};
 
 use crate::driver::servers::{self, ServerFlags};
@@ -31,10 +33,15 @@ const REST: &str = "\
   --echo                         send every received datagram back
   --seed HEX                     up to 64 hexadecimal digits, the seed of everything random
                                  (default: from the operating system)
+  --record FILE                  write what the example `replay` plays: a secret, as it holds the
+                                 credentials
+  --trace FILE                   write what the agent does, for the example `report` (docs/trace.md)
+  --redact HEX                   with --trace: addresses under pseudonyms that this key makes, up
+                                 to 64 hexadecimal digits; the same key, the same pseudonyms
   -h, --help                     this text
 
 not supported yet:
-  --relay-only --tcp --no-udp --mdns --nat-1to1 --trace --record
+  --relay-only --tcp --no-udp --mdns --nat-1to1
 
 lines it prints                                      lines it takes
   parameters [lite] [pacing=MS] [options=A,B]          parameters ..
@@ -58,7 +65,7 @@ pub(crate) fn help() -> String {
 }
 
 /// Flags of the line protocol whose features have not been built.
-const NOT_YET: [&str; 7] = ["relay-only", "tcp", "no-udp", "mdns", "nat-1to1", "trace", "record"];
+const NOT_YET: [&str; 5] = ["relay-only", "tcp", "no-udp", "mdns", "nat-1to1"];
 
 pub(crate) struct Options {
     pub(crate) role: Role,
@@ -74,6 +81,11 @@ pub(crate) struct Options {
     pub(crate) pacing: Option<Duration>,
     pub(crate) echo: bool,
     pub(crate) seed: [u8; 32],
+    /// The file to record to.
+    pub(crate) record: Option<PathBuf>,
+    /// The file to trace to.
+    pub(crate) trace: Option<PathBuf>,
+    pub(crate) addresses: TraceAddresses,
 }
 
 impl Options {
@@ -93,6 +105,9 @@ impl Options {
             pacing: None,
             echo: false,
             seed: seed::random().map_err(|error| error.to_string())?,
+            record: None,
+            trace: None,
+            addresses: TraceAddresses::Shown,
         };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
@@ -112,6 +127,12 @@ impl Options {
                 Long("lite") => options.lite = true,
                 Long("echo") => options.echo = true,
                 Long("seed") => options.seed = arguments.value()?.parse_with(seed::parse)?,
+                Long("record") => options.record = Some(arguments.value()?.into()),
+                Long("trace") => options.trace = Some(arguments.value()?.into()),
+                Long("redact") => {
+                    let key = arguments.value()?.parse_with(seed::parse)?;
+                    options.addresses = TraceAddresses::Pseudonyms { key };
+                }
                 Long(flag) if servers::FLAGS.contains(&flag) => {
                     let flag = flag.to_owned();
                     options.servers.take(&flag, &mut arguments)?;
@@ -122,6 +143,9 @@ impl Options {
                 }
                 other => return Err(other.unexpected()),
             }
+        }
+        if options.trace.is_none() && !matches!(options.addresses, TraceAddresses::Shown) {
+            return Err("--redact goes with --trace".into());
         }
         options.role = role.ok_or("--role is missing")?;
         options.servers.check(options.lite)?;

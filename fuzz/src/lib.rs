@@ -4,7 +4,10 @@
 
 pub mod agent;
 pub mod codec;
+pub mod mdns;
 mod pool;
+pub mod replay;
+pub mod scenario;
 pub mod sdp;
 pub mod stun;
 mod wire;
@@ -14,9 +17,12 @@ pub mod world;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 8] = [
     ("agent", agent::run),
     ("codec", codec::run),
+    ("mdns", mdns::run),
+    ("replay", replay::run),
+    ("scenario", scenario::run),
     ("sdp", sdp::run),
     ("stun", stun::run),
     ("world", world::run),

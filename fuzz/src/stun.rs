@@ -1,6 +1,8 @@
 //! Any bytes as a STUN message: the scan never sees more than there is, shows nothing that
 //! integrity does not cover, and what it accepts can be written and read again.
 
+use std::net::SocketAddr;
+
 use frazil::fuzzing::{self, Message};
 
 use super::wire;
@@ -93,9 +95,23 @@ fn read(message: &Message<'_>) {
     }
     let mapped = message.xor_mapped_address();
     assert!(mapped.is_none() || message.class() == 2);
+    let plain = message.find(wire::MAPPED_ADDRESS).and_then(plain_address);
+    let expected = mapped.or(plain).filter(|_| message.class() == 2);
+    assert_eq!(message.mapped_address(), expected);
     if let Some(error) = message.error() {
         assert_eq!(message.class(), 3);
         assert!((300..700).contains(&error.code) && error.unknown.len() <= 64);
+    }
+}
+
+/// RFC 8489 §14.1
+fn plain_address(value: &[u8]) -> Option<SocketAddr> {
+    let (&[_, family, p0, p1], ip) = value.split_first_chunk()?;
+    let port = u16::from_be_bytes([p0, p1]);
+    match (family, ip.len()) {
+        (1, 4) => Some((<[u8; 4]>::try_from(ip).unwrap(), port).into()),
+        (2, 16) => Some((<[u8; 16]>::try_from(ip).unwrap(), port).into()),
+        _ => None,
     }
 }
 

@@ -11,6 +11,7 @@ pub const USERNAME: u16 = 0x0006;
 pub const MESSAGE_INTEGRITY: u16 = 0x0008;
 pub const ERROR_CODE: u16 = 0x0009;
 pub const MESSAGE_INTEGRITY_SHA256: u16 = 0x001c;
+pub const MAPPED_ADDRESS: u16 = 0x0001;
 pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 pub const PRIORITY: u16 = 0x0024;
 pub const USE_CANDIDATE: u16 = 0x0025;

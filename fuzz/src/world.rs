@@ -208,6 +208,7 @@ struct Bench {
     strict: bool,
     /// Their peer never hears that it has all their candidates.
     continual: [bool; 2],
+    components: [u16; 2],
 }
 
 impl Bench {
@@ -251,6 +252,7 @@ impl Bench {
             let config = side.config.build();
             config.continual && config.signalling == Signalling::Trickle
         });
+        let components = setup.agents.map(|side| side.config.build().components.clamp(1, 2));
         let strict = setup.agents.iter().any(|side| side.config.build().strict_nomination);
         let (tampered, started) = (false, [false; 2]);
         let mut bench = Self {
@@ -264,6 +266,7 @@ impl Bench {
             realms,
             strict,
             continual,
+            components,
         };
         for (side, input) in setup.agents.iter().enumerate() {
             for socket in 0..=input.sockets % SOCKETS {
@@ -611,11 +614,21 @@ impl Bench {
                 }
             }
             _ if self.consent_was_lost() => {}
+            // One that has a component more than its peer goes on to wait for it, if that one never
+            // says that it has named all its candidates.
+            [Outcome::Connected(_), Outcome::Failed] if self.awaits_a_component(1) => {}
+            [Outcome::Failed, Outcome::Connected(_)] if self.awaits_a_component(0) => {}
             // Where a nomination has failed, or a selected path, the letter of RFC 8445 leaves one
             // side without a way and does not tell the other.
             _ if self.strict => {}
             other => panic!("the agents disagree: {other:?}"),
         }
+    }
+
+    /// Whether a side may wait for ever for a component that its peer does not have.
+    fn awaits_a_component(&self, side: usize) -> bool {
+        let peer = 1 - side;
+        self.continual[peer] && self.components[side] > self.components[peer]
     }
 
     /// How many pairs were nominated in this generation. When all answers to a nomination are lost,

@@ -27,7 +27,7 @@ impl IceAgent {
         let timing = &self.config.timing;
         let timeout = timing.transaction_timeout();
         let schedule = match purpose {
-            Purpose::Hedge => Schedule::once(self.now, timeout),
+            Purpose::Hedge | Purpose::NominateAgain => Schedule::once(self.now, timeout),
             Purpose::Consent => Schedule::once(self.now, timing.consent_timeout),
             Purpose::Decide | Purpose::Nominate => {
                 Schedule::new(self.now, timing.rto, timing.transmissions, timing.final_wait)
@@ -35,26 +35,31 @@ impl IceAgent {
         };
         let now = self.now;
         let role = self.role();
-        let nominates = purpose == Purpose::Nominate;
-        let nomination = if nominates { self.next_nomination_value(id) } else { None };
+        let nomination = match purpose {
+            Purpose::Nominate => self.next_nomination_value(id),
+            Purpose::NominateAgain => self.last_nomination_value(id),
+            Purpose::Decide | Purpose::Hedge | Purpose::Consent => None,
+        };
         let aggressive = purpose != Purpose::Consent && self.nominates_aggressively();
         let Some(pair) = self.lists.annotate(id) else { return };
         if purpose != Purpose::Consent {
             let sent = &mut pair.attempts;
-            if purpose == Purpose::Decide {
-                *sent = Attempts { first: now, ..Attempts::default() };
+            match purpose {
+                Purpose::Decide => *sent = Attempts { first: now, ..Attempts::default() },
+                Purpose::Nominate => sent.hedges = 0,
+                Purpose::Hedge | Purpose::NominateAgain | Purpose::Consent => {}
             }
             sent.last = now;
             sent.transmissions = sent.transmissions.saturating_add(1);
-            sent.hedges = sent.hedges.saturating_add(u8::from(purpose == Purpose::Hedge));
+            sent.hedges = sent.hedges.saturating_add(u8::from(purpose.is_hedge()));
         }
         let check = Check {
-            id: TransactionId::random(&mut self.rng),
+            id: self.rng.transaction_id(),
             pair: id,
             local: pair.local,
             remote: pair.remote,
             purpose,
-            use_candidate: nominates || aggressive,
+            use_candidate: purpose.nominates() || aggressive,
             nomination,
             role,
             tie_breaker: self.tie_breaker,
@@ -63,7 +68,7 @@ impl IceAgent {
             schedule,
         };
         if purpose == Purpose::Consent {
-            self.pacer.retransmitted(now);
+            self.pacer.asked_consent(now);
         } else {
             self.pacer.started(now);
         }
@@ -105,13 +110,13 @@ impl IceAgent {
         super::is_datagram(transport).then_some(Route::Datagram { transport, local, remote })
     }
 
-    /// A response to a check (RFC 8445 §7.2.5).
+    /// A response to a check (RFC 8445 §7.2.5). Whether all that it did was to renew consent.
     pub(super) fn handle_response(
         &mut self,
         scan: &Scan<'_>,
         at: CandidateId,
         from: SocketAddr,
-    ) -> Result<(), Ignored> {
+    ) -> Result<bool, Ignored> {
         let id = scan.transaction_id();
         let check = self.checks.get(id).ok_or(Ignored::UnknownTransaction)?;
         let remote =
@@ -127,9 +132,14 @@ impl IceAgent {
         let Some(check) = self.checks.take(id) else { return Err(Ignored::UnknownTransaction) };
         let understood = scan.unknown_required(stun::attribute::is_known).next().is_none();
         let mapped = stun::xor_mapped_address(scan).map(crate::address::normal);
+        if self.is_traced() {
+            let error = stun::message::read_error(scan).map(|error| error.code);
+            self.trace_response(&check, from, symmetric, mapped, error);
+        }
         match (scan.class(), mapped) {
             (Class::Success, Some(mapped)) if symmetric && understood => {
                 self.check_succeeded(&check, mapped);
+                return Ok(check.purpose == Purpose::Consent);
             }
             (Class::Error, _) if understood => {
                 match stun::message::read_error(scan).map(|error| error.code) {
@@ -149,27 +159,34 @@ impl IceAgent {
             // RFC 8445 §7.2.5.2.1: not symmetric. RFC 8489 §6.3.3: nothing that can be used.
             _ => self.check_failed(&check),
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Ends the checks that nobody has answered (RFC 8445 §7.2.5.2.3).
     pub(super) fn expire_checks(&mut self) {
         while let Some(check) = self.checks.expired(self.now) {
-            if !check.cancelled && matches!(check.purpose, Purpose::Decide | Purpose::Nominate) {
+            if self.is_traced() {
+                self.trace_expired(&check);
+            }
+            let decides = check.purpose == Purpose::Decide || check.purpose.nominates();
+            if !check.cancelled && decides {
                 self.check_failed(&check);
             }
         }
     }
 
-    /// RFC 8445 §7.2.5.2: the pair has failed, and with it its nomination.
+    /// RFC 8445 §7.2.5.2: the pair has failed, and with it its nomination. A nomination that was
+    /// asked for several times fails with the last of them that could have been answered.
     fn check_failed(&mut self, check: &Check) {
         if check.purpose == Purpose::Consent {
             return;
         }
         let Some(pair) = self.lists.get(check.pair) else { return };
         match pair.state {
-            PairState::Succeeded if check.purpose == Purpose::Nominate => {
-                self.nomination_failed(check.pair);
+            PairState::Succeeded if check.purpose.nominates() => {
+                if !self.checks.iter().any(|other| other.is_open_nomination_of(check.pair)) {
+                    self.nomination_failed(check.pair);
+                }
             }
             // An answer to an older check has decided already, or a newer check will.
             PairState::Succeeded | PairState::Failed => {}
@@ -196,10 +213,12 @@ impl IceAgent {
         }
         // What has succeeded by another check since is not checked again.
         let succeeded = self.lists.get(pair).is_some_and(|pair| pair.state == PairState::Succeeded);
-        let decided = succeeded && check.purpose != Purpose::Nominate;
+        let decided = succeeded && !check.purpose.nominates();
         if check.purpose == Purpose::Consent || decided {
             return;
         }
+        // It speaks for all of them.
+        self.checks.discard_nominations(pair);
         self.checks.cancel(pair);
         self.lists.queue(pair);
     }
@@ -228,10 +247,13 @@ impl IceAgent {
         let Some(pair) = self.revive(check) else { return };
         self.round_trip = round_trip.or(self.round_trip);
         self.lists.unqueue_plain(pair);
-        self.checks.cancel_where(|other| other.pair == pair && other.purpose != Purpose::Nominate);
+        self.checks.cancel_where(|other| other.pair == pair && !other.purpose.nominates());
+        if check.purpose.nominates() {
+            self.checks.discard_nominations(pair);
+        }
         self.lists.succeed(pair);
+        self.lists.hear(pair);
         if let Some(annotated) = self.lists.annotate(pair) {
-            annotated.heard = true;
             annotated.attempts.rtt = round_trip.or(annotated.attempts.rtt);
         }
         let Some(valid) = self.note_valid(pair, check, mapped) else { return };
@@ -298,6 +320,7 @@ impl IceAgent {
         let priority = crate::checklist::priority_in(role, local_priority, pair.remote_priority);
         let generated_by = pair.valid.map_or(checked, |valid| valid.generated_by);
         pair.valid = Some(ValidPair { local: seen, generated_by, local_priority, priority });
+        self.lists.revise();
         Some(holder)
     }
 

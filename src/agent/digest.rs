@@ -89,9 +89,10 @@ impl IceAgent {
             output,
             counters: _,
             deadline: _,
+            trace: _,
         } = self;
         let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
-        (now, rng.get_word_pos(), &local.credentials, tie_breaker, role_changes).hash(&mut hasher);
+        (now, rng.position(), &local.credentials, tie_breaker, role_changes).hash(&mut hasher);
         remote.as_ref().map(|remote| &remote.parameters).hash(&mut hasher);
         staged
             .as_ref()

@@ -6,7 +6,7 @@
 
 use rand_chacha::rand_core::Rng;
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, UfragPrefix};
 use crate::stun::IntegrityKey;
 
 use super::IceAgent;
@@ -36,8 +36,12 @@ impl LocalSide {
         Self { generation, credentials, key }
     }
 
-    pub(super) fn generate(generation: Generation, rng: &mut impl Rng) -> Self {
-        Self::new(generation, Credentials::generate(rng))
+    pub(super) fn generate(
+        generation: Generation,
+        prefix: UfragPrefix,
+        rng: &mut impl Rng,
+    ) -> Self {
+        Self::new(generation, Credentials::generate(prefix, rng))
     }
 
     /// The peer's part of a USERNAME whose first part is ours (RFC 8445 §7.3).
@@ -111,7 +115,7 @@ impl IceAgent {
         self.staged.as_ref().map_or(&self.local, |staged| &staged.local)
     }
 
-    fn other_local_sides(&self) -> impl Iterator<Item = &LocalSide> {
+    pub(super) fn other_local_sides(&self) -> impl Iterator<Item = &LocalSide> {
         let staged = self.staged.as_ref().map(|staged| &staged.local);
         staged.into_iter().chain(self.past.iter().rev().map(|past| &past.local))
     }

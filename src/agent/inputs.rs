@@ -146,6 +146,9 @@ impl IceAgent {
             self.ask_servers();
             self.run();
         }
+        if self.is_traced() {
+            self.trace_changes();
+        }
         Ok(id)
     }
 

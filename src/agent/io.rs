@@ -278,6 +278,10 @@ pub enum Event {
     },
     /// A component has lost its last valid pair. Only a restart can connect it again.
     RestartNeeded,
+    /// In a [`Mux`](crate::Mux): the username fragment that a restart has drawn is that of another
+    /// session, which checks to it go to. Another restart draws another one; one that is staged has
+    /// to be rolled back first.
+    UfragTaken,
     /// The peer has restarted (RFC 8445 §9): tell it the new
     /// [`local_parameters`](crate::IceAgent::local_parameters), and gather anew.
     RemoteRestart {

@@ -37,6 +37,7 @@ impl IceAgent {
         });
         pair.nomination = Nomination::Pending;
         pair.attempts.answered = now;
+        self.lists.revise();
         self.validated(id, Proof::Valid);
     }
 
@@ -72,6 +73,8 @@ impl IceAgent {
                     .remotes
                     .iter()
                     .filter(|(_, remote)| remote.stream == stream && remote.component == number)
+                    // That of the path from before a restart stays as long as the path does.
+                    .filter(|(_, remote)| remote.is_of(self.local.generation))
                     .map(move |(id, remote)| (local_id, local, id, remote))
             })
             .filter_map(|(local_id, local, remote_id, remote)| {

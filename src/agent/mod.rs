@@ -13,13 +13,14 @@ mod counters;
 mod digest;
 mod errors;
 mod generation;
+mod hosted;
 mod inputs;
 pub(crate) mod io;
 mod lite;
 mod local_address;
 mod nomination;
 mod output;
-mod pacing;
+pub(crate) mod pacing;
 mod path;
 mod relay;
 mod remote;
@@ -29,14 +30,14 @@ mod roaming;
 mod schedule;
 mod server;
 mod servers;
+mod traced;
 mod transactions;
 mod upkeep;
 mod view;
 
 use core::time::Duration;
 
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::Rng;
 use smallvec::SmallVec;
 
 use crate::candidate::Transport;
@@ -45,7 +46,9 @@ use crate::config::{AgentConfig, ConfigError, Signalling};
 use crate::credentials::Credentials;
 use crate::gather::Servers;
 use crate::id::{CandidateId, PairId, StreamId};
+use crate::random::Random;
 use crate::time::Timestamp;
+use crate::trace::Trace;
 
 pub use call_error::{
     AddLocalError, AddRemoteError, AddServerError, AddStreamError, RemoveLocalError,
@@ -57,6 +60,7 @@ use contest::Contest;
 pub use counters::{Counters, Refused};
 pub use errors::{IcmpError, TransmitError};
 use generation::{Generation, LocalSide, Past, RemoteSide, Staged};
+pub(crate) use hosted::{Claim, Names};
 use io::{Event, GatheringState, TimeoutReason, Transmit};
 use output::{Notice, Output};
 use pacing::Pacer;
@@ -64,6 +68,7 @@ use path::Path;
 pub use path::SendError;
 use renomination::NominationValues;
 use server::{EarlyChecks, TokenBucket};
+use traced::Sent;
 use transactions::Checks;
 use upkeep::Upkeep;
 pub use view::PairView;
@@ -104,7 +109,7 @@ pub enum ConnectionState {
 pub struct IceAgent {
     config: AgentConfig,
     now: Timestamp,
-    rng: ChaCha12Rng,
+    rng: Random,
     local: LocalSide,
     remote: Option<RemoteSide>,
     /// A restart of which the peer has not heard yet.
@@ -149,6 +154,8 @@ pub struct IceAgent {
     output: Output,
     counters: Counters,
     deadline: Option<(Timestamp, TimeoutReason)>,
+    /// What it has done, if that is wanted.
+    trace: Option<Box<Trace>>,
 }
 
 /// A data stream (RFC 8445 §4).
@@ -197,6 +204,11 @@ impl Component {
         }
     }
 
+    /// The nominating check of this pair may be hedged.
+    fn may_nominate_again(&self, id: PairId, strict: bool) -> bool {
+        self.nominating == Some(id) && self.selected.is_none() && !strict
+    }
+
     /// It has a pair that may carry data.
     fn is_connected(&self) -> bool {
         self.valid_since.is_some() || self.previous.is_some()
@@ -212,8 +224,8 @@ impl IceAgent {
     /// The field of the configuration that no agent can be made of.
     pub fn new(config: AgentConfig, seed: [u8; 32]) -> Result<Self, ConfigError> {
         config.validate()?;
-        let mut rng = ChaCha12Rng::from_seed(seed);
-        let generated = Credentials::generate(&mut rng);
+        let mut rng = Random::from_seed(seed);
+        let generated = Credentials::generate(config.ufrag_prefix, &mut rng);
         let credentials = config.credentials.clone().unwrap_or(generated);
         let tie_breaker = tie_breaker(&mut rng);
         let mut agent = Self {
@@ -250,8 +262,10 @@ impl IceAgent {
             output: Output::new(config.limits.replies, config.limits.events),
             counters: Counters::default(),
             deadline: None,
+            trace: None,
             config,
         };
+        agent.start_trace();
         if agent.config.components > 0 {
             let components = agent.config.components;
             agent.push_stream(components);
@@ -273,10 +287,20 @@ impl IceAgent {
         self.advance(now);
         loop {
             // What cannot be rendered any more, since its candidate is gone, is passed over.
-            let message = if let Some(reply) = self.output.replies.pop_front() {
-                self.render_reply(&reply, buf)
+            let mut sent = None;
+            let message = if let Some(reply) = self.output.replies.front() {
+                let message = self.render_reply(reply, buf);
+                if self.is_traced() {
+                    sent = Some(Sent::Reply(reply.clone()));
+                }
+                self.output.replies.pop_front();
+                message
             } else if let Some(error) = self.output.errors.pop_front() {
-                self.render_error(&error, buf)
+                let message = self.render_error(&error, buf);
+                if self.is_traced() {
+                    sent = Some(Sent::Error(error));
+                }
+                message
             } else if let Some(pair) = self.output.keepalives.pop_front() {
                 self.render_keepalive(pair, buf)
             } else if let Some(transmit) = self.render_asking(buf) {
@@ -286,9 +310,17 @@ impl IceAgent {
                 if self.is_deferred(id) {
                     continue;
                 }
+                if self.is_traced() {
+                    sent = Some(Sent::Check(id));
+                }
                 self.render_check(id, buf)
             };
-            if let Some(transmit) = message.and_then(|message| self.dispatch(message, buf)) {
+            let Some(message) = message else { continue };
+            let (local, to) = (message.local, message.to);
+            if let Some(transmit) = self.dispatch(message, buf) {
+                if let Some(sent) = sent {
+                    self.trace_sent(&sent, local, to);
+                }
                 return Some(transmit);
             }
         }
@@ -356,6 +388,7 @@ impl IceAgent {
             component.path = None;
             component.upkeep.clear();
         }
+        self.lists.revise();
         self.deadline = None;
         self.leave_servers();
     }
@@ -370,6 +403,9 @@ impl IceAgent {
     }
 
     fn notice(&mut self, notice: Notice) {
+        if self.is_traced() {
+            self.trace_notice(&notice);
+        }
         self.output.notice(notice, &mut self.counters);
     }
 

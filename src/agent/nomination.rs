@@ -7,7 +7,7 @@ use crate::time::Timestamp;
 
 use super::io::GatheringState;
 use super::output::Notice;
-use super::transactions::{Proof, Purpose};
+use super::transactions::Proof;
 use super::{Component, ConnectionState, IceAgent};
 
 impl IceAgent {
@@ -56,6 +56,9 @@ impl IceAgent {
             }
             if let Some(pair) = self.lists.annotate(generated_by) {
                 pair.nomination = Nomination::Pending;
+            }
+            if self.is_traced() {
+                self.trace_nominating(generated_by);
             }
             self.lists.queue(generated_by);
         }
@@ -310,8 +313,7 @@ impl IceAgent {
                 if let Some(pair) = self.lists.annotate(id) {
                     pair.nomination = Nomination::None;
                 }
-                self.checks
-                    .cancel_where(|check| check.pair == id && check.purpose == Purpose::Nominate);
+                self.checks.cancel_where(|check| check.pair == id && check.purpose.nominates());
             }
         }
     }

@@ -89,6 +89,7 @@ pub(super) enum Notice {
     RestartNeeded,
     RemoteRestart,
     Report(Box<Report>),
+    UfragTaken,
 }
 
 /// The queues.
@@ -101,28 +102,27 @@ pub(super) struct Output {
     /// Pairs on which a keepalive is to be sent.
     pub(super) keepalives: VecDeque<PairId>,
     pub(super) notices: VecDeque<Notice>,
-    reply_limit: usize,
-    notice_limit: usize,
+    reply_limit: u16,
+    notice_limit: u16,
 }
 
 impl Output {
     pub(super) fn new(replies: u16, events: u16) -> Self {
-        let reply_limit = usize::from(replies);
         Self {
             // All of it at once: answering must not allocate, be it the first time.
-            replies: VecDeque::with_capacity(reply_limit),
+            replies: VecDeque::with_capacity(usize::from(replies)),
             errors: VecDeque::new(),
             checks: VecDeque::with_capacity(1),
             keepalives: VecDeque::new(),
             notices: VecDeque::new(),
-            reply_limit,
-            notice_limit: usize::from(events),
+            reply_limit: replies,
+            notice_limit: events,
         }
     }
 
     /// Whether it was queued.
     pub(super) fn reply(&mut self, reply: Reply, counters: &mut Counters) -> bool {
-        if self.replies.len() >= self.reply_limit {
+        if self.replies.len() >= usize::from(self.reply_limit) {
             counters.refuse(Refused::Reply);
             return false;
         }
@@ -131,7 +131,7 @@ impl Output {
     }
 
     pub(super) fn error(&mut self, error: ErrorReply, counters: &mut Counters) {
-        if self.errors.len() >= self.reply_limit {
+        if self.errors.len() >= usize::from(self.reply_limit) {
             counters.refuse(Refused::Reply);
             return;
         }
@@ -148,7 +148,7 @@ impl Output {
     /// which there are most: the newest state is the one that counts, and a candidate that nobody
     /// hears of is never paired.
     pub(super) fn notice(&mut self, notice: Notice, counters: &mut Counters) {
-        if self.notices.len() >= self.notice_limit {
+        if self.notices.len() >= usize::from(self.notice_limit) {
             let sort = core::mem::discriminant(&notice);
             let position =
                 |sort| self.notices.iter().position(|other| core::mem::discriminant(other) == sort);

@@ -3,6 +3,10 @@
 //! New transactions are `Ta` apart. Retransmissions need no slot of their own, but keep 5 ms
 //! distance to whatever was sent before, and to the next slot when that has a check to carry: the
 //! first packet of every check goes before any retransmission (RFC 8445 §14.1).
+//!
+//! A container of many agents may hold both back, to space what all of them send. Consent checks
+//! are not held: RFC 7675 §5.1 sets their pace, and a session must not lose its consent because of
+//! others.
 
 use core::time::Duration;
 
@@ -11,40 +15,60 @@ use crate::time::Timestamp;
 /// RFC 8445 §14.2: the Ta of an agent that proposes none.
 pub(super) const DEFAULT_TA: Duration = Duration::from_millis(50);
 /// RFC 8445 §14.2: the least distance between any two transmissions of transactions.
-pub(super) const SPACING: Duration = Duration::from_millis(5);
+pub(crate) const SPACING: Duration = Duration::from_millis(5);
 
 /// The pace of one agent's transactions.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Pacer {
-    ta: Duration,
+    ta: Micros,
+    /// Something was sent that others have to keep their distance to.
+    sent: bool,
     /// When the next transaction may start.
     slot: Timestamp,
     /// When a packet of a transaction may follow the last one.
     clear: Timestamp,
+    /// Until when the transactions of other agents hold back those of this one.
+    held: Timestamp,
+}
+
+/// A Ta in whole microseconds, rounded up: at most 10 s.
+#[derive(Clone, Copy, Debug, Hash)]
+struct Micros(u32);
+
+impl Micros {
+    fn new(ta: Duration) -> Self {
+        Self(u32::try_from(ta.as_nanos().div_ceil(1000)).unwrap_or(u32::MAX))
+    }
 }
 
 impl Pacer {
-    pub(super) const fn new(ta: Duration) -> Self {
-        Self { ta, slot: Timestamp::ZERO, clear: Timestamp::ZERO }
+    pub(super) fn new(ta: Duration) -> Self {
+        Self {
+            ta: Micros::new(ta),
+            sent: false,
+            slot: Timestamp::ZERO,
+            clear: Timestamp::ZERO,
+            held: Timestamp::ZERO,
+        }
     }
 
-    pub(super) const fn ta(&self) -> Duration {
-        self.ta
+    pub(super) fn ta(&self) -> Duration {
+        Duration::from_micros(u64::from(self.ta.0))
     }
 
     /// RFC 8445 §14.2: both agents use the larger value of what they proposed.
     pub(super) fn set_ta(&mut self, ta: Duration) {
-        self.ta = ta;
+        self.ta = Micros::new(ta);
     }
 
     /// When a new transaction may start.
     pub(super) fn next_start(&self) -> Timestamp {
-        self.slot.max(self.clear)
+        self.slot.max(self.clear).max(self.held)
     }
 
     pub(super) fn started(&mut self, now: Timestamp) {
-        self.slot = now + self.ta;
-        self.clear = now + SPACING;
+        self.slot = now + self.ta();
+        self.retransmitted(now);
     }
 
     /// When a request that is due again at `due` may be sent, `busy` saying whether the next slot
@@ -55,7 +79,7 @@ impl Pacer {
         due: Timestamp,
         busy: bool,
     ) -> Timestamp {
-        let at = due.max(self.clear).max(now);
+        let at = due.max(self.clear).max(self.held).max(now);
         let start = self.next_start();
         if busy && at + SPACING > start { start.max(at) + SPACING } else { at }
     }
@@ -67,5 +91,19 @@ impl Pacer {
 
     pub(super) fn retransmitted(&mut self, now: Timestamp) {
         self.clear = now + SPACING;
+        self.sent = true;
+    }
+
+    pub(super) fn asked_consent(&mut self, now: Timestamp) {
+        self.clear = now + SPACING;
+    }
+
+    pub(super) fn hold(&mut self, until: Timestamp) {
+        self.held = until;
+    }
+
+    /// Whether a transaction was started or repeated since the last call.
+    pub(super) fn take_sent(&mut self) -> bool {
+        core::mem::take(&mut self.sent)
     }
 }

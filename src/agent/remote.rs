@@ -60,6 +60,9 @@ impl IceAgent {
         let pacing = remote.parameters.pacing.unwrap_or(DEFAULT_TA);
         self.pacer.set_ta(self.config.timing.ta.max(pacing));
         let ufrag = remote.ufrag().to_owned();
+        if self.is_traced() {
+            self.trace_generation();
+        }
         self.adopt_early_candidates(&ufrag);
         self.patience = Some(self.now + self.config.timing.transaction_timeout());
         self.settle_implementations();

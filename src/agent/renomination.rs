@@ -12,7 +12,6 @@ use crate::id::{PairId, StreamId};
 use crate::time::Timestamp;
 
 use super::call_error::RenominateError;
-use super::transactions::Purpose;
 use super::upkeep::{SPARES, Upkeep};
 use super::{Component, IceAgent};
 
@@ -133,6 +132,15 @@ impl IceAgent {
         Some(values.sent)
     }
 
+    /// The value of the nomination that is under way, when it is asked for once more.
+    pub(super) fn last_nomination_value(&self, id: PairId) -> Option<u32> {
+        if !self.may_renominate() {
+            return None;
+        }
+        let pair = self.lists.get(id)?;
+        Some(self.component(pair.stream, pair.component)?.values().sent)
+    }
+
     /// Whether a check of the peer nominates. "The controlled side MUST select the nomination with the
     /// largest value" (§4); any value counts for more than none. Values are followed whether this
     /// side has offered to or not: some peers send them unasked.
@@ -190,17 +198,19 @@ impl IceAgent {
                 pair.nomination = Nomination::None;
             }
             self.lists.unqueue(given_up);
-            self.checks
-                .cancel_where(|check| check.pair == given_up && check.purpose == Purpose::Nominate);
+            self.checks.cancel_where(|check| check.pair == given_up && check.purpose.nominates());
         }
         if let Some(pair) = self.lists.annotate(generated_by) {
             pair.nomination = Nomination::Pending;
+        }
+        if self.is_traced() {
+            self.trace_nominating(generated_by);
         }
         self.lists.queue(generated_by);
     }
 
     /// Whether this side looks for better paths by itself.
-    fn explores(&self) -> bool {
+    pub(super) fn explores(&self) -> bool {
         self.config.nomination == NominationMode::Renomination { automatic: true }
             && self.role() == Role::Controlling
             && self.may_renominate()

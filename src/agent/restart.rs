@@ -142,7 +142,8 @@ impl IceAgent {
 
     fn next_local_side(&mut self) -> LocalSide {
         self.newest_generation = self.newest_generation.next();
-        LocalSide::generate(self.newest_generation, &mut self.rng)
+        let prefix = self.config.ufrag_prefix;
+        LocalSide::generate(self.newest_generation, prefix, &mut self.rng)
     }
 
     /// Puts local candidates out for the generation that is being signalled, instead of what waits

@@ -49,7 +49,14 @@ impl IceAgent {
         self.update_lists();
         self.update_state();
         self.release_candidates();
+        self.compute_deadline();
+    }
+
+    pub(super) fn compute_deadline(&mut self) {
         self.deadline = self.next_deadline().filter(|&(at, _)| at != Timestamp::MAX);
+        if self.is_traced() {
+            self.trace_changes();
+        }
     }
 
     /// Uses this Ta slot, if it has come: for a check, or to ask a server (RFC 8445 §14.2). Where
@@ -121,7 +128,8 @@ impl IceAgent {
             }
         }
         let pair = self.next_hedge()?;
-        Some((pair, Purpose::Hedge))
+        let nominates = self.is_nominating(pair);
+        Some((pair, if nominates { Purpose::NominateAgain } else { Purpose::Hedge }))
     }
 
     /// How many requests a pair must have been sent before it may be retired. Three, unless the
@@ -154,23 +162,27 @@ impl IceAgent {
     }
 
     /// The pairs that may be hedged, and when: In-Progress ones of components without a valid
-    /// pair.
+    /// pair, and the one that is being nominated where none is selected. The latter is still one
+    /// nomination (RFC 8445 §8.1.1): no other pair is nominated meanwhile.
     fn hedgeable(&self) -> impl Iterator<Item = (PairId, &CandidatePair, Timestamp)> {
         let wait = self.round_trip.map_or(HEDGE_AFTER, |rtt| {
             HEDGE_AFTER.max(rtt.saturating_add(rtt.checked_div(2).unwrap_or_default()))
         });
+        let strict = self.config.strict_nomination;
         let open = self
             .streams
             .iter()
             .flat_map(|stream| &stream.components)
-            .any(|component| component.valid_since.is_none());
+            .any(|component| component.selected.is_none());
         let lists = if open { self.lists.lists().len() } else { 0 };
         (0..lists).flat_map(move |list| self.lists.listed(list)).filter_map(move |(id, pair)| {
-            let eligible = pair.state == PairState::InProgress
-                && pair.attempts.hedges < HEDGES
-                && self
-                    .component(pair.stream, pair.component)
-                    .is_some_and(|component| component.valid_since.is_none());
+            let component = self.component(pair.stream, pair.component)?;
+            let eligible = pair.attempts.hedges < HEDGES
+                && match pair.state {
+                    PairState::InProgress => component.valid_since.is_none(),
+                    PairState::Succeeded => component.may_nominate_again(id, strict),
+                    PairState::Frozen | PairState::Waiting | PairState::Failed => false,
+                };
             eligible.then(|| (id, pair, pair.attempts.last + wait))
         })
     }

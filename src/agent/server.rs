@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::address;
 use crate::candidate::{CandidateKind, CandidateTransport, Transport};
-use crate::checklist::{CandidatePair, Nomination, Triggered};
+use crate::checklist::{CandidatePair, Nomination, PairState, Triggered};
 use crate::config::Role;
 use crate::id::{CandidateId, PairId, StreamId};
 use crate::stun::{
@@ -132,7 +132,12 @@ impl IceAgent {
     ) -> Received<'a> {
         self.advance(now);
         let received = self.receive(transport, local, remote, datagram);
-        received.unwrap_or_else(|reason| self.ignore(reason))
+        received.unwrap_or_else(|reason| {
+            if self.is_traced() {
+                self.trace_ignored(reason, local, remote, datagram.len());
+            }
+            self.ignore(reason)
+        })
     }
 
     fn receive<'a>(
@@ -179,8 +184,12 @@ impl IceAgent {
         match scan.class() {
             Class::Request => self.handle_request(&scan, arrival)?,
             Class::Success | Class::Error => {
-                self.handle_response(&scan, local, from)?;
-                self.run();
+                let renewed = self.handle_response(&scan, local, from)?;
+                if renewed && self.is_settled() {
+                    self.compute_deadline();
+                } else {
+                    self.run();
+                }
             }
             // RFC 8445 §11: a keepalive. It is not authenticated, and says nothing.
             Class::Indication => {}
@@ -206,8 +215,9 @@ impl IceAgent {
         }
         let arrival = Arrival { generation: addressee.generation, ..arrival };
         // Everything below is the word of the peer.
-        let unknown: SmallVec<[u16; 4]> = scan.unknown_required(attribute::is_known).collect();
-        if !unknown.is_empty() {
+        let mut unknown = scan.unknown_required(attribute::is_known);
+        if let Some(first) = unknown.next() {
+            let unknown = core::iter::once(first).chain(unknown).collect();
             self.reply_error(scan, arrival, 420, unknown);
             return Ok(());
         }
@@ -215,14 +225,6 @@ impl IceAgent {
             self.reply_error(scan, arrival, 400, SmallVec::new());
             return Ok(());
         };
-        let role_before = self.role();
-        let past = arrival.generation < self.local.generation;
-        if let Some((role, tie_breaker)) = request.role.filter(|_| !past) {
-            if !self.settle_roles(role, tie_breaker) {
-                self.reply_error(scan, arrival, 487, SmallVec::new());
-                return Ok(());
-            }
-        }
         let reply = Reply {
             local: arrival.local,
             to: arrival.from,
@@ -230,6 +232,25 @@ impl IceAgent {
             generation: arrival.generation,
             sha256: !scan.has_integrity(),
         };
+        if self.is_traced() {
+            self.trace_request(&reply, &request);
+        }
+        let role_before = self.role();
+        let past = arrival.generation < self.local.generation;
+        // An answer says that data will be taken, and of a generation that has ended only the path
+        // that was kept takes any. A peer that is told otherwise prefers that pair to those of the
+        // new generation, as browsers do that have not heard of our restart when they gather.
+        let kept = if past { self.kept_pair(arrival) } else { None };
+        if past && kept.is_none() {
+            self.refuse(scan, arrival, 401);
+            return Err(Ignored::UnknownUser);
+        }
+        if let Some((role, tie_breaker)) = request.role.filter(|_| !past) {
+            if !self.settle_roles(role, tie_breaker) {
+                self.reply_error(scan, arrival, 487, SmallVec::new());
+                return Ok(());
+            }
+        }
         let staged = arrival.generation > self.local.generation;
         let early = staged || self.remote.is_none();
         let nominates = request.use_candidate || request.nomination.is_some();
@@ -240,8 +261,9 @@ impl IceAgent {
         if !self.output.reply(reply, &mut self.counters) {
             return Err(Ignored::LimitReached);
         }
-        if past {
-            self.past_check_arrived(arrival);
+        if let Some(pair) = kept {
+            // The peer still uses that path, and that is all that it says.
+            self.path_answered(pair);
         } else if !early && self.is_from_peer(remote_ufrag) {
             let changed = self.check_arrived(arrival, &request);
             if changed || role_before != self.role() {
@@ -255,18 +277,15 @@ impl IceAgent {
         self.remote.as_ref().is_some_and(|remote| remote.ufrag().as_bytes() == ufrag)
     }
 
-    /// A check of an earlier generation: the peer still uses the path of that one, and that is all
-    /// that it says.
-    fn past_check_arrived(&mut self, arrival: Arrival) {
-        let Some(local) = self.candidates.locals.get(arrival.local) else { return };
+    /// The pair of an earlier generation on which a check arrived, if it is one that was kept.
+    fn kept_pair(&self, arrival: Arrival) -> Option<PairId> {
+        let local = self.candidates.locals.get(arrival.local)?;
         let membership = Membership::Of(arrival.generation);
         let (stream, component) = (local.stream, local.component);
         let transport = local.transport.transport();
         let remote =
-            self.candidates.remote_in(&membership, stream, component, transport, arrival.from);
-        if let Some(pair) = remote.and_then(|remote| self.lists.find(arrival.local, remote)) {
-            self.path_answered(pair);
-        }
+            self.candidates.remote_in(&membership, stream, component, transport, arrival.from)?;
+        self.lists.find(arrival.local, remote)
     }
 
     /// RFC 8445 §7.3.1.1: whether the request may be processed, after a change of our role if
@@ -390,6 +409,10 @@ impl IceAgent {
             if !request.use_candidate && request.nomination.is_none() {
                 return self.state() == ConnectionState::Disconnected;
             }
+            if request.nomination.is_none() && self.is_nominated_already(pair) {
+                self.note_nomination(pair);
+                return self.state() == ConnectionState::Disconnected;
+            }
         }
         let Some((remote, discovered)) = self.remote_of(arrival, request) else {
             return false;
@@ -402,8 +425,8 @@ impl IceAgent {
             return false;
         };
         self.path_answered(id);
+        self.lists.hear(id);
         if let Some(pair) = self.lists.annotate(id) {
-            pair.heard = true;
             if pair.last_request.replace(arrival.id) == Some(arrival.id) {
                 return false;
             }
@@ -480,6 +503,18 @@ impl IceAgent {
         self.lists.get(id).and_then(way_out).unwrap_or(false)
     }
 
+    /// Whether the pair is the selected one of a controlled agent, nominated by USE-CANDIDATE alone and
+    /// by checks of itself: a peer that nominates with every check says nothing new by it.
+    fn is_nominated_already(&self, id: PairId) -> bool {
+        let nominated = |pair: &CandidatePair| {
+            let component = self.component(pair.stream, pair.component)?;
+            let selected = component.selected? == id && component.values.is_none();
+            Some(selected && pair.listed && pair.valid?.generated_by == id)
+        };
+        let decided = self.role() == Role::Controlled && !self.config.lite;
+        decided && self.lists.get(id).and_then(nominated).unwrap_or(false)
+    }
+
     /// The pair of a selected path, on which a check has nothing to change.
     fn path_of(&self, arrival: Arrival) -> Option<PairId> {
         self.streams
@@ -515,7 +550,13 @@ impl IceAgent {
             self.counters.refuse(Refused::PeerReflexiveCandidate);
             // A nomination has been answered with success: it must not be forgotten.
             let nominates = request.use_candidate || request.nomination.is_some();
-            if !(nominates && self.drop_idle_reflexive()) {
+            let admitted = (nominates && self.drop_idle_reflexive(|_| true))
+                || self.crowded_base(arrival.local).is_some_and(|base| {
+                    self.drop_idle_reflexive(|pair| {
+                        pair.local == base && pair.state == PairState::Failed
+                    })
+                });
+            if !admitted {
                 return None;
             }
         }
@@ -537,11 +578,35 @@ impl IceAgent {
         Some((id, true))
     }
 
-    /// Forgets the oldest peer-reflexive candidate that no pair of any use has. Whether there was one.
-    fn drop_idle_reflexive(&mut self) -> bool {
+    /// The base at which more peer-reflexive candidates have come in than anywhere else, and at
+    /// least two more than at this one. Behind some NATs every check comes from a new address, which
+    /// fills up all places at one base; another one may have the only path that works.
+    fn crowded_base(&self, at: CandidateId) -> Option<CandidateId> {
+        let mut found: SmallVec<[(CandidateId, usize); 8]> = SmallVec::new();
+        for (_, pair) in self.lists.pairs() {
+            let remote = self.candidates.remotes.get(pair.remote);
+            if remote.is_none_or(|remote| remote.kind != CandidateKind::PeerReflexive) {
+                continue;
+            }
+            match found.iter_mut().find(|(base, _)| *base == pair.local) {
+                Some((_, number)) => *number = number.saturating_add(1),
+                None => found.push((pair.local, 1)),
+            }
+        }
+        let here = found.iter().find(|(base, _)| *base == at).map_or(0, |(_, number)| *number);
+        let (base, most) = found.into_iter().max_by_key(|(_, number)| *number)?;
+        (most > here.saturating_add(1)).then_some(base)
+    }
+
+    /// Forgets the oldest peer-reflexive candidate that no pair of any use has, and only pairs that
+    /// are `expendable`. Whether there was one.
+    fn drop_idle_reflexive(&mut self, expendable: impl Fn(&CandidatePair) -> bool) -> bool {
         let idle = |id: CandidateId| {
             self.lists.pairs().filter(|(_, pair)| pair.remote == id).all(|(_, pair)| {
-                pair.valid.is_none() && !pair.past && pair.nomination == Nomination::None
+                pair.valid.is_none()
+                    && !pair.past
+                    && (pair.nomination == Nomination::None || pair.state == PairState::Failed)
+                    && expendable(pair)
             })
         };
         let oldest = self

@@ -14,8 +14,22 @@ pub(super) enum Purpose {
     Hedge,
     /// It repeats the check of a valid pair with USE-CANDIDATE.
     Nominate,
+    /// It only adds a chance for that to be answered.
+    NominateAgain,
     /// It asks for consent on a pair in use (RFC 7675 §5.1).
     Consent,
+}
+
+impl Purpose {
+    /// An answer to it nominates the pair.
+    pub(super) const fn nominates(self) -> bool {
+        matches!(self, Self::Nominate | Self::NominateAgain)
+    }
+
+    /// It is sent once: others of the pair are repeated.
+    pub(super) const fn is_hedge(self) -> bool {
+        matches!(self, Self::Hedge | Self::NominateAgain)
+    }
 }
 
 /// One Binding request that may still be answered.
@@ -43,10 +57,15 @@ pub(super) struct Check {
 }
 
 impl Check {
+    /// It nominates the pair, and an answer to it is still waited for.
+    pub(super) fn is_open_nomination_of(&self, pair: PairId) -> bool {
+        self.pair == pair && self.purpose.nominates() && !self.cancelled
+    }
+
     /// What an answer to it proves.
     pub(super) fn proof(&self) -> Proof {
         match (self.purpose, self.use_candidate) {
-            (Purpose::Nominate, _) => Proof::Nominated,
+            (Purpose::Nominate | Purpose::NominateAgain, _) => Proof::Nominated,
             (_, true) => Proof::NominatedByTheWay,
             (_, false) => Proof::Valid,
         }
@@ -119,6 +138,11 @@ impl Checks {
     /// Forgets the checks of a pair: no answer to them counts any more (RFC 7675 §5.1).
     pub(super) fn discard(&mut self, pair: PairId) {
         self.checks.retain(|check| check.pair != pair);
+    }
+
+    /// Forgets the checks that nominate a pair: an answer to one of them was enough.
+    pub(super) fn discard_nominations(&mut self, pair: PairId) {
+        self.checks.retain(|check| check.pair != pair || !check.purpose.nominates());
     }
 
     /// Cancels the checks for which `which` holds.

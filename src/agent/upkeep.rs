@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use crate::checklist::{CandidatePair, Nomination};
 use crate::config::{Role, Timing};
 use crate::id::{PairId, StreamId};
-use crate::stun::{Class, TransactionId, Writer, method};
+use crate::stun::{Class, Writer, method};
 use crate::time::Timestamp;
 
 use super::contest::Contest;
@@ -412,6 +412,13 @@ impl IceAgent {
         next
     }
 
+    /// Whether the answer to a consent check changes nothing but when the next things are due: all is
+    /// concluded, no path is silent, none is looked for, and nothing has been due for a while.
+    pub(super) fn is_settled(&self) -> bool {
+        let overdue = self.deadline.is_some_and(|(at, _)| at <= self.now);
+        self.state == ConnectionState::Completed && !self.explores() && !overdue
+    }
+
     /// Everything under upkeep, and whether it is the path in use.
     pub(super) fn kept(&self) -> impl Iterator<Item = (&super::Component, &Upkeep, bool)> {
         self.streams.iter().flat_map(|stream| &stream.components).flat_map(|component| {
@@ -517,7 +524,7 @@ impl IceAgent {
         let pair: &CandidatePair = self.lists.get(id)?;
         let (local, remote) = (pair.local, pair.remote);
         let to = self.candidates.remotes.get(remote)?.addr;
-        let transaction = TransactionId::random(&mut self.rng);
+        let transaction = self.rng.transaction_id();
         let mut writer = Writer::new(buf, Class::Indication, method::BINDING, transaction);
         let range = writer.fingerprint().finish();
         Some(Rendered { range, local, to })

@@ -23,6 +23,9 @@ pub struct PairView {
     pub local: CandidateView,
     /// The remote candidate.
     pub remote: CandidateView,
+    /// The foundation of the pair, as numbers for those of its candidates that mean nothing beyond
+    /// this agent: pairs with equal ones are frozen and unfrozen together (RFC 8445 §6.1.2.6).
+    pub foundation: (u16, u16),
     /// Its state.
     pub state: PairState,
     /// It is in the valid list.
@@ -107,6 +110,7 @@ impl IceAgent {
             component: pair.component,
             local: self.candidates.view_local(local)?,
             remote: self.candidates.view_remote(pair.remote)?,
+            foundation: (pair.foundation.local, pair.foundation.remote),
             state: pair.state,
             valid: pair.valid.is_some(),
             nominated: pair.nomination == Nomination::Nominated && !ended,
@@ -150,6 +154,7 @@ impl IceAgent {
                 Event::RemoteRestart { ufrag: self.remote.as_ref()?.ufrag().to_owned() }
             }
             Notice::Report(ref report) => event_of_report(report),
+            Notice::UfragTaken => Event::UfragTaken,
             Notice::RoleChanged(role) => Event::RoleChanged(role),
             Notice::RemoteCandidateDiscovered(id) => {
                 let candidate = self.candidates.view_remote(id)?;

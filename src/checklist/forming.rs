@@ -10,6 +10,7 @@ use super::list::{Checklist, ChecklistState};
 use super::pair::{CandidatePair, Nomination, PairState, priority_in};
 use super::pool::Prospect;
 use super::set::ChecklistSet;
+use super::transitions::PairCause;
 
 impl ChecklistSet {
     /// Adds the checklist of a new stream. The limit is shared evenly (RFC 8445 §6.1.2.5), so the
@@ -142,7 +143,7 @@ impl ChecklistSet {
             .filter(|(_, pair)| pair.state == PairState::InProgress)
             .filter_map(|(id, pair)| Some((Reverse(eligible(pair)?), id)))
             .min()?;
-        let retired = self.discard(id)?;
+        let retired = self.remove(id, PairCause::Retired)?;
         self.form(list);
         Some((id, retired))
     }
@@ -162,7 +163,7 @@ impl ChecklistSet {
         self.make_room(list)?;
         self.pool_mut(list, component)?.mark_formed(local.id, remote.id);
         let priority = priority_in(self.role, local.priority, remote.priority);
-        self.admit(list, component, local, remote, priority)
+        self.admit(list, component, local, remote, priority, PairCause::Message)
     }
 
     /// Removes the least promising pairs until there is room for one more. `None` when those that
@@ -195,14 +196,22 @@ impl ChecklistSet {
         local: Endpoint,
         remote: Endpoint,
     ) -> Option<PairId> {
-        if self.pairs.iter().filter(|(_, pair)| !pair.listed).count() >= self.limit {
+        if self.pairs.iter().filter(|(_, pair)| !pair.listed).count() >= self.limit() {
             return None;
         }
         let priority = priority_in(self.role, local.priority, remote.priority);
         let mut pair = CandidatePair::new(stream, component, local, remote, priority);
         pair.listed = false;
         pair.state = PairState::Failed;
-        self.pairs.insert(pair)
+        self.insert_pair(pair, PairCause::Message)
+    }
+
+    fn insert_pair(&mut self, pair: CandidatePair, cause: PairCause) -> Option<PairId> {
+        let id = self.pairs.insert(pair)?;
+        if let Some(pair) = self.pairs.get(id) {
+            self.transitions.formed(id, pair, cause);
+        }
+        Some(id)
     }
 
     /// Takes a pair that is out of its checklist back into it, to be checked again.
@@ -228,7 +237,7 @@ impl ChecklistSet {
             .map(|(id, _)| id)
             .collect();
         for id in dropped {
-            self.discard(id);
+            self.remove(id, PairCause::ComponentDropped);
         }
         if let Some(list) = self.lists.get_mut(list) {
             list.pools.retain(|pool| pool.component <= highest);
@@ -239,8 +248,8 @@ impl ChecklistSet {
     /// How many pairs a list may hold: an even share of the limit, and never none.
     pub(crate) fn quota(&self, list: usize) -> usize {
         let lists = self.lists.len().max(1);
-        let share = self.limit.checked_div(lists).unwrap_or(0);
-        let rest = self.limit.checked_rem(lists).unwrap_or(0);
+        let share = self.limit().checked_div(lists).unwrap_or(0);
+        let rest = self.limit().checked_rem(lists).unwrap_or(0);
         share.saturating_add(usize::from(list < rest)).max(1)
     }
 
@@ -268,7 +277,8 @@ impl ChecklistSet {
             pool.take(&prospect);
             let component = pool.component;
             let Prospect { local, remote, priority, .. } = prospect;
-            if self.admit(list, component, local, remote, priority).is_none() {
+            let cause = PairCause::Candidates;
+            if self.admit(list, component, local, remote, priority, cause).is_none() {
                 return;
             }
         }
@@ -308,7 +318,7 @@ impl ChecklistSet {
 
     /// Removes a pair to make room. One that was never checked may be formed again.
     fn evict(&mut self, list: usize, id: PairId) {
-        let Some(pair) = self.discard(id) else { return };
+        let Some(pair) = self.remove(id, PairCause::Displaced) else { return };
         if matches!(pair.state, PairState::Frozen | PairState::Waiting) {
             if let Some(pool) = self.pool_mut(list, pair.component) {
                 pool.mark_unformed(pair.local, pair.remote);
@@ -335,16 +345,17 @@ impl ChecklistSet {
         local: Endpoint,
         remote: Endpoint,
         priority: u64,
+        cause: PairCause,
     ) -> Option<PairId> {
         let stream = self.lists.get(list)?.stream;
         let pair = CandidatePair::new(stream, component, local, remote, priority);
         let foundation = pair.foundation;
-        let id = self.pairs.insert(pair)?;
+        let id = self.insert_pair(pair, cause)?;
         let topmost = self.attach(id);
         let succeeded = self.foundations.get(foundation).is_some_and(|column| column.succeeded);
         // RFC 8838 §12, rules 1 to 3.
         if self.started && (topmost || succeeded) {
-            self.set_state(id, PairState::Waiting);
+            self.set_state(id, PairState::Waiting, PairCause::Topmost);
         }
         if let Some(list) = self.lists.get_mut(list) {
             if list.state == ChecklistState::Failed {

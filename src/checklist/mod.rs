@@ -13,6 +13,7 @@ mod pool;
 mod set;
 #[cfg(test)]
 mod tests;
+mod transitions;
 mod turns;
 
 pub(crate) use endpoint::{Endpoint, Reach};
@@ -20,4 +21,6 @@ pub(crate) use list::{Checklist, ChecklistState};
 pub use pair::PairState;
 pub(crate) use pair::{Attempts, CandidatePair, Nomination, ValidPair, priority_in};
 pub(crate) use set::ChecklistSet;
+pub use transitions::PairCause;
+pub(crate) use transitions::{Change, Formed};
 pub(crate) use turns::Triggered;

@@ -3,6 +3,7 @@
 //! that make and remove pairs are in `forming`, those that check them in `turns`.
 
 use core::cmp::Reverse;
+use core::hash::{Hash, Hasher};
 
 use crate::config::Role;
 use crate::id::{CandidateId, PairId, StreamId, Table};
@@ -10,28 +11,43 @@ use crate::id::{CandidateId, PairId, StreamId, Table};
 use super::foundations::{Foundations, PairFoundation, Rank};
 use super::list::{Checklist, ChecklistState, Ranked};
 use super::pair::{CandidatePair, PairState};
+use super::transitions::{PairCause, Transition, Transitions};
 
 /// The checklists of all streams, in the order of the streams.
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct ChecklistSet {
     pub(super) role: Role,
-    pub(super) limit: usize,
+    limit: u16,
     /// The initial states have been set (RFC 8445 §6.1.2.6): pairs that come now are trickled.
     pub(super) started: bool,
     pub(super) pairs: Table<PairId, CandidatePair>,
     pub(super) lists: Vec<Checklist>,
     pub(super) foundations: Foundations,
+    /// What became of pairs and why, if that is wanted.
+    pub(super) transitions: Transitions,
+    revision: Revision,
+}
+
+/// Changes whenever there may be other pairs that data can arrive on. It decides nothing, so that
+/// it has no part in a hash.
+#[derive(Clone, Copy, Debug, Default)]
+struct Revision(u32);
+
+impl Hash for Revision {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl ChecklistSet {
     pub(crate) fn new(role: Role, limit: usize) -> Self {
         Self {
             role,
-            limit,
+            limit: u16::try_from(limit).unwrap_or(u16::MAX),
             started: false,
             pairs: Table::default(),
             lists: Vec::new(),
             foundations: Foundations::default(),
+            revision: Revision::default(),
+            transitions: Transitions::default(),
         }
     }
 
@@ -59,7 +75,7 @@ impl ChecklistSet {
         best.dedup_by_key(|(foundation, _, _)| *foundation);
         for (foundation, _, id) in best {
             if self.foundations.get(foundation).is_some_and(|column| column.active == 0) {
-                self.set_state(id, PairState::Waiting);
+                self.set_state(id, PairState::Waiting, PairCause::Topmost);
             }
         }
     }
@@ -106,26 +122,56 @@ impl ChecklistSet {
         self.foundations.clear();
         self.lists =
             streams.map(|(stream, components)| Checklist::new(stream, components)).collect();
-        self.pairs.retain(|id, pair| {
+        let Self { pairs, transitions, .. } = self;
+        pairs.retain(|id, pair| {
             pair.listed = false;
             pair.past = true;
             if let Some(valid) = &mut pair.valid {
                 valid.generated_by = id;
             }
-            keep(id)
+            let kept = keep(id);
+            if !kept {
+                transitions.removed(id, pair.state, PairCause::Restart);
+            }
+            kept
         });
+        self.revise();
     }
 
     /// Forgets the pairs of earlier generations.
     pub(crate) fn discard_past(&mut self) {
-        self.pairs.retain(|_, pair| !pair.past);
+        let Self { pairs, transitions, .. } = self;
+        pairs.retain(|id, pair| {
+            if pair.past {
+                transitions.removed(id, pair.state, PairCause::Restart);
+            }
+            !pair.past
+        });
+        self.revise();
     }
 
-    /// Removes a pair altogether.
+    /// Removes a pair altogether, as one of its candidates is gone.
     pub(crate) fn discard(&mut self, id: PairId) -> Option<CandidatePair> {
+        self.remove(id, PairCause::CandidateGone)
+    }
+
+    pub(super) fn remove(&mut self, id: PairId, cause: PairCause) -> Option<CandidatePair> {
         self.unqueue(id);
         self.detach(id);
-        self.pairs.remove(id)
+        self.revise();
+        let pair = self.pairs.remove(id)?;
+        self.transitions.removed(id, pair.state, cause);
+        Some(pair)
+    }
+
+    /// From now on it is written down what becomes of pairs.
+    pub(crate) fn keep_transitions(&mut self) {
+        self.transitions.keep();
+    }
+
+    /// What has become of pairs since the last call, and how many changes there was no room for.
+    pub(crate) fn take_transitions(&mut self) -> (Vec<Transition>, u64) {
+        self.transitions.take()
     }
 
     /// Sets the state of a whole list.
@@ -151,12 +197,29 @@ impl ChecklistSet {
         self.pairs.get_mut(id)
     }
 
+    /// An authenticated message has arrived on the pair.
+    pub(crate) fn hear(&mut self, id: PairId) {
+        if self.pairs.get_mut(id).is_some_and(|pair| !core::mem::replace(&mut pair.heard, true)) {
+            self.revise();
+        }
+    }
+
+    /// The pairs that data can arrive on may have changed.
+    pub(crate) fn revise(&mut self) {
+        self.revision = Revision(self.revision.0.wrapping_add(1));
+    }
+
+    /// A number that is another one after every such change.
+    pub(crate) fn revision(&self) -> u32 {
+        self.revision.0
+    }
+
     pub(crate) fn role(&self) -> Role {
         self.role
     }
 
     pub(crate) fn limit(&self) -> usize {
-        self.limit
+        usize::from(self.limit)
     }
 
     pub(crate) fn get(&self, id: PairId) -> Option<&CandidatePair> {
@@ -222,9 +285,10 @@ impl ChecklistSet {
         }
     }
 
-    pub(super) fn set_state(&mut self, id: PairId, state: PairState) {
+    pub(super) fn set_state(&mut self, id: PairId, state: PairState, cause: PairCause) {
         let Some(pair) = self.pairs.get_mut(id) else { return };
         let was = core::mem::replace(&mut pair.state, state);
+        self.transitions.moved(id, was, state, cause);
         if !pair.listed {
             return;
         }

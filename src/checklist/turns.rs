@@ -8,6 +8,7 @@ use super::foundations::PairFoundation;
 use super::list::ChecklistState;
 use super::pair::{CandidatePair, Nomination, PairState};
 use super::set::{ChecklistSet, is_active};
+use super::transitions::PairCause;
 
 /// What a peer's check did to a pair (RFC 8445 §7.3.1.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl ChecklistSet {
         if let Some(id) = self.lists.get_mut(list)?.triggered.pop_front() {
             // The nomination of a valid pair leaves it valid until it fails.
             if self.pairs.get(id).is_some_and(|pair| pair.state != PairState::Succeeded) {
-                self.set_state(id, PairState::InProgress);
+                self.set_state(id, PairState::InProgress, PairCause::Triggered);
             }
             return Some(id);
         }
@@ -43,7 +44,7 @@ impl ChecklistSet {
             self.unfreeze_idle_foundations(list);
             self.first_in(list, PairState::Waiting)
         })?;
-        self.set_state(id, PairState::InProgress);
+        self.set_state(id, PairState::InProgress, PairCause::Ordinary);
         Some(id)
     }
 
@@ -89,7 +90,7 @@ impl ChecklistSet {
                 pair.state == PairState::Frozen && kept.binary_search(&pair.foundation).is_err()
             })
             .map(|(id, _)| id)?;
-        self.set_state(id, PairState::Waiting);
+        self.set_state(id, PairState::Waiting, PairCause::FoundationStalled);
         Some(id)
     }
 
@@ -117,7 +118,7 @@ impl ChecklistSet {
         let Some(pair) = self.pairs.get(id).filter(queueable) else { return };
         let Some(list) = self.index(pair.stream) else { return };
         if pair.state != PairState::Succeeded {
-            self.set_state(id, PairState::Waiting);
+            self.set_state(id, PairState::Waiting, PairCause::Queued);
         }
         if let Some(list) = self.lists.get_mut(list) {
             if !list.triggered.contains(&id) {
@@ -150,7 +151,7 @@ impl ChecklistSet {
     /// A check of the pair succeeded: pairs of its foundation are unfrozen in all checklists
     /// (RFC 8445 §7.2.5.3.3).
     pub(crate) fn succeed(&mut self, id: PairId) {
-        self.set_state(id, PairState::Succeeded);
+        self.set_state(id, PairState::Succeeded, PairCause::Answered);
         let Some(foundation) = self.pairs.get(id).map(|pair| pair.foundation) else { return };
         let frozen: Vec<PairId> = self
             .pairs
@@ -161,7 +162,7 @@ impl ChecklistSet {
             .map(|(id, _)| id)
             .collect();
         for id in frozen {
-            self.set_state(id, PairState::Waiting);
+            self.set_state(id, PairState::Waiting, PairCause::FoundationSucceeded);
         }
     }
 
@@ -174,7 +175,7 @@ impl ChecklistSet {
         let succeeded =
             self.pairs.get(id).is_some_and(|pair| pair.state == PairState::Succeeded && !pair.past);
         if succeeded && !proves {
-            self.set_state(id, PairState::Failed);
+            self.set_state(id, PairState::Failed, PairCause::Doubted);
         }
     }
 
@@ -184,17 +185,17 @@ impl ChecklistSet {
             pair.valid = None;
         }
         if self.pairs.get(id).is_some_and(|pair| pair.listed && !pair.expired) {
-            self.set_state(id, PairState::Waiting);
+            self.set_state(id, PairState::Waiting, PairCause::Doubted);
             self.queue(id);
         } else {
-            self.set_state(id, PairState::Failed);
+            self.set_state(id, PairState::Failed, PairCause::Doubted);
         }
     }
 
     /// A check of the pair failed (RFC 8445 §7.2.5.2): pairs of its foundation are left alone. At
     /// the limit it makes room for one that had none.
     pub(crate) fn fail(&mut self, id: PairId) {
-        self.set_state(id, PairState::Failed);
+        self.set_state(id, PairState::Failed, PairCause::CheckFailed);
         self.unqueue(id);
         if let Some(list) = self.pairs.get(id).and_then(|pair| self.index(pair.stream)) {
             self.form_trickled(list);
@@ -215,7 +216,7 @@ impl ChecklistSet {
         }
         let leaves =
             |id: PairId, pair: &CandidatePair| pair.component == component && !keep(id, pair);
-        let Self { pairs, lists, foundations, .. } = self;
+        let Self { pairs, lists, foundations, transitions, .. } = self;
         let Some(list) = lists.get_mut(index) else { return };
         list.order.retain(|ranked| {
             let Some(pair) = pairs.get_mut(ranked.pair) else { return false };
@@ -225,7 +226,8 @@ impl ChecklistSet {
             foundations.leave(pair.foundation, is_active(pair.state));
             pair.listed = false;
             if pair.state != PairState::Succeeded {
-                pair.state = PairState::Failed;
+                let was = core::mem::replace(&mut pair.state, PairState::Failed);
+                transitions.moved(ranked.pair, was, PairState::Failed, PairCause::Concluded);
             }
             false
         });
@@ -233,7 +235,13 @@ impl ChecklistSet {
             pairs.get(id).is_some_and(|pair| pair.listed || pair.component != component)
         };
         list.triggered.retain(|&id| stays(id));
-        pairs.retain(|_, pair| pair.listed || pair.valid.is_some() || pair.heard);
+        pairs.retain(|id, pair| {
+            let stays = pair.listed || pair.valid.is_some() || pair.heard;
+            if !stays {
+                transitions.removed(id, pair.state, PairCause::Concluded);
+            }
+            stays
+        });
         // There may be room for pairs of other components now.
         self.form_trickled(index);
     }
@@ -255,7 +263,7 @@ impl ChecklistSet {
             .collect();
         for (id, foundation) in frozen {
             if self.foundations.get(foundation).is_some_and(|column| column.active == 0) {
-                self.set_state(id, PairState::Waiting);
+                self.set_state(id, PairState::Waiting, PairCause::FoundationIdle);
             }
         }
     }

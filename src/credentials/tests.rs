@@ -37,7 +37,9 @@ fn only_ice_chars_are_accepted() {
 
 #[test]
 fn equal_seeds_give_equal_credentials_on_every_platform() {
-    let generate = |seed: u8| Credentials::generate(&mut ChaCha12Rng::from_seed([seed; 32]));
+    let generate = |seed: u8| {
+        Credentials::generate(UfragPrefix::default(), &mut ChaCha12Rng::from_seed([seed; 32]))
+    };
     assert_eq!(generate(7), generate(7));
     assert_ne!(generate(7), generate(8));
     // The first 32 bytes of the ChaCha12 key stream, six bits of each.
@@ -48,8 +50,8 @@ fn equal_seeds_give_equal_credentials_on_every_platform() {
 #[test]
 fn generated_credentials_are_valid_and_long_enough_to_be_unguessable() {
     let mut rng = ChaCha12Rng::from_seed([1; 32]);
-    let first = Credentials::generate(&mut rng);
-    let second = Credentials::generate(&mut rng);
+    let first = Credentials::generate(UfragPrefix::default(), &mut rng);
+    let second = Credentials::generate(UfragPrefix::default(), &mut rng);
     assert_ne!(first.ufrag(), second.ufrag());
     assert_ne!(first.pwd(), second.pwd());
     for made in [first, second] {
@@ -66,7 +68,7 @@ fn every_place_of_a_generated_password_takes_every_letter_about_as_often() {
     let mut rng = ChaCha12Rng::from_seed([2; 32]);
     let mut counts = vec![[0usize; 256]; GENERATED_PWD];
     for _ in 0..ROUNDS {
-        let made = Credentials::generate(&mut rng);
+        let made = Credentials::generate(UfragPrefix::default(), &mut rng);
         for (place, letter) in made.pwd().bytes().enumerate() {
             counts[place][usize::from(letter)] += 1;
         }

@@ -63,6 +63,11 @@ impl LongTermCredentials {
     pub(crate) const fn expires(&self) -> Option<Timestamp> {
         self.expires
     }
+
+    #[cfg(feature = "replay")]
+    pub(crate) fn parts(&self) -> (&str, &str, Option<Timestamp>) {
+        (&self.username, &self.password, self.expires)
+    }
 }
 
 impl fmt::Debug for LongTermCredentials {

@@ -6,12 +6,11 @@ use core::ops::Range;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use rand_chacha::rand_core::Rng;
-
 use super::auth::{Auth, LongTermCredentials};
 use super::outcome::{Rejected, Rejections, ServerFailure};
 use super::requests::{Answer, Ask, RequestTiming, Requests};
 use crate::address;
+use crate::random::Random;
 use crate::stun::{TransactionId, Writer, is_stun, mapped_address, method, scan};
 use crate::time::Timestamp;
 
@@ -131,15 +130,15 @@ impl Binding {
     }
 
     /// Uses a slot that is granted; whether there was something to ask.
-    pub(crate) fn start(&mut self, now: Timestamp, rng: &mut impl Rng) -> bool {
-        if self.requests.start_retry(now, rng) {
+    pub(crate) fn start(&mut self, now: Timestamp, random: &mut Random) -> bool {
+        if self.requests.start_retry(now, random) {
             return true;
         }
         if self.due.is_none_or(|due| due > now) {
             return false;
         }
         self.due = None;
-        self.requests.start(now, Mapping, rng);
+        self.requests.start(now, Mapping, random);
         true
     }
 

@@ -12,11 +12,11 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use rand_chacha::rand_core::Rng;
 use smallvec::SmallVec;
 
 use super::auth::{Auth, Challenged, Proof};
 use super::outcome::{Rejected, ServerFailure};
+use crate::random::Random;
 use crate::stun::attribute::{self, ERROR_CODE};
 use crate::stun::message::{ErrorResponse, read_error};
 use crate::stun::{Class, Due, Fingerprint, Scan, Schedule, TransactionId, Writer};
@@ -149,26 +149,26 @@ impl<A: Ask> Requests<A> {
     }
 
     /// Uses a slot to ask again; whether there was something to ask.
-    pub(crate) fn start_retry(&mut self, now: Timestamp, rng: &mut impl Rng) -> bool {
+    pub(crate) fn start_retry(&mut self, now: Timestamp, random: &mut Random) -> bool {
         let due = self.retries.iter().position(|retry| retry.at <= now);
         let Some(retry) = due.and_then(|index| self.retries.remove(index)) else { return false };
-        self.begin(now, retry.ask, retry.chain, rng);
+        self.begin(now, retry.ask, retry.chain, random);
         true
     }
 
     /// Uses a slot to ask for something new.
-    pub(crate) fn start(&mut self, now: Timestamp, ask: A, rng: &mut impl Rng) {
-        self.begin(now, ask, Chain::default(), rng);
+    pub(crate) fn start(&mut self, now: Timestamp, ask: A, random: &mut Random) {
+        self.begin(now, ask, Chain::default(), random);
     }
 
-    fn begin(&mut self, now: Timestamp, ask: A, chain: Chain, rng: &mut impl Rng) {
+    fn begin(&mut self, now: Timestamp, ask: A, chain: Chain, random: &mut Random) {
         let RequestTiming { rto, transmissions, final_wait, reliable_wait } = self.timing;
         let schedule = if self.reliable {
             Schedule::once(now, reliable_wait)
         } else {
             Schedule::new(now, rto, transmissions, final_wait)
         };
-        let id = TransactionId::random(rng);
+        let id = random.transaction_id();
         let proof = self.auth.proof();
         self.live.push(Transaction { id, ask, proof, schedule, chain, violated: false });
         self.to_send.push_back(id);

@@ -22,12 +22,12 @@ use crate::uri::{ServerProtocol, ServerUri};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Server {
-    uri: ServerUri,
-    credentials: Option<ServerCredentials>,
-    relay: RelayFamilies,
-    dont_fragment: bool,
-    lifetime: Option<u32>,
-    redirects: bool,
+    pub(crate) uri: ServerUri,
+    pub(crate) credentials: Option<ServerCredentials>,
+    pub(crate) relay: RelayFamilies,
+    pub(crate) dont_fragment: bool,
+    pub(crate) lifetime: Option<u32>,
+    pub(crate) redirects: bool,
 }
 
 impl Server {
@@ -163,6 +163,12 @@ impl ServerCredentials {
     #[must_use]
     pub fn until_named_end(self, now: Timestamp, unix_now: u64) -> Self {
         Self(self.0.with_expiry_in_username(now, unix_now))
+    }
+
+    /// Username, password, and the end.
+    #[cfg(feature = "replay")]
+    pub(crate) fn parts(&self) -> (&str, &str, Option<Timestamp>) {
+        self.0.parts()
     }
 
     pub(crate) fn into_inner(self) -> LongTermCredentials {

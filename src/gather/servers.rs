@@ -9,7 +9,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use rand_chacha::rand_core::Rng;
+use crate::random::Random;
 use smallvec::SmallVec;
 
 use super::binding::{Binding, BindingConfig};
@@ -499,7 +499,7 @@ impl Servers {
     }
 
     /// Uses a slot; whether there was something to ask.
-    pub(crate) fn start(&mut self, now: Timestamp, rng: &mut impl Rng) -> bool {
+    pub(crate) fn start(&mut self, now: Timestamp, rng: &mut Random) -> bool {
         let next = self.startable().filter(|(at, _)| *at <= now).min();
         next.and_then(|(_, id)| self.tasks.get_mut(id)).is_some_and(|task| task.start(now, rng))
     }

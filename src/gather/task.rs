@@ -4,7 +4,7 @@
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use rand_chacha::rand_core::Rng;
+use crate::random::Random;
 use smallvec::SmallVec;
 
 use super::binding::{Binding, BindingFact};
@@ -128,7 +128,7 @@ impl Task {
     }
 
     /// Uses a slot for whichever of its clients has waited longer; whether there was something.
-    pub(crate) fn start(&mut self, now: Timestamp, rng: &mut impl Rng) -> bool {
+    pub(crate) fn start(&mut self, now: Timestamp, rng: &mut Random) -> bool {
         let binding = self.binding.as_ref().and_then(|binding| binding.slot_at());
         let relay = self.allocation.as_ref().and_then(|allocation| allocation.slot_at());
         let relay_first = match (binding, relay) {

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::link::{Bursts, Link, Probability};
+use crate::stun::TransactionId;
 
 /// The stream of the bursts; the links have the first.
 const BURSTS: u64 = 1;
@@ -16,6 +17,13 @@ const BURSTS: u64 = 1;
 const TCP: u64 = 2;
 /// The stream of the first gateway.
 const GATEWAYS: u64 = 1 << 32;
+
+/// The transaction id of a message that a node of the network sends.
+pub(super) fn transaction_id(rng: &mut impl Rng) -> TransactionId {
+    let mut bytes = [0; 12];
+    rng.fill_bytes(&mut bytes);
+    TransactionId::new(bytes)
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Dice {

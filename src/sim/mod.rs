@@ -186,7 +186,7 @@ pub use realm::{RealmId, Subnet};
 pub use report::{Problem, Report, Reporting};
 pub use run::{End, Step, Verdict};
 pub use scenario::{
-    Scenario, ScenarioFailure, ScenarioReport, Side, Site, Transition, Violation, Who,
+    Families, Scenario, ScenarioFailure, ScenarioReport, Side, Site, Transition, Violation, Who,
 };
 pub use scope::{Filtering, Mapping, Scope};
 pub use server::{Obtain, ServerIndex};

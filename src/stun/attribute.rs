@@ -115,14 +115,12 @@ pub(crate) fn xor_address(value: &[u8], id: &TransactionId) -> Option<SocketAddr
 /// RFC 8489 §14.2: port and IPv4 address are combined with the cookie, an IPv6 address with the
 /// cookie and the transaction id. Its own inverse.
 pub(super) fn xor(addr: SocketAddr, id: &TransactionId) -> SocketAddr {
-    let mask = MAGIC_COOKIE.iter().chain(id.as_bytes());
     let ip = match addr.ip() {
         IpAddr::V4(ip) => {
-            let mut octets = ip.octets();
-            octets.iter_mut().zip(mask).for_each(|(octet, mask)| *octet ^= mask);
-            IpAddr::V4(Ipv4Addr::from(octets))
+            IpAddr::V4(Ipv4Addr::from(u32::from(ip) ^ u32::from_be_bytes(MAGIC_COOKIE)))
         }
         IpAddr::V6(ip) => {
+            let mask = MAGIC_COOKIE.iter().chain(id.as_bytes());
             let mut octets = ip.octets();
             octets.iter_mut().zip(mask).for_each(|(octet, mask)| *octet ^= mask);
             IpAddr::V6(Ipv6Addr::from(octets))

@@ -2,8 +2,6 @@
 
 use core::fmt;
 
-use rand_chacha::rand_core::Rng;
-
 /// RFC 8489 §5: the fixed value of bytes 4 to 7.
 pub(super) const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 
@@ -59,14 +57,6 @@ pub(crate) struct TransactionId([u8; 12]);
 
 impl TransactionId {
     pub(crate) const fn new(bytes: [u8; 12]) -> Self {
-        Self(bytes)
-    }
-
-    /// A fresh id. RFC 8489 §5 wants it uniform and unpredictable: an attacker off the path who
-    /// could guess it could answer in the server's place.
-    pub(crate) fn random(rng: &mut impl Rng) -> Self {
-        let mut bytes = [0; 12];
-        rng.fill_bytes(&mut bytes);
         Self(bytes)
     }
 

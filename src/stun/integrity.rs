@@ -5,25 +5,23 @@
 //! constant time. Strings come prepared: OpaqueString (RFC 8265) is applied where they enter.
 
 use core::fmt;
+use core::hint::black_box;
 
-use hmac::{Hmac, HmacCore, Mac};
+use hmac::{Hmac, Mac};
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 
 use super::header::HEADER_LEN;
+use super::hmac_sha1::{BLOCK, HmacSha1};
 
-/// The block of SHA-1 and of SHA-256, which is what HMAC stretches a key to (RFC 2104 §2).
-const BLOCK: usize = 64;
-
-/// A key of MESSAGE-INTEGRITY: the two states of the hash alone, without the buffer that comes to
-/// them when a message is hashed, since every session holds two keys.
+/// A key of MESSAGE-INTEGRITY.
 #[derive(Clone)]
-pub(crate) struct IntegrityKey(HmacCore<Sha1>);
+pub(crate) struct IntegrityKey(HmacSha1);
 
 impl IntegrityKey {
     /// RFC 8489 §9.1.1
     pub(crate) fn short_term(password: &[u8]) -> Self {
-        Self(hmac::digest::KeyInit::new(&block::<Sha1>(password).into()))
+        Self(HmacSha1::new(&block::<Sha1>(password)))
     }
 
     /// RFC 8489 §9.2.2
@@ -39,15 +37,13 @@ impl IntegrityKey {
 
     /// The tag over `covered`, the message up to the integrity attribute.
     pub(super) fn tag(&self, covered: &[u8]) -> [u8; 20] {
-        absorb(self.hmac(), covered, 20).finalize().into_bytes().into()
+        let (start, rest) = split_covered(covered, 20).unwrap_or_default();
+        self.0.tag(start, rest)
     }
 
     pub(super) fn verify(&self, covered: &[u8], tag: &[u8]) -> bool {
-        absorb(self.hmac(), covered, tag.len()).verify_slice(tag).is_ok()
-    }
-
-    fn hmac(&self) -> Hmac<Sha1> {
-        Hmac::from_core(self.0.clone())
+        let Ok(tag) = <[u8; 20]>::try_from(tag) else { return false };
+        is_same(&self.tag(covered), &tag)
     }
 }
 
@@ -105,7 +101,14 @@ fn sha256_key(username: &[u8], realm: &[u8], password: &[u8]) -> [u8; 32] {
         .into()
 }
 
-/// RFC 2104 §2: the key as one block, which cannot have a wrong length.
+/// Compares in constant time: every byte is looked at, wherever the first difference is.
+fn is_same(one: &[u8; 20], other: &[u8; 20]) -> bool {
+    let differences = one.iter().zip(other).fold(0, |seen, (one, other)| seen | (one ^ other));
+    black_box(differences) == 0
+}
+
+/// RFC 2104 §2: the key as one block, which cannot have a wrong length. SHA-1 and SHA-256 have blocks
+/// of the same size.
 fn block<D: Digest>(key: &[u8]) -> [u8; BLOCK] {
     let digest;
     let key = if key.len() > BLOCK {
@@ -119,14 +122,20 @@ fn block<D: Digest>(key: &[u8]) -> [u8; BLOCK] {
     block
 }
 
-/// RFC 8489 §14.5, §14.6: hashes the message up to the integrity attribute as if it ended with
-/// that attribute, whatever follows. The length is the only field that this changes.
-fn absorb<M: Mac>(mut mac: M, covered: &[u8], tag_len: usize) -> M {
+/// RFC 8489 §14.5, §14.6: what is hashed is the message up to the integrity attribute as if it ended
+/// with that attribute, whatever follows. The length is the only field that this changes: the first
+/// four bytes, and the rest.
+fn split_covered(covered: &[u8], tag_len: usize) -> Option<([u8; 4], &[u8])> {
     let attributes = covered.len().saturating_sub(HEADER_LEN);
     let length = attributes.saturating_add(4).saturating_add(tag_len);
-    if let Some((&[t0, t1, _, _], rest)) = covered.split_first_chunk() {
-        let [l0, l1] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
-        mac.update(&[t0, t1, l0, l1]);
+    let (&[t0, t1, _, _], rest) = covered.split_first_chunk()?;
+    let [l0, l1] = u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes();
+    Some(([t0, t1, l0, l1], rest))
+}
+
+fn absorb<M: Mac>(mut mac: M, covered: &[u8], tag_len: usize) -> M {
+    if let Some((start, rest)) = split_covered(covered, tag_len) {
+        mac.update(&start);
         mac.update(rest);
     }
     mac

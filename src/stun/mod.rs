@@ -1,7 +1,8 @@
 //! STUN: the messages of ICE, STUN servers and TURN servers, and how one request is repeated
 //! (RFC 8489; attributes also of RFC 8445, RFC 8656 and of browsers).
 //!
-//! A received message goes through [`scan`] before anything else looks at it. The scan reads the
+//! A received message goes through [`scan`] before anything else looks at it, but for [`peek`], by
+//! which a container of many agents sees whose it is. The scan reads the
 //! bytes once, allocates nothing, and shows only what the integrity attribute covers. From there
 //! two ways lead on. Connectivity checks are the hot path: [`CheckRequest`] reads them from the
 //! scan and [`Writer`] writes them into the caller's buffer. Error responses and control messages
@@ -13,10 +14,12 @@
 pub(crate) mod attribute;
 mod binding;
 mod header;
+mod hmac_sha1;
 mod integrity;
 pub(crate) mod long_term;
 pub(crate) mod message;
 pub(crate) mod method;
+mod peek;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -31,6 +34,7 @@ pub(crate) use header::{Class, TransactionId, is_stun};
 #[cfg(test)]
 pub(crate) use integrity::userhash;
 pub(crate) use integrity::{IntegrityKey, IntegrityKeySha256};
+pub(crate) use peek::{Peek, peek};
 #[cfg(test)]
 pub(crate) use scan::ScanError;
 pub(crate) use scan::{Fingerprint, Scan, scan};

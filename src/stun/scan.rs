@@ -174,7 +174,7 @@ impl<'a> Scan<'a> {
         // says of all that does, but a second one is refused all the same.
         let mut seen_integrity = false;
         while !rest.is_empty() {
-            let (covered, _) = bytes.split_at(bytes.len().saturating_sub(rest.len()));
+            let at = bytes.len().saturating_sub(rest.len());
             let Some((kind, value, next)) = split_attribute(rest) else {
                 return Err(ScanError::AttributeOverrun);
             };
@@ -186,7 +186,7 @@ impl<'a> Scan<'a> {
             if self.fingerprint.is_some() {
                 return Err(ScanError::FingerprintNotLast);
             }
-            let seal = Seal { covered, value };
+            let seal = || Seal { covered: bytes.split_at(at).0, value };
             match kind {
                 MESSAGE_INTEGRITY => {
                     if seen_integrity {
@@ -197,8 +197,9 @@ impl<'a> Scan<'a> {
                     }
                     seen_integrity = true;
                     if self.integrity_sha256.is_none() {
+                        let seal = seal();
                         self.integrity = Some(seal);
-                        self.shown = covered;
+                        self.shown = seal.covered;
                     }
                 }
                 MESSAGE_INTEGRITY_SHA256 => {
@@ -208,18 +209,20 @@ impl<'a> Scan<'a> {
                     if !matches!(value.len(), 16 | 20 | 24 | 28 | 32) {
                         return Err(ScanError::BadAttributeLength);
                     }
+                    let seal = seal();
                     self.integrity_sha256 = Some(seal);
                     if self.integrity.is_none() {
-                        self.shown = covered;
+                        self.shown = seal.covered;
                     }
                 }
                 FINGERPRINT => {
                     if value.len() != 4 {
                         return Err(ScanError::BadAttributeLength);
                     }
+                    let seal = seal();
                     self.fingerprint = Some(seal);
                     if self.integrity.is_none() && self.integrity_sha256.is_none() {
-                        self.shown = covered;
+                        self.shown = seal.covered;
                     }
                 }
                 _ => {}
@@ -247,7 +250,7 @@ impl<'a> Iterator for Attributes<'a> {
 
 /// RFC 8489 §14: type, length, value, and padding to a multiple of four, whose bytes may have any
 /// value. `None` when the attribute does not fit.
-fn split_attribute(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+pub(super) fn split_attribute(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let (&[k0, k1, l0, l1], rest) = bytes.split_first_chunk()?;
     let len = usize::from(u16::from_be_bytes([l0, l1]));
     let value = rest.get(..len)?;

@@ -81,7 +81,6 @@ impl Schedule {
     }
 
     /// How often the request has been sent.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the tests count by it"))]
     pub(crate) const fn sent(&self) -> u8 {
         self.sent
     }

@@ -49,24 +49,27 @@ impl<'b> Writer<'b> {
 
     /// An attribute without a value.
     pub(crate) fn flag(&mut self, kind: u16) -> &mut Self {
-        self.push(kind, &[])
+        self.fixed(kind, [])
     }
 
     pub(crate) fn u32(&mut self, kind: u16, value: u32) -> &mut Self {
-        self.push(kind, &[&value.to_be_bytes()])
+        self.fixed(kind, value.to_be_bytes())
     }
 
     pub(crate) fn u64(&mut self, kind: u16, value: u64) -> &mut Self {
-        self.push(kind, &[&value.to_be_bytes()])
+        self.fixed(kind, value.to_be_bytes())
     }
 
     /// RFC 8489 §14.2
     pub(crate) fn xor_address(&mut self, kind: u16, addr: SocketAddr) -> &mut Self {
         let addr = attribute::xor(addr, &self.id);
-        let port = addr.port().to_be_bytes();
+        let [p0, p1] = addr.port().to_be_bytes();
         match addr.ip() {
-            IpAddr::V4(ip) => self.push(kind, &[&[0, 0x01], &port, &ip.octets()]),
-            IpAddr::V6(ip) => self.push(kind, &[&[0, 0x02], &port, &ip.octets()]),
+            IpAddr::V4(ip) => {
+                let [a, b, c, d] = ip.octets();
+                self.fixed(kind, [0, 0x01, p0, p1, a, b, c, d])
+            }
+            IpAddr::V6(ip) => self.push(kind, &[&[0, 0x02, p0, p1], &ip.octets()]),
         }
     }
 
@@ -88,7 +91,7 @@ impl<'b> Writer<'b> {
     /// RFC 8489 §14.5: MESSAGE-INTEGRITY over all that has been written.
     pub(crate) fn integrity(&mut self, key: &IntegrityKey) -> &mut Self {
         let tag = key.tag(self.written());
-        self.push(MESSAGE_INTEGRITY, &[&tag])
+        self.fixed(MESSAGE_INTEGRITY, tag)
     }
 
     /// RFC 8489 §14.6: MESSAGE-INTEGRITY-SHA256 over all that has been written.
@@ -99,7 +102,8 @@ impl<'b> Writer<'b> {
 
     /// RFC 8489 §14.7: FINGERPRINT, of the message whose length counts it already.
     pub(crate) fn fingerprint(&mut self) -> &mut Self {
-        self.push(FINGERPRINT, &[&[0; 4]]);
+        self.fixed(FINGERPRINT, [0; 4]);
+        self.write_length();
         if let Some((covered, value)) =
             self.buf.get_mut(self.start..).and_then(|message| message.split_last_chunk_mut::<4>())
         {
@@ -113,6 +117,7 @@ impl<'b> Writer<'b> {
 
     /// Where the message lies in the buffer; empty if something did not fit into it.
     pub(crate) fn finish(&mut self) -> Range<usize> {
+        self.write_length();
         if self.overflow {
             self.buf.truncate(self.start);
         }
@@ -123,14 +128,34 @@ impl<'b> Writer<'b> {
         self.buf.get(self.start..).unwrap_or_default()
     }
 
-    /// Appends one attribute, padded with zeros (RFC 8489 §14), and sets the length of the
-    /// message.
+    /// RFC 8489 §5: the number of bytes after the header.
+    fn write_length(&mut self) {
+        let len = self.written().len().saturating_sub(HEADER_LEN);
+        let Ok(len) = u16::try_from(len) else {
+            self.overflow = true;
+            return;
+        };
+        let message = self.buf.get_mut(self.start..).unwrap_or_default();
+        if let Some([_, _, l0, l1, ..]) = message.first_chunk_mut::<HEADER_LEN>() {
+            [*l0, *l1] = len.to_be_bytes();
+        }
+    }
+
+    /// Appends one attribute whose value has a size that is known, and a multiple of four.
+    fn fixed<const N: usize>(&mut self, kind: u16, value: [u8; N]) -> &mut Self {
+        const { assert!(N % 4 == 0 && N < 256, "such a value needs padding") };
+        let [k0, k1] = kind.to_be_bytes();
+        let [.., len] = N.to_be_bytes();
+        self.buf.extend_from_slice(&[k0, k1, 0, len]);
+        self.buf.extend_from_slice(&value);
+        self
+    }
+
+    /// Appends one attribute, padded with zeros (RFC 8489 §14).
     pub(super) fn push(&mut self, kind: u16, parts: &[&[u8]]) -> &mut Self {
         let len = parts.iter().fold(0_usize, |sum, part| sum.saturating_add(part.len()));
-        let before = self.written().len().saturating_sub(HEADER_LEN);
         let padded = len.saturating_add(3) & !3;
-        let after = before.saturating_add(4).saturating_add(padded);
-        let (Ok(value_len), Ok(message_len)) = (u16::try_from(len), u16::try_from(after)) else {
+        let Ok(value_len) = u16::try_from(len) else {
             self.overflow = true;
             return self;
         };
@@ -141,10 +166,6 @@ impl<'b> Writer<'b> {
         }
         let padding = padded.saturating_sub(len);
         self.buf.extend_from_slice([0; 3].get(..padding).unwrap_or_default());
-        let message = self.buf.get_mut(self.start..).unwrap_or_default();
-        if let Some([_, _, l0, l1, ..]) = message.first_chunk_mut::<HEADER_LEN>() {
-            [*l0, *l1] = message_len.to_be_bytes();
-        }
         self
     }
 }

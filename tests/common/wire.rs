@@ -6,10 +6,15 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use frazil::replay::Recorder;
 use frazil::{
-    AgentConfig, ConnectionState, Event, IceAgent, LocalAddress, Received, Role, Route, StreamId,
-    Timestamp, Transport,
+    AddLocalError, AddRemoteError, AgentConfig, Candidate, CandidateId, ConfigError,
+    ConnectionState, Event, IceAgent, LocalAddress, Parameters, Received, Role, Route,
+    SetRemoteError, StreamId, Timestamp, Transmit, Transport,
 };
+
+/// A transmit with its bytes.
+pub type Sent = (Transmit, Vec<u8>);
 
 /// A datagram on its way.
 struct Flight {
@@ -20,9 +25,103 @@ struct Flight {
     bytes: Vec<u8>,
 }
 
+/// An agent, recorded or not.
+pub trait Driven {
+    fn agent(&self) -> &IceAgent;
+    fn add_local(
+        &mut self,
+        now: Timestamp,
+        stream: StreamId,
+        component: u16,
+        local: LocalAddress,
+    ) -> Result<CandidateId, AddLocalError>;
+    fn gather(&mut self, now: Timestamp);
+    fn set_remote(&mut self, now: Timestamp, theirs: Parameters) -> Result<(), SetRemoteError>;
+    fn add_remote_candidate(
+        &mut self,
+        now: Timestamp,
+        stream: StreamId,
+        candidate: &Candidate,
+    ) -> Result<CandidateId, AddRemoteError>;
+    fn end_of_remote_candidates(&mut self, now: Timestamp, generation: Option<&str>);
+    fn handle_datagram<'a>(
+        &mut self,
+        now: Timestamp,
+        transport: Transport,
+        local: SocketAddr,
+        remote: SocketAddr,
+        datagram: &'a [u8],
+    ) -> Received<'a>;
+    fn handle_timeout(&mut self, now: Timestamp);
+    fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit>;
+    fn poll_event(&mut self, now: Timestamp) -> Option<Event>;
+}
+
+macro_rules! driven {
+    ($type:ident) => {
+        impl Driven for $type {
+            fn agent(&self) -> &IceAgent {
+                self
+            }
+            fn add_local(
+                &mut self,
+                now: Timestamp,
+                stream: StreamId,
+                component: u16,
+                local: LocalAddress,
+            ) -> Result<CandidateId, AddLocalError> {
+                self.add_local(now, stream, component, local)
+            }
+            fn gather(&mut self, now: Timestamp) {
+                self.gather(now);
+            }
+            fn set_remote(
+                &mut self,
+                now: Timestamp,
+                theirs: Parameters,
+            ) -> Result<(), SetRemoteError> {
+                self.set_remote(now, theirs)
+            }
+            fn add_remote_candidate(
+                &mut self,
+                now: Timestamp,
+                stream: StreamId,
+                candidate: &Candidate,
+            ) -> Result<CandidateId, AddRemoteError> {
+                self.add_remote_candidate(now, stream, candidate)
+            }
+            fn end_of_remote_candidates(&mut self, now: Timestamp, generation: Option<&str>) {
+                self.end_of_remote_candidates(now, generation);
+            }
+            fn handle_datagram<'a>(
+                &mut self,
+                now: Timestamp,
+                transport: Transport,
+                local: SocketAddr,
+                remote: SocketAddr,
+                datagram: &'a [u8],
+            ) -> Received<'a> {
+                self.handle_datagram(now, transport, local, remote, datagram)
+            }
+            fn handle_timeout(&mut self, now: Timestamp) {
+                self.handle_timeout(now);
+            }
+            fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit> {
+                self.poll_transmit(now, buf)
+            }
+            fn poll_event(&mut self, now: Timestamp) -> Option<Event> {
+                self.poll_event(now)
+            }
+        }
+    };
+}
+
+driven!(IceAgent);
+driven!(Recorder);
+
 /// Two agents and what is between them.
-pub struct Wire {
-    pub agents: [IceAgent; 2],
+pub struct Wire<A = IceAgent> {
+    pub agents: [A; 2],
     pub stream: StreamId,
     pub now: Timestamp,
     /// Both sides have a valid pair since.
@@ -36,6 +135,8 @@ pub struct Wire {
     only: Option<[SocketAddr; 2]>,
     flights: VecDeque<Flight>,
     buf: Vec<u8>,
+    /// What each side has sent, if it is kept.
+    pub transmits: Option<[Vec<Sent>; 2]>,
 }
 
 /// The address of the `index`-th candidate of a side.
@@ -46,16 +147,37 @@ pub fn address(side: usize, index: usize) -> SocketAddr {
 impl Wire {
     /// Both sides know all candidates of the other, and have not begun.
     pub fn new(hosts: [usize; 2], ta: Duration, delay: Duration, seed: u8) -> Self {
+        Self::of(IceAgent::new, hosts, ta, delay, seed)
+    }
+
+    /// Two connected agents with so many candidates each.
+    pub fn connected(hosts: usize) -> Self {
+        let delay = Duration::from_millis(10);
+        let mut wire = Self::new([hosts; 2], Duration::from_millis(50), delay, 1);
+        wire.start();
+        wire.run(Timestamp::from_millis(10_000));
+        assert!(wire.selected.iter().all(Option::is_some));
+        wire
+    }
+}
+
+impl<A: Driven> Wire<A> {
+    /// The same of agents that are made by `make`.
+    pub fn of(
+        make: impl Fn(AgentConfig, [u8; 32]) -> Result<A, ConfigError>,
+        hosts: [usize; 2],
+        ta: Duration,
+        delay: Duration,
+        seed: u8,
+    ) -> Self {
         let mut config = AgentConfig::new(Role::Controlling);
         config.timing.ta = ta;
         let mut other = config.clone();
         other.role = Role::Controlled;
-        let mut agents = [
-            IceAgent::new(config, [seed; 32]).unwrap(),
-            IceAgent::new(other, [seed.wrapping_add(128); 32]).unwrap(),
-        ];
+        let mut agents =
+            [make(config, [seed; 32]).unwrap(), make(other, [seed.wrapping_add(128); 32]).unwrap()];
         let now = Timestamp::ZERO;
-        let stream = agents[0].streams().next().unwrap();
+        let stream = agents[0].agent().streams().next().unwrap();
         for (side, agent) in agents.iter_mut().enumerate() {
             for index in 0..hosts[side] {
                 let local = LocalAddress::udp(address(side, index));
@@ -88,6 +210,7 @@ impl Wire {
             only: None,
             flights: VecDeque::new(),
             buf: Vec::with_capacity(2048),
+            transmits: None,
         }
     }
 
@@ -98,7 +221,7 @@ impl Wire {
 
     /// Exchanges the parameters: checks begin.
     pub fn start(&mut self) {
-        let parameters = self.agents.each_ref().map(IceAgent::local_parameters);
+        let parameters = self.agents.each_ref().map(|agent| agent.agent().local_parameters());
         for (agent, theirs) in self.agents.iter_mut().zip(parameters.into_iter().rev()) {
             agent.set_remote(self.now, theirs).unwrap();
         }
@@ -110,7 +233,7 @@ impl Wire {
         loop {
             let done = self.selected.iter().all(Option::is_some) && self.flights.is_empty();
             let arrival = self.flights.front().map(|flight| flight.at);
-            let timeouts = self.agents.iter().filter_map(IceAgent::poll_timeout);
+            let timeouts = self.agents.iter().filter_map(|agent| agent.agent().poll_timeout());
             let Some(next) = timeouts.chain(arrival).min() else { return };
             if done || next > limit {
                 return;
@@ -140,6 +263,10 @@ impl Wire {
                 let agent = &mut self.agents[side];
                 if let Some(transmit) = agent.poll_transmit(self.now, &mut self.buf) {
                     self.sent[side] += 1;
+                    if let Some(transmits) = &mut self.transmits {
+                        let bytes = self.buf[transmit.range.clone()].to_vec();
+                        transmits[side].push((transmit.clone(), bytes));
+                    }
                     if let Route::Datagram { local, remote, .. } = transmit.route {
                         let open = self
                             .only
@@ -167,15 +294,5 @@ impl Wire {
                 }
             }
         }
-    }
-
-    /// Two connected agents with so many candidates each.
-    pub fn connected(hosts: usize) -> Self {
-        let delay = Duration::from_millis(10);
-        let mut wire = Self::new([hosts; 2], Duration::from_millis(50), delay, 1);
-        wire.start();
-        wire.run(Timestamp::from_millis(10_000));
-        assert!(wire.selected.iter().all(Option::is_some));
-        wire
     }
 }

@@ -6,7 +6,12 @@ set -euo pipefail
 
 AIOICE_VERSION=0.13.0
 PLAYWRIGHT_VERSION=1.60.0
-PACKAGES=(golang golang-github-pion-ice.v2-dev python3 python3-venv chromium iproute2 util-linux)
+# Drives Chromium and Firefox in the versions of Debian.
+PUPPETEER_VERSION=25.16.0
+# The peer that `first_echo.mjs` compares with.
+WERIFT_VERSION=0.25.2
+PACKAGES=(golang golang-github-pion-ice.v2-dev python3 python3-venv chromium firefox-esr
+    fonts-dejavu-core iproute2 util-linux avahi-daemon avahi-utils dbus)
 # Node.js may be there from elsewhere than Debian, whose npm would not install beside it.
 command -v node >/dev/null || PACKAGES+=(nodejs)
 command -v npm >/dev/null || PACKAGES+=(npm)
@@ -20,7 +25,9 @@ main() {
     mkdir -p "$out"
     install_packages
     install_aioice
-    install_playwright
+    install_npm playwright-core "$PLAYWRIGHT_VERSION"
+    install_npm puppeteer-core "$PUPPETEER_VERSION"
+    install_npm werift "$WERIFT_VERSION"
     build_pion_peer
     say "done"
 }
@@ -75,21 +82,22 @@ installed_aioice() {
         'from importlib.metadata import version; print(version("aioice"))' 2>/dev/null || true
 }
 
-# Drives the Chromium of the Debian package; it brings no browser and no other package.
-install_playwright() {
-    if [ "$(installed_playwright)" = "$PLAYWRIGHT_VERSION" ]; then
-        say "playwright-core $PLAYWRIGHT_VERSION: there"
+# Packages of npm. None of them brings a browser: those are Debian's.
+install_npm() {
+    local package=$1 version=$2
+    if [ "$(installed_npm "$package")" = "$version" ]; then
+        say "$package $version: there"
         return
     fi
-    say "playwright-core $PLAYWRIGHT_VERSION: installing into $browser"
-    mkdir -p "$browser"
-    npm install --prefix "$browser" --no-save --no-package-lock --no-audit --no-fund \
-        --loglevel=error "playwright-core@$PLAYWRIGHT_VERSION"
+    say "$package $version: installing into $browser"
+    mkdir -p "$browser/$package"
+    npm install --prefix "$browser/$package" --no-save --no-package-lock --no-audit --no-fund \
+        --loglevel=error "$package@$version"
 }
 
-installed_playwright() {
-    node -p 'require(process.argv[1]).version' \
-        "$browser/node_modules/playwright-core/package.json" 2>/dev/null || true
+installed_npm() {
+    node -p 'JSON.parse(require("fs").readFileSync(process.argv[1])).version' \
+        "$browser/$1/node_modules/$1/package.json" 2>/dev/null || true
 }
 
 # The Debian package holds pion as a source tree in the pre-module layout.

@@ -10,9 +10,11 @@ import argparse
 import ipaddress
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -77,12 +79,15 @@ class Case:
     each of them all is checked again."""
     deadline: float = 20.0
     """Seconds within which both must be connected over one pair."""
+    record: bool = False
+    """Each frazil side is recorded, and what it has sent is reproduced from the log afterwards."""
     note: str = ""
     """Goes into the name, where sides and flags do not tell rows apart."""
 
     @property
     def name(self):
-        return ", ".join([f"{self.a} x {self.b}", *self.then, *filter(None, [self.note])])
+        recorded = ["recorded"] if self.record else []
+        return ", ".join([f"{self.a} x {self.b}", *self.then, *recorded, *filter(None, [self.note])])
 
     @property
     def has_browser(self):
@@ -177,6 +182,10 @@ CASES = [
          Side("frazil", "controlled", (*TWO_ADDRESSES, *RENOMINATION)),
          ("a restarts", "b restarts")),
     *roaming_rows(),
+    *(
+        Case(Side("frazil", role), Side("pion", other), ("a restarts",), record=True)
+        for role, other in ROLES.items()
+    ),
 ]
 
 # ------------------------------------------------------------- what is checked
@@ -195,6 +204,8 @@ STATS_DEADLINE = 5.0
 """Seconds until statistics must show what was to happen."""
 STATS_INTERVAL = 0.1
 """Seconds between two questions for statistics."""
+REPLAY_DEADLINE = 60.0
+"""Seconds that playing a recorded session may take."""
 EXIT_DEADLINE = 10.0
 """Seconds until a process must have ended after `close`."""
 
@@ -218,6 +229,7 @@ def run_case(case, commands):
             session.connect()
             session.use()
         session.close()
+        session.replay()
         return seconds
     except Failure as failure:
         raise Failure(f"{failure}\n{session.transcript()}") from None
@@ -235,6 +247,8 @@ class Session:
         self.began = time.monotonic()
         self.hosts = None
         self.exchanges = 0
+        self.commands = commands
+        self.folder = tempfile.TemporaryDirectory() if case.record else None
         self.a = Peer("a", case.a, commands, self)
         self.b = Peer("b", case.b, commands, self)
 
@@ -394,6 +408,17 @@ class Session:
             if peer.trouble:
                 raise Failure(f"{peer.tag} {peer.trouble}")
 
+    def replay(self):
+        """Plays what was recorded: every transmit has to come once more, byte for byte."""
+        for peer in filter(lambda peer: peer.record, self.peers):
+            command = [self.commands["replay"][0], peer.record]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=REPLAY_DEADLINE)
+            if done.returncode != 0:
+                raise Failure(f"the replay of {peer.tag}: {done.stderr.strip()}")
+            transmits = re.search(r"(\d+) transmits", done.stdout)
+            if not transmits or int(transmits[1]) == 0:
+                raise Failure(f"the replay of {peer.tag} sent nothing")
+
     def wait(self, what, seconds, condition):
         """Waits for news to make `condition` true; a peer that gave up ends it early."""
         deadline = time.monotonic() + seconds
@@ -416,6 +441,8 @@ class Session:
             peer.kill()
         if self.hosts:
             self.hosts.remove()
+        if self.folder:
+            self.folder.cleanup()
 
 
 STEPS = {
@@ -492,6 +519,11 @@ class Peer:
         self.side = side
         self.session = session
         self.command = [*commands[side.peer], "--role", side.role, *side.flags]
+        # The file that it is recorded to.
+        self.record = None
+        if session.folder and side.peer == "frazil":
+            self.record = os.path.join(session.folder.name, tag)
+            self.command += ["--record", self.record]
         self.process = None
         self.readers = []
         self.writing = threading.Lock()
@@ -660,6 +692,7 @@ def main():
     options = parse_flags()
     commands = {
         "frazil": [options.frazil],
+        "replay": [options.replay or beside(options.frazil, "replay")],
         "pion": [options.pion],
         "aioice": list(options.aioice),
         "chromium": list(options.chromium),
@@ -687,7 +720,8 @@ def main():
 
 def require(case, commands):
     """A peer that is not there fails its cases; it never skips them."""
-    for name in dict.fromkeys((case.a.peer, case.b.peer)):
+    recorded = ["replay"] if case.record else []
+    for name in dict.fromkeys((case.a.peer, case.b.peer, *recorded)):
         for part in commands[name]:
             if part is None:
                 raise Failure(f"no {name} peer was named")
@@ -698,6 +732,8 @@ def require(case, commands):
 def parse_flags():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--frazil", metavar="PATH", help="the frazil peer")
+    parser.add_argument("--replay", metavar="PATH",
+                        help="the example `replay` (default: the one beside the frazil peer)")
     parser.add_argument("--pion", metavar="PATH", default=str(BUILT / "pion-peer"),
                         help="the pion peer (default: what install.sh builds)")
     parser.add_argument("--aioice", nargs=2, metavar=("PYTHON", "SCRIPT"),
@@ -714,6 +750,11 @@ def parse_flags():
     parser.add_argument("--pairs", metavar="A:B", type=pair, action="append", default=[],
                         help="instead of the table, run these two peers in both roles (repeatable)")
     return parser.parse_args()
+
+
+def beside(path, name):
+    """Another program in the same folder."""
+    return path and str(Path(path).with_name(name))
 
 
 def count(text):

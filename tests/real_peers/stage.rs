@@ -288,11 +288,23 @@ impl<P: Peer> Stage<P> {
         self.bench.events.iter().filter_map(state).collect()
     }
 
-    /// The destinations of the agent's nominations, one for each transaction.
+    /// The destinations of the agent's nominations. A pair that is asked for in several transactions
+    /// is one nomination: there are at most five of them (decision 22).
     pub(crate) fn nominations(&self) -> Vec<SocketAddr> {
         let mut seen = BTreeSet::new();
         let requests = self.bench.sent.iter().filter(|sent| sent.is_request() && sent.nominates());
-        requests.filter(|sent| seen.insert(sent.id())).map(|sent| sent.to).collect()
+        let mut pairs: Vec<(SocketAddr, SocketAddr)> = Vec::new();
+        let mut asked = 0;
+        for sent in requests.filter(|sent| seen.insert(sent.id())) {
+            if pairs.last() == Some(&(sent.from, sent.to)) {
+                asked += 1;
+                assert!(asked <= 5, "a nomination in {asked} transactions");
+            } else {
+                pairs.push((sent.from, sent.to));
+                asked = 1;
+            }
+        }
+        pairs.into_iter().map(|(_, to)| to).collect()
     }
 
     /// Sends one packet of the application; where from and where to.

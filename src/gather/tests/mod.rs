@@ -3,11 +3,9 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::SeedableRng;
-
 use super::{BindingFact, LongTermCredentials, Rejected, RequestTiming, ServerFailure};
 use crate::gather::binding::{Binding, BindingConfig};
+use crate::random::Random;
 use crate::sim::{TurnMethod, TurnRefusal, TurnServer, TurnServerConfig, TurnTamper};
 use crate::stun::attribute::MAPPED_ADDRESS;
 use crate::stun::{Class, TransactionId, Writer, method, scan};
@@ -41,7 +39,7 @@ struct World {
     server: TurnServer,
     mapped: SocketAddr,
     now: Timestamp,
-    rng: ChaCha12Rng,
+    rng: Random,
     sent: Vec<(Timestamp, Vec<u8>)>,
     facts: Vec<BindingFact>,
 }
@@ -53,7 +51,7 @@ impl World {
             server: TurnServer::new(server, [1; 32]).unwrap(),
             mapped: addr(CLIENT),
             now: at(0),
-            rng: ChaCha12Rng::from_seed([2; 32]),
+            rng: Random::from_seed([2; 32]),
             sent: Vec::new(),
             facts: Vec::new(),
         }

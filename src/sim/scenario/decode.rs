@@ -1,8 +1,8 @@
 //! Scenarios out of bytes, as a fuzzer has them. Every string of bytes is some scenario, one that
 //! ends early is filled up with zeros, and a longer one goes on with more transitions.
 
-use super::{MAX_SITES, Scenario, Side, Site, Transition, Who};
-use crate::config::Role;
+use super::{Families, MAX_MORE, MAX_SITES, Scenario, Side, Site, Transition, Who};
+use crate::config::{NominationMode, Role};
 use crate::sim::scope::{Filtering, Mapping};
 
 /// Bytes, and zeros after them.
@@ -67,6 +67,7 @@ fn site(source: &mut Source<'_>, earlier: usize) -> Site {
     let flags = source.byte();
     site.hairpinning = flags & 1 == 0;
     site.udp = flags & 0xe != 0xe;
+    site.guarded = flags & 0x30 == 0x30;
     site
 }
 
@@ -82,12 +83,27 @@ fn side(source: &mut Source<'_>, sites: usize) -> Side {
         2 => Some(Role::Controlled),
         _ => None,
     };
+    let more = source.byte();
+    side.families = match more & 3 {
+        1 => Families::Ipv6,
+        2 => Families::Both,
+        _ => Families::Ipv4,
+    };
+    side.nomination = match more >> 2 & 3 {
+        1 => NominationMode::Aggressive,
+        2 => NominationMode::Renomination { automatic: false },
+        3 => NominationMode::Renomination { automatic: true },
+        _ => NominationMode::Regular,
+    };
+    for _ in 0..usize::from(more >> 6).min(MAX_MORE) {
+        side.more.push(source.site(sites));
+    }
     side.signalling = if flags & 8 == 0 { 0 } else { u16::from(source.byte()).saturating_mul(10) };
     side
 }
 
 fn transition(source: &mut Source<'_>) -> Transition {
-    match source.below(12) {
+    match source.below(15) {
         0 => Transition::Restart(source.who()),
         1 => Transition::Delay(source.byte().into()),
         2 => Transition::RebootNat(source.byte().into()),
@@ -99,6 +115,9 @@ fn transition(source: &mut Source<'_>) -> Transition {
         8 => Transition::Loss(source.below(21)),
         9 => Transition::CrashServer,
         10 => Transition::StopServer,
-        _ => Transition::StartServer,
+        11 => Transition::StartServer,
+        12 => Transition::InterfaceDown(source.who(), source.byte().into()),
+        13 => Transition::InterfaceUp(source.who(), source.byte().into()),
+        _ => Transition::Renominate(source.who(), source.byte().into()),
     }
 }

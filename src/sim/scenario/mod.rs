@@ -31,7 +31,9 @@ mod decode;
 mod failure;
 mod run;
 mod shrink;
+mod side;
 mod stage;
+mod transition;
 mod watch;
 
 #[cfg(test)]
@@ -42,194 +44,22 @@ use core::time::Duration;
 
 pub use self::failure::{ScenarioFailure, Violation};
 pub use self::run::ScenarioReport;
+pub use self::side::{Families, Side, Site};
+pub use self::transition::{Transition, Who};
 
-use super::scope::{Filtering, Mapping};
-use crate::config::Role;
+use crate::config::NominationMode;
 
 /// The most sites and transitions of a scenario that count.
 pub(super) const MAX_SITES: usize = 4;
 const MAX_TRANSITIONS: usize = 32;
+/// The most interfaces of a side that count beside its first.
+pub(super) const MAX_MORE: usize = 2;
 /// More than this is no scenario but a cable that is cut.
 const MAX_LOSS: u8 = 20;
 const MAX_DELAY: u16 = 200;
 /// Between two transitions.
 const MAX_WAIT: u32 = 60_000;
 const MAX_SIGNALLING: u16 = 5_000;
-
-/// One of the two sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Who {
-    /// The first.
-    First,
-    /// The second.
-    Second,
-}
-
-impl Who {
-    pub(super) const fn index(self) -> usize {
-        match self {
-            Self::First => 0,
-            Self::Second => 1,
-        }
-    }
-}
-
-/// A network behind a NAT.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Site {
-    /// The site around it, by the number of an earlier one; the internet otherwise.
-    pub within: Option<usize>,
-    /// The mapping of its NAT.
-    pub mapping: Mapping,
-    /// The filter of its NAT.
-    pub filtering: Filtering,
-    /// Whether its NAT turns round.
-    pub hairpinning: bool,
-    /// Whether UDP leaves it at all.
-    pub udp: bool,
-}
-
-impl Site {
-    /// A site in the internet behind such a NAT, which turns round and lets UDP out.
-    #[must_use]
-    pub const fn nat(mapping: Mapping, filtering: Filtering) -> Self {
-        Self { within: None, mapping, filtering, hairpinning: true, udp: true }
-    }
-
-    /// The same site within an earlier one.
-    #[must_use]
-    pub const fn within(mut self, site: usize) -> Self {
-        self.within = Some(site);
-        self
-    }
-
-    /// The same site behind a NAT that does not turn round.
-    #[must_use]
-    pub const fn without_hairpinning(mut self) -> Self {
-        self.hairpinning = false;
-        self
-    }
-
-    /// The same site with a firewall that lets no UDP out.
-    #[must_use]
-    pub const fn without_udp(mut self) -> Self {
-        self.udp = false;
-        self
-    }
-}
-
-/// One side of a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Side {
-    /// The site where it is; the internet otherwise.
-    pub site: Option<usize>,
-    /// The role that it starts with; that of its place otherwise, controlling for the first.
-    pub role: Option<Role>,
-    /// It asks a STUN server.
-    pub reflexive: bool,
-    /// It has an allocation on a TURN server.
-    pub relayed: bool,
-    /// It signals all at once, and not candidate by candidate.
-    pub complete: bool,
-    /// How long its signals take, in milliseconds.
-    pub signalling: u16,
-}
-
-impl Default for Side {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Side {
-    /// A side in the internet with a host candidate only.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self {
-            site: None,
-            role: None,
-            reflexive: false,
-            relayed: false,
-            complete: false,
-            signalling: 0,
-        }
-    }
-
-    /// The same side at a site.
-    #[must_use]
-    pub const fn at(mut self, site: usize) -> Self {
-        self.site = Some(site);
-        self
-    }
-
-    /// The same side, starting with this role.
-    #[must_use]
-    pub const fn role(mut self, role: Role) -> Self {
-        self.role = Some(role);
-        self
-    }
-
-    /// The same side with a server-reflexive candidate.
-    #[must_use]
-    pub const fn reflexive(mut self) -> Self {
-        self.reflexive = true;
-        self
-    }
-
-    /// The same side with a relayed candidate.
-    #[must_use]
-    pub const fn relayed(mut self) -> Self {
-        self.relayed = true;
-        self
-    }
-
-    /// The same side with complete signalling.
-    #[must_use]
-    pub const fn complete(mut self) -> Self {
-        self.complete = true;
-        self
-    }
-
-    /// The same side, whose signals take so many milliseconds.
-    #[must_use]
-    pub const fn signalling(mut self, millis: u16) -> Self {
-        self.signalling = millis;
-        self
-    }
-}
-
-/// Something that happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Transition {
-    /// The internet loses so many packets in a hundred, 20 at most.
-    Loss(u8),
-    /// A packet takes so many milliseconds through the internet, 200 at most.
-    Delay(u16),
-    /// The NAT of a site forgets its mappings.
-    RebootNat(usize),
-    /// The network of a side is gone.
-    Down(Who),
-    /// It is back.
-    Up(Who),
-    /// A side gets another address in its network, and its agent is told.
-    Move(Who),
-    /// Nothing passes between the sides but over the server.
-    Partition,
-    /// That is over.
-    Heal,
-    /// A side restarts ICE, unless a restart has not been answered yet: offers do not cross (RFC
-    /// 3264 §4), and where they do, whoever signals has to roll one back.
-    Restart(Who),
-    /// The server forgets all allocations.
-    CrashServer,
-    /// The server is gone.
-    StopServer,
-    /// It is back.
-    StartServer,
-}
 
 /// Two sides, where they are, and what happens. The fields are read as far as they make sense:
 /// every value is a scenario.
@@ -310,8 +140,9 @@ impl Scenario {
     ///
     /// * `4d` and what signalling takes, until all candidates are known: two round trips to a
     ///   server that has to be asked twice, or to be asked for a permission before it relays;
-    /// * `18 Ta` until the last of at most nine pairs has been checked, and as many triggered
-    ///   checks have had their turn, the nominating one among them;
+    /// * `2 Ta` for each pair, until the last has been checked, and as many triggered checks have
+    ///   had their turn, the nominating one among them: of any two interfaces at most nine pairs
+    ///   of IPv4 addresses and one of IPv6;
     /// * `500 ms` (RTO) until a check is repeated that came before the filter or the permission
     ///   that lets it pass; and another one if the answer to that is a role conflict;
     /// * `500 ms` (`nomination_wait`) at most for a better pair;
@@ -326,7 +157,11 @@ impl Scenario {
         }
         let delay = Duration::from_millis(self.delay.min(MAX_DELAY).into());
         let signalling = self.signalling();
-        let waits = Duration::from_millis(18 * 50 + 2 * 500 + 500);
+        let interfaces = self.sides.iter().map(Side::interfaces);
+        let pairs = interfaces.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        let pairs = pairs.fold(self.pairs_of_two(), u32::saturating_mul);
+        let checks = Duration::from_millis(2 * 50).saturating_mul(pairs);
+        let waits = checks.saturating_add(Duration::from_millis(2 * 500 + 500));
         delay.saturating_mul(16).saturating_add(signalling).saturating_add(waits)
     }
 
@@ -336,6 +171,26 @@ impl Scenario {
     pub fn site_of(&self, side: &Side) -> Option<&Site> {
         let sites = self.sites.get(..self.sites.len().min(MAX_SITES)).unwrap_or_default();
         sites.get(side.site?.checked_rem(sites.len())?)
+    }
+
+    /// How many pairs two interfaces of the two sides have at most.
+    fn pairs_of_two(&self) -> u32 {
+        let all = |ipv6| self.sides.iter().all(|side| side.families.has(ipv6));
+        let of = |pairs: u32, ipv6| if all(ipv6) { pairs } else { 0 };
+        of(9, false).saturating_add(of(1, true))
+    }
+
+    /// Whether a side may nominate another pair than its first one though that is well.
+    fn nominates_again(&self) -> bool {
+        let again = |side: &Side| match side.nomination {
+            NominationMode::Regular | NominationMode::Renomination { automatic: false } => false,
+            NominationMode::Aggressive | NominationMode::Renomination { automatic: true } => true,
+        };
+        self.sides.iter().any(again)
+    }
+
+    fn nominates_aggressively(&self) -> bool {
+        self.sides.iter().any(|side| side.nomination == NominationMode::Aggressive)
     }
 
     /// How long the signals of both sides take, one after the other.
@@ -371,63 +226,5 @@ impl fmt::Display for Scenario {
             write!(f, "\n    .after({wait}, {transition})")?;
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Site {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Site::nat(Mapping::{:?}, Filtering::{:?})", self.mapping, self.filtering)?;
-        if let Some(site) = self.within {
-            write!(f, ".within({site})")?;
-        }
-        if !self.hairpinning {
-            f.write_str(".without_hairpinning()")?;
-        }
-        if !self.udp {
-            f.write_str(".without_udp()")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Side::new()")?;
-        if let Some(site) = self.site {
-            write!(f, ".at({site})")?;
-        }
-        if let Some(role) = self.role {
-            write!(f, ".role(Role::{role:?})")?;
-        }
-        for (set, word) in
-            [(self.reflexive, "reflexive"), (self.relayed, "relayed"), (self.complete, "complete")]
-        {
-            if set {
-                write!(f, ".{word}()")?;
-            }
-        }
-        if self.signalling > 0 {
-            write!(f, ".signalling({})", self.signalling)?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Transition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Loss(_)
-            | Self::Delay(_)
-            | Self::RebootNat(_)
-            | Self::Partition
-            | Self::Heal
-            | Self::CrashServer
-            | Self::StopServer
-            | Self::StartServer => write!(f, "Transition::{self:?}"),
-            Self::Down(who) => write!(f, "Transition::Down(Who::{who:?})"),
-            Self::Up(who) => write!(f, "Transition::Up(Who::{who:?})"),
-            Self::Move(who) => write!(f, "Transition::Move(Who::{who:?})"),
-            Self::Restart(who) => write!(f, "Transition::Restart(Who::{who:?})"),
-        }
     }
 }

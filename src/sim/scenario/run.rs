@@ -53,7 +53,7 @@ impl Scenario {
     /// # Errors
     /// What it shows to be wrong.
     pub fn run(&self) -> Result<ScenarioReport, Box<ScenarioFailure>> {
-        let mut run = Run::new(self, Some(Watch::default()));
+        let mut run = Run::new(self, Some(Watch::new(self.nominates_again())));
         run.all().map_err(|violation| run.failure(violation))
     }
 
@@ -65,7 +65,7 @@ impl Scenario {
         let mut run = Run::new(self, None);
         run.connect().or_else(|_| {
             // Once more, with logs: for a timeline, and to see whether data gets through.
-            let mut run = Run::new(self, Some(Watch::default()));
+            let mut run = Run::new(self, Some(Watch::new(self.nominates_again())));
             run.connect().map_err(|violation| run.failure(violation))
         })
     }
@@ -214,12 +214,15 @@ impl<'s> Run<'s> {
 
     /// With loss, a nomination may arrive of which the controlling side never learns: it nominates
     /// another pair, which may have died on the other side meanwhile. So there may be two paths in
-    /// the end, one in each direction, as long as both carry data.
+    /// the end, one in each direction, as long as both carry data. Aggressive nomination needs no
+    /// loss for that: of several nominated pairs each side takes the best, and where an address was
+    /// learned from a check the two sides do not agree on which that is.
     fn accept_two_paths(
         &mut self,
         kinds: Result<(CandidateKind, CandidateKind), Violation>,
     ) -> Result<(CandidateKind, CandidateKind), Violation> {
-        if kinds != Err(Violation::NotMirrored) || self.stage.is_lossless() {
+        let may_differ = !self.stage.is_lossless() || self.scenario.nominates_aggressively();
+        if kinds != Err(Violation::NotMirrored) || !may_differ {
             return kinds;
         }
         let pair = self.selected(Who::First).filter(|_| self.watch.is_some());

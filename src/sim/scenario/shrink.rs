@@ -1,6 +1,7 @@
 //! The smallest scenario that shows the same.
 
-use super::{Scenario, ScenarioFailure, Side};
+use super::{Families, Scenario, ScenarioFailure, Side, Site};
+use crate::config::NominationMode;
 
 impl ScenarioFailure {
     /// Leaves out of the scenario whatever it does without and is still wrong in the same way, one
@@ -40,7 +41,7 @@ fn simpler(scenario: &Scenario) -> impl Iterator<Item = Scenario> {
     for (position, site) in scenario.sites.iter().enumerate() {
         let mut simpler = scenario.clone();
         if let Some(place) = simpler.sites.get_mut(position) {
-            *place = super::Site { within: None, hairpinning: true, udp: true, ..site.clone() };
+            *place = Site::nat(site.mapping, site.filtering);
         }
         all.push(simpler);
     }
@@ -48,13 +49,24 @@ fn simpler(scenario: &Scenario) -> impl Iterator<Item = Scenario> {
     all.into_iter().filter(move |simpler| *simpler != scenario)
 }
 
-fn less(side: &Side) -> [Side; 6] {
-    [
+fn less(side: &Side) -> Vec<Side> {
+    let mut less = vec![
         Side { site: None, ..side.clone() },
+        Side { families: Families::Ipv4, ..side.clone() },
         Side { role: None, ..side.clone() },
         Side { reflexive: false, ..side.clone() },
         Side { relayed: false, ..side.clone() },
         Side { complete: false, ..side.clone() },
         Side { signalling: 0, ..side.clone() },
-    ]
+        Side { nomination: NominationMode::Regular, ..side.clone() },
+    ];
+    if side.families == Families::Both {
+        less.push(Side { families: Families::Ipv6, ..side.clone() });
+    }
+    for position in 0..side.more.len() {
+        let mut less_connected = side.clone();
+        less_connected.more.remove(position);
+        less.push(less_connected);
+    }
+    less
 }

@@ -1,15 +1,18 @@
 //! A scenario's world, and what its transitions do to it.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 use super::{MAX_DELAY, MAX_LOSS, MAX_SITES, Scenario, Side, Site, Transition, Who};
-use crate::agent::IceAgent;
+use crate::agent::io::LocalAddress;
+use crate::agent::{IceAgent, PairView};
 use crate::config::{AgentConfig, Role, Signalling};
+use crate::id::PairId;
 use crate::sim::error::WorldError;
 use crate::sim::firewall::FirewallConfig;
 use crate::sim::gateway::GatewayConfig;
-use crate::sim::host::InterfaceId;
+use crate::sim::host::{HostId, InterfaceId};
 use crate::sim::link::{Link, Probability};
 use crate::sim::log::LogDetail;
 use crate::sim::nat::{Hairpinning, NatConfig, PortAllocation};
@@ -23,8 +26,8 @@ use crate::sim::world::World;
 
 const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)), 3478);
 const PORT: u16 = 5_000;
-/// The addresses of a realm that hosts come to have.
-const HOSTS: u8 = 60;
+/// What each interface of a side costs more than the one before it.
+const COST: u16 = 10;
 
 /// A scenario on its world.
 #[derive(Clone, Debug)]
@@ -33,10 +36,8 @@ pub(super) struct Stage {
     pub(super) agents: [AgentIndex; 2],
     server: Option<ServerIndex>,
     realms: Vec<RealmId>,
-    /// Where each side is in the internet, and where it is.
-    outer: [IpAddr; 2],
-    places: [RealmId; 2],
-    interfaces: [Option<InterfaceId>; 2],
+    /// Whether nothing passes between the sides.
+    parted: bool,
     moves: u8,
     delay: u16,
     loss: u8,
@@ -58,9 +59,7 @@ impl Stage {
             agents: [AgentIndex(0), AgentIndex(1)],
             server,
             realms,
-            outer: [Ipv4Addr::UNSPECIFIED.into(); 2],
-            places: [RealmId::INTERNET; 2],
-            interfaces: [None; 2],
+            parted: false,
             moves: 0,
             delay: scenario.delay,
             loss: scenario.loss,
@@ -73,42 +72,33 @@ impl Stage {
     }
 
     fn add_side(&mut self, who: Who, side: &Side) {
-        let site = side.site.and_then(|site| site.checked_rem(self.realms.len()));
-        let realm = site.and_then(|site| self.realms.get(site).copied());
-        let realm = realm.unwrap_or(RealmId::INTERNET);
-        let Ok(host) = self.world.network_mut().add_host_in(realm) else { return };
         let natural = match who {
             Who::First => Role::Controlling,
             Who::Second => Role::Controlled,
         };
         let mut config = AgentConfig::new(side.role.unwrap_or(natural));
+        config.nomination = side.nomination;
         if side.complete {
             config.signalling = Signalling::Complete;
         }
+        let realms: Vec<RealmId> = side.places().map(|place| self.realm_of(place)).collect();
+        let Some(first) = realms.first() else { return };
+        let Ok(host) = self.world.network_mut().add_host_in(*first) else { return };
+        for realm in realms.iter().skip(1) {
+            // There is such a host and such a realm.
+            let _ = self.world.network_mut().add_interface(host, *realm);
+        }
         let Ok(agent) = self.world.add_agent_on(host, config) else { return };
-        let alone = self.places.first() != Some(&realm) || who == Who::First;
-        let last = if realm == RealmId::INTERNET {
-            if who == Who::First { 1 } else { 2 }
-        } else {
-            if alone { 2 } else { 3 }
-        };
-        let addr = inside(realm, last);
-        let outer = self.outermost(realm).unwrap_or(addr);
-        let interface = self.world.network().interfaces(host).next();
-        for (slot, value) in self.outer.iter_mut().zip([outer; 2]).skip(who.index()).take(1) {
-            *slot = value;
-        }
-        if let Some(slot) = self.places.get_mut(who.index()) {
-            *slot = realm;
-        }
-        if let Some(slot) = self.interfaces.get_mut(who.index()) {
-            *slot = interface;
-        }
         if let Some(slot) = self.agents.get_mut(who.index()) {
             *slot = agent;
         }
-        // The addresses are all different by their making.
-        let _ = self.world.add_socket(agent, SocketAddr::new(addr, PORT));
+        for (number, realm) in realms.into_iter().enumerate() {
+            for ipv6 in [false, true] {
+                if side.families.has(ipv6) {
+                    self.add_socket(agent, host, number, realm, ipv6);
+                }
+            }
+        }
         let wanted = [(side.reflexive, Obtain::Reflexive), (side.relayed, Obtain::Relayed)];
         for (_, what) in wanted.into_iter().filter(|(wanted, _)| *wanted) {
             if let Some(server) = self.server {
@@ -119,15 +109,59 @@ impl Stage {
         let _ = self.world.set_signalling_delay(agent, delay);
     }
 
-    /// The address in the internet behind which a realm is.
-    fn outermost(&self, realm: RealmId) -> Option<IpAddr> {
+    /// The realm of a site.
+    fn realm_of(&self, site: Option<usize>) -> RealmId {
+        let site = site.and_then(|site| site.checked_rem(self.realms.len()));
+        let realm = site.and_then(|site| self.realms.get(site).copied());
+        realm.unwrap_or(RealmId::INTERNET)
+    }
+
+    /// Opens a socket on an interface of a host, with the first address that is free there.
+    fn add_socket(
+        &mut self,
+        agent: AgentIndex,
+        host: HostId,
+        number: usize,
+        realm: RealmId,
+        ipv6: bool,
+    ) {
         let network = self.world.network();
-        let mut outer = realm;
-        while let Some(around) = network.around(outer).filter(|around| *around != RealmId::INTERNET)
-        {
-            outer = around;
+        let Some(interface) = network.interfaces(host).nth(number) else { return };
+        let free = |addr: &IpAddr| {
+            network.host_in(realm, *addr).is_none() && network.realm_of(host, *addr).is_none()
+        };
+        let lowest = if realm == RealmId::INTERNET { 1 } else { 2 };
+        let addr = (lowest..=u8::MAX).map(|last| inside(realm, last, ipv6)).find(free);
+        let Some(addr) = addr else { return };
+        let mut local = LocalAddress::udp(SocketAddr::new(addr, PORT));
+        let number = u16::try_from(number).unwrap_or(u16::MAX);
+        local.interface = number.into();
+        local.cost = number.saturating_mul(COST);
+        let stream = self.world.agent(agent).and_then(|agent| agent.streams().next());
+        let added = self.world.network_mut().add_interface_address(interface, addr);
+        if let (Some(stream), Ok(())) = (stream, added) {
+            let _ = self.world.add_local(agent, stream, 1, local);
         }
-        network.gateway(outer)?.nat.as_ref()?.addresses().next()
+    }
+
+    /// The addresses under which a side is known anywhere: its own, and those of the gateways
+    /// before it.
+    fn addresses(&self, who: Who) -> BTreeSet<IpAddr> {
+        let network = self.world.network();
+        let mut all = BTreeSet::new();
+        for interface in self.interfaces(who) {
+            for addr in network.addresses(interface) {
+                all.insert(addr);
+                let host = self.host(who);
+                let mut here = host.and_then(|host| network.realm_of(host, addr));
+                while let Some(realm) = here {
+                    let nat = network.gateway(realm).and_then(|gateway| gateway.nat.as_ref());
+                    all.extend(nat.into_iter().flat_map(NatConfig::addresses));
+                    here = network.around(realm);
+                }
+            }
+        }
+        all
     }
 
     /// Lets both sides gather. No packet is lost until they start.
@@ -168,19 +202,30 @@ impl Stage {
                 }
             }
             Transition::Down(who) => {
-                if let Some(interface) = self.interface(who) {
+                for interface in self.interfaces(who) {
                     self.world.network_mut().interface_down(interface);
                 }
             }
             Transition::Up(who) => {
-                if let Some(interface) = self.interface(who) {
+                for interface in self.interfaces(who) {
                     // Nobody else gets an address of it.
                     let _ = self.world.network_mut().interface_up(interface);
                 }
             }
+            Transition::InterfaceDown(who, number) => {
+                if let Some(interface) = nth(&self.interfaces(who), number) {
+                    self.world.network_mut().interface_down(interface);
+                }
+            }
+            Transition::InterfaceUp(who, number) => {
+                if let Some(interface) = nth(&self.interfaces(who), number) {
+                    let _ = self.world.network_mut().interface_up(interface);
+                }
+            }
+            Transition::Renominate(who, number) => self.renominate(who, number)?,
             Transition::Move(who) => self.move_side(who),
-            Transition::Partition => self.partition(true),
-            Transition::Heal => self.partition(false),
+            Transition::Partition => self.part(true),
+            Transition::Heal => self.part(false),
             Transition::Restart(who) => {
                 if let Some(agent) = self.agents.get(who.index()) {
                     // One that has not begun has nothing to restart.
@@ -211,52 +256,71 @@ impl Stage {
         self.loss == 0
     }
 
-    fn interface(&self, who: Who) -> Option<InterfaceId> {
-        self.interfaces.get(who.index()).copied().flatten()
+    fn host(&self, who: Who) -> Option<HostId> {
+        self.world.host(*self.agents.get(who.index())?)
     }
 
-    /// Gives a side an address that nobody has had.
+    fn interfaces(&self, who: Who) -> Vec<InterfaceId> {
+        let host = self.host(who);
+        host.into_iter().flat_map(|host| self.world.network().interfaces(host)).collect()
+    }
+
+    fn renominate(&mut self, who: Who, number: usize) -> Result<(), WorldError> {
+        let Some(agent) = self.agents.get(who.index()).copied() else { return Ok(()) };
+        self.world.call(agent, |agent, now| {
+            let selected = |pair: &PairView| {
+                let selected = agent.selected_pair(pair.stream, pair.component);
+                selected.is_some_and(|selected| selected.id == pair.id)
+            };
+            let others = agent.pairs().filter(|pair| pair.valid && !selected(pair));
+            let others: Vec<PairId> = others.map(|pair| pair.id).collect();
+            if let Some(pair) = nth(&others, number) {
+                // It may not be its to nominate.
+                let _ = agent.renominate(now, pair);
+            }
+        })
+    }
+
+    /// Gives a side an address that nobody has had, in place of that of its oldest socket.
     fn move_side(&mut self, who: Who) {
-        let (Some(agent), Some(realm)) =
-            (self.agents.get(who.index()).copied(), self.places.get(who.index()).copied())
+        let (Some(agent), Some(host)) = (self.agents.get(who.index()).copied(), self.host(who))
         else {
             return;
         };
+        let locals = self.world.agent(agent).into_iter().flat_map(IceAgent::local_candidates);
+        let oldest = locals.map(|local| (local.addr, local.base)).find(|(addr, base)| addr == base);
+        let Some(old) = oldest.map(|(addr, _)| addr.ip()) else { return };
+        let network = self.world.network();
+        let Some(realm) = network.realm_of(host, old) else { return };
+        let holds = |interface: &InterfaceId| network.addresses(*interface).any(|addr| addr == old);
+        let Some(interface) = network.interfaces(host).find(holds) else { return };
         self.moves = self.moves.saturating_add(1);
-        let new = inside(realm, self.moves.saturating_add(10));
-        let Some(host) = self.world.host(agent) else { return };
-        let old: Vec<IpAddr> = self
-            .interface(who)
-            .into_iter()
-            .flat_map(|i| self.world.network().addresses(i))
-            .collect();
-        if self.world.rebind(agent, SocketAddr::new(new, PORT)).is_err() {
+        let new = inside(realm, self.moves.saturating_add(10), old.is_ipv6());
+        if self.world.network_mut().add_interface_address(interface, new).is_err() {
             return;
         }
-        for old in old {
-            self.world.network_mut().remove_host_address(host, old);
+        if self.world.rebind(agent, SocketAddr::new(new, PORT)).is_err() {
+            self.world.network_mut().remove_host_address(host, new);
+            return;
         }
-        if realm == RealmId::INTERNET {
-            if let Some(outer) = self.outer.get_mut(who.index()) {
-                *outer = new;
-            }
+        self.world.network_mut().remove_host_address(host, old);
+        if self.parted {
+            self.part(true);
         }
     }
 
-    fn partition(&mut self, begins: bool) {
-        let [one, other] = self.outer;
-        let [home, foreign] = self.places;
+    /// Lets nothing pass between the sides, in whichever realm they meet, or everything again.
+    fn part(&mut self, begins: bool) {
+        self.parted = begins;
+        let [one, other] = [Who::First, Who::Second]
+            .map(|who| self.addresses(who).into_iter().collect::<Vec<IpAddr>>());
+        let realms: Vec<RealmId> =
+            core::iter::once(RealmId::INTERNET).chain(self.realms.iter().copied()).collect();
         let network = self.world.network_mut();
-        if one != other {
+        for realm in realms {
             match begins {
-                true => network.partition(RealmId::INTERNET, &[one], &[other]),
-                false => network.heal(RealmId::INTERNET, &[one], &[other]),
-            }
-        } else if home == foreign {
-            let all: Vec<IpAddr> = (1..=HOSTS).map(|last| inside(home, last)).collect();
-            match begins {
-                true => network.partition(home, &all, &all),
-                false => network.heal(home, &all, &all),
+                true => network.partition(realm, &one, &other),
+                false => network.heal(realm, &one, &other),
             }
         }
     }
@@ -290,6 +354,8 @@ fn sites(world: &mut World, sites: &[Site]) -> Vec<RealmId> {
         let mut gateway = GatewayConfig::nat(nat);
         if !site.udp {
             gateway = gateway.with_firewall(FirewallConfig::stateful().without_udp());
+        } else if site.guarded {
+            gateway = gateway.with_firewall(FirewallConfig::stateful());
         }
         let around = within.unwrap_or(RealmId::INTERNET);
         if let Ok(realm) = world.network_mut().add_realm(around, gateway) {
@@ -299,11 +365,20 @@ fn sites(world: &mut World, sites: &[Site]) -> Vec<RealmId> {
     realms
 }
 
-/// The addresses of hosts in a realm. Sites use the same: that is what they are for.
-fn inside(realm: RealmId, last: u8) -> IpAddr {
-    if realm == RealmId::INTERNET {
+/// The addresses of hosts in a realm. Those of IPv4 are the same in all sites: that is what they are
+/// for.
+fn inside(realm: RealmId, last: u8, ipv6: bool) -> IpAddr {
+    if ipv6 {
+        let site = u16::try_from(realm.0).unwrap_or(u16::MAX);
+        Ipv6Addr::new(0x2001, 0xdb8, site, 0, 0, 0, 0, last.into()).into()
+    } else if realm == RealmId::INTERNET {
         Ipv4Addr::new(192, 0, 2, last).into()
     } else {
         Ipv4Addr::new(192, 168, 1, last).into()
     }
+}
+
+/// Of a number that is too high, the remainder counts.
+fn nth<T: Copy>(all: &[T], number: usize) -> Option<T> {
+    all.get(number.checked_rem(all.len())?).copied()
 }

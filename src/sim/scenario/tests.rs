@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::candidate::CandidateKind::{Host, PeerReflexive, Relayed, ServerReflexive};
+use crate::config::Role;
+use crate::sim::scope::{Filtering, Mapping};
 
 const CONE: Site = Site::nat(Mapping::EndpointIndependent, Filtering::AddressAndPortDependent);
 const SYMMETRIC: Site =
@@ -59,7 +61,10 @@ fn every_transition_is_survived() {
         Transition::Heal,
         Transition::Down(Who::Second),
         Transition::Up(Who::Second),
+        Transition::InterfaceDown(Who::First, 1),
+        Transition::InterfaceUp(Who::First, 1),
         Transition::Move(Who::First),
+        Transition::Renominate(Who::First, 0),
         Transition::CrashServer,
         Transition::StopServer,
         Transition::StartServer,
@@ -70,7 +75,7 @@ fn every_transition_is_survived() {
         for transition in all {
             let scenario = Scenario::new(5).site(CONE).site(SYMMETRIC);
             let scenario = scenario
-                .first(Side::new().at(0).reflexive().relayed())
+                .first(Side::new().at(0).also_at(1).families(Families::Both).reflexive().relayed())
                 .second(Side::new().at(1).reflexive())
                 .after(wait, transition);
             run(&scenario);
@@ -86,18 +91,85 @@ fn a_side_that_stays_down_has_no_path_in_the_end() {
     assert!(run(&up).restarted);
 }
 
+/// Sites that never let two hosts meet over IPv4 do over IPv6, firewalls or not.
+#[test]
+fn ipv6_passes_where_two_nats_do_not() {
+    let sites = || Scenario::new(7).site(SYMMETRIC.guarded()).site(SYMMETRIC.guarded());
+    let side = |site, families| Side::new().at(site).reflexive().families(families);
+    let kinds = |one, other| run(&sites().first(side(0, one)).second(side(1, other))).kinds;
+    assert_eq!(kinds(Families::Ipv4, Families::Both), None);
+    assert_eq!(kinds(Families::Both, Families::Both), Some((Host, Host)));
+    assert_eq!(kinds(Families::Ipv6, Families::Both), Some((Host, Host)));
+    assert_eq!(kinds(Families::Ipv6, Families::Ipv4), None);
+}
+
+/// Whichever interface goes, there is a way over the other one, and no restart is needed for it when
+/// checks have gone on until there were spare pairs.
+#[test]
+fn a_second_interface_takes_over() {
+    for number in 0..2 {
+        let spares = NominationMode::Renomination { automatic: true };
+        let scenario = Scenario::new(8)
+            .site(CONE)
+            .first(Side::new().also_at(0).nominating(spares))
+            .second(Side::new().nominating(spares))
+            .after(1_000, Transition::InterfaceDown(Who::First, number));
+        assert!(!run(&scenario).restarted, "interface {number}");
+    }
+    let both = Scenario::new(8).first(Side::new().also_outside()).second(Side::new());
+    let both = both.after(1_000, Transition::Down(Who::First));
+    assert!(!run(&both).restarted, "there is no way");
+    let both = both.after(60_000, Transition::Up(Who::First));
+    assert!(run(&both).restarted);
+}
+
+/// Between sides behind one NAT, or one within the other, a partition parts what hairpinning and
+/// the realm between them connect, on all interfaces.
+#[test]
+fn a_partition_parts_the_sides_wherever_they_meet() {
+    for (first, second) in [(0, 0), (0, 1), (1, 0)] {
+        let scenario = Scenario::new(9)
+            .site(CONE)
+            .site(CONE.within(0))
+            .first(Side::new().at(first).also_outside().families(Families::Both).reflexive())
+            .second(Side::new().at(second).families(Families::Both).reflexive())
+            .after(1_000, Transition::Partition)
+            .after(1_000, Transition::Move(Who::First));
+        let report = run(&scenario);
+        assert!(report.connected_after.is_some() && !report.restarted, "{first} {second}");
+        assert!(run(&scenario.after(60_000, Transition::Heal)).restarted, "{first} {second}");
+    }
+}
+
 #[test]
 fn bytes_are_scenarios_and_no_bytes_are_the_simplest() {
     assert_eq!(Scenario::decode(&[]), Scenario::new(0).delay(0));
-    let decoded = Scenario::decode(&[7, 30, 210, 1, 2, 1, 0, 0, 1, 3, 0, 0x40, 10, 2, 0, 5, 3, 1]);
+    let decoded = Scenario::decode(&[
+        7, 30, 210, // seed, delay, loss
+        1, 2, 1, 0, 0x30, // sites
+        1, 3, 0x8e, 0, 1, // the first side, with two more interfaces
+        0, 0x40, 1, // the second one
+        10, 2, 0, 5, 3, 1, 2, 12, 1, 1, 3, 14, 0, 2,
+    ]);
     let written = Scenario::new(7)
         .delay(30)
         .loss(10)
-        .site(Site::nat(Mapping::AddressAndPortDependent, Filtering::AddressDependent))
-        .first(Side::new().at(0).reflexive().relayed())
-        .second(Side::new().role(Role::Controlled))
+        .site(Site::nat(Mapping::AddressAndPortDependent, Filtering::AddressDependent).guarded())
+        .first(
+            Side::new()
+                .at(0)
+                .also_outside()
+                .also_at(0)
+                .families(Families::Both)
+                .nominating(NominationMode::Renomination { automatic: true })
+                .reflexive()
+                .relayed(),
+        )
+        .second(Side::new().families(Families::Ipv6).role(Role::Controlled))
         .after(1_000, Transition::RebootNat(0))
-        .after(500, Transition::Down(Who::Second));
+        .after(500, Transition::Down(Who::Second))
+        .after(200, Transition::InterfaceDown(Who::Second, 1))
+        .after(300, Transition::Renominate(Who::First, 2));
     assert_eq!(decoded, written);
 }
 
@@ -105,17 +177,28 @@ fn bytes_are_scenarios_and_no_bytes_are_the_simplest() {
 fn what_is_printed_can_be_pasted() {
     let scenario = Scenario::new(7)
         .loss(3)
-        .site(SYMMETRIC.within(0).without_udp())
+        .site(SYMMETRIC.within(0).without_udp().guarded())
         .first(Side::new().at(0).relayed().role(Role::Controlled).signalling(20))
-        .second(Side::new().complete())
+        .second(
+            Side::new()
+                .also_at(0)
+                .also_outside()
+                .families(Families::Both)
+                .complete()
+                .nominating(NominationMode::Renomination { automatic: true }),
+        )
         .after(100, Transition::Move(Who::Second))
+        .after(150, Transition::InterfaceUp(Who::First, 1))
+        .after(160, Transition::Renominate(Who::First, 0))
         .after(200, Transition::Loss(4));
     let text = "Scenario::new(7)
     .loss(3)
-    .site(Site::nat(Mapping::AddressAndPortDependent, Filtering::AddressAndPortDependent).within(0).without_udp())
+    .site(Site::nat(Mapping::AddressAndPortDependent, Filtering::AddressAndPortDependent).within(0).without_udp().guarded())
     .first(Side::new().at(0).role(Role::Controlled).relayed().signalling(20))
-    .second(Side::new().complete())
+    .second(Side::new().also_at(0).also_outside().families(Families::Both).complete().nominating(NominationMode::Renomination { automatic: true }))
     .after(100, Transition::Move(Who::Second))
+    .after(150, Transition::InterfaceUp(Who::First, 1))
+    .after(160, Transition::Renominate(Who::First, 0))
     .after(200, Transition::Loss(4))";
     assert_eq!(scenario.to_string(), text);
 }

@@ -40,7 +40,7 @@ struct Seen {
     nominated: BTreeSet<(SocketAddr, SocketAddr)>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Watch {
     sides: [Seen; 2],
     steps: u32,
@@ -49,6 +49,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// `disturbed` if a side may nominate again without a reason from outside.
+    pub(super) fn new(disturbed: bool) -> Self {
+        Self { sides: Default::default(), steps: 0, disturbed }
+    }
+
     /// From now on paths may die.
     pub(super) fn disturb(&mut self) {
         self.disturbed = true;

@@ -7,9 +7,10 @@ use super::allocation::Client;
 use super::output::TurnRoute;
 use super::stats::TurnRejected;
 use crate::address;
+use crate::sim::dice::transaction_id;
 use crate::stun::attribute::{DATA, DONT_FRAGMENT, XOR_PEER_ADDRESS, xor_address};
 use crate::stun::turn::{Family, Icmp};
-use crate::stun::{Class, Scan, TransactionId, Writer, method};
+use crate::stun::{Class, Scan, Writer, method};
 use crate::turn::ChannelData;
 
 /// An ICMP error about a datagram that the server has relayed, as the simulator tells it.
@@ -141,7 +142,7 @@ impl TurnServer {
         peer: SocketAddr,
         write: impl FnOnce(&mut Writer<'_>),
     ) {
-        let id = TransactionId::random(&mut self.rng);
+        let id = transaction_id(&mut self.rng);
         let mut writer = Writer::new(bytes, Class::Indication, method::DATA, id);
         writer.xor_address(XOR_PEER_ADDRESS, peer);
         write(&mut writer);

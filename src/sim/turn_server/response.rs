@@ -9,13 +9,12 @@ use super::behaviour::{TurnMethod, TurnTamper};
 use super::output::TurnRoute;
 use super::request::{Failure, Success};
 use super::stats::TurnRejected;
+use crate::sim::dice::transaction_id;
 use crate::stun::attribute::{
     ALTERNATE_DOMAIN, LIFETIME, SOFTWARE, XOR_MAPPED_ADDRESS, XOR_RELAYED_ADDRESS,
 };
 use crate::stun::message::reason;
-use crate::stun::{
-    Class, Fingerprint, IntegrityKey, IntegrityKeySha256, Scan, TransactionId, Writer,
-};
+use crate::stun::{Class, Fingerprint, IntegrityKey, IntegrityKeySha256, Scan, Writer};
 use crate::time::Timestamp;
 
 impl TurnServer {
@@ -53,7 +52,7 @@ impl TurnServer {
         outcome: &Result<Success, Failure>,
     ) -> Vec<u8> {
         let id = match self.behaviour.tamper {
-            Some(TurnTamper::OtherTransaction) => TransactionId::random(&mut self.rng),
+            Some(TurnTamper::OtherTransaction) => transaction_id(&mut self.rng),
             _ => scan.transaction_id(),
         };
         let class = if outcome.is_ok() { Class::Success } else { Class::Error };

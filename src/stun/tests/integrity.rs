@@ -1,15 +1,14 @@
 //! Keys, and tags over messages, against HMAC used in the plain way.
 
+use crate::random::Random;
 use hmac::{Hmac, Mac};
 use proptest::prelude::*;
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::SeedableRng;
 use sha1::Sha1;
 use sha2::Sha256;
 
 use super::super::integrity::md5_key;
 use super::super::{
-    CheckRequest, IntegrityKey, IntegrityKeySha256, TransactionId, attribute, message, method, scan,
+    CheckRequest, IntegrityKey, IntegrityKeySha256, attribute, message, method, scan,
 };
 use super::{ID, PASSWORD, hex, key, request};
 
@@ -129,8 +128,8 @@ fn keys_do_not_show_themselves() {
 #[test]
 fn equal_seeds_give_equal_transaction_ids() {
     let ids = |seed| {
-        let mut rng = ChaCha12Rng::from_seed([seed; 32]);
-        [TransactionId::random(&mut rng), TransactionId::random(&mut rng)]
+        let mut rng = Random::from_seed([seed; 32]);
+        [rng.transaction_id(), rng.transaction_id()]
     };
     assert_eq!(ids(1), ids(1));
     assert_ne!(ids(1), ids(2));

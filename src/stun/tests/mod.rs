@@ -7,6 +7,7 @@ mod hostile;
 mod integrity;
 mod long_term;
 mod message;
+mod peek;
 mod scan;
 mod transaction;
 mod turn;

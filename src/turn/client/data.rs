@@ -3,11 +3,10 @@
 
 use core::net::SocketAddr;
 
-use rand_chacha::rand_core::Rng;
-
 use super::{Allocation, Phase};
 use crate::address;
 use crate::gather::Rejected;
+use crate::random::Random;
 use crate::stun::attribute::{self, DATA, ICMP, XOR_PEER_ADDRESS};
 use crate::stun::turn::{Icmp, MAX_SEND_HEAD, icmp, send_head};
 use crate::stun::{Class, Fingerprint, Scan, TransactionId, is_stun, method, scan};
@@ -79,7 +78,7 @@ impl Allocation {
         now: Timestamp,
         peer: SocketAddr,
         len: usize,
-        rng: &mut impl Rng,
+        random: &mut Random,
     ) -> Result<Head, Unsendable> {
         let Phase::Allocated(held) = &self.phase else { return Err(Unsendable::NoAllocation) };
         let peer = address::normal(peer);
@@ -96,7 +95,7 @@ impl Allocation {
         if self.is_loop(held, peer) {
             return Err(Unsendable::Loop);
         }
-        let id = TransactionId::random(rng);
+        let id = random.transaction_id();
         let (bytes, end) =
             send_head(&id, peer, self.dont_fragment, len).ok_or(Unsendable::TooLarge)?;
         Ok(Head { bytes, len: end, padding: ChannelData::padding(len) })

@@ -2,11 +2,10 @@
 
 use core::time::Duration;
 
-use rand_chacha::rand_core::Rng;
-
 use super::ask::Request;
 use super::{Allocation, Fact, Phase};
 use crate::gather::ServerFailure;
+use crate::random::Random;
 use crate::stun::TransactionId;
 use crate::time::Timestamp;
 
@@ -20,18 +19,18 @@ impl Allocation {
     }
 
     /// Uses a slot that is granted; whether there was something to ask.
-    pub(crate) fn start(&mut self, now: Timestamp, rng: &mut impl Rng) -> bool {
-        let started = self.requests.start_retry(now, rng) || self.start_new(now, rng);
+    pub(crate) fn start(&mut self, now: Timestamp, random: &mut Random) -> bool {
+        let started = self.requests.start_retry(now, random) || self.start_new(now, random);
         self.plan();
         started
     }
 
-    fn start_new(&mut self, now: Timestamp, rng: &mut impl Rng) -> bool {
+    fn start_new(&mut self, now: Timestamp, random: &mut Random) -> bool {
         if !self.requests.has_room() {
             return false;
         }
         let Some(request) = self.next_request(now) else { return false };
-        self.requests.start(now, request, rng);
+        self.requests.start(now, request, random);
         true
     }
 

@@ -12,7 +12,7 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 
 // Where install.sh puts the driver: outside of the folders that are searched from here.
-const BUILT = new URL("../../../target/interop/browser/", import.meta.url);
+const BUILT = new URL("../../../target/interop/browser/playwright-core/", import.meta.url);
 
 // Milliseconds that the agent outlives the end of its input.
 const GRACE = 500;

@@ -1,7 +1,5 @@
 //! The client against a TURN server by others, which knows nothing of this crate.
 
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::SeedableRng;
 use turn_client_proto::stun::Instant;
 use turn_client_proto::stun::agent::Transmit;
 use turn_client_proto::types::{AddressFamily, TransportType};
@@ -10,6 +8,7 @@ use turn_server_proto::server::TurnServer;
 
 use super::super::{Allocation, Fact, Families, FromServer};
 use super::{AllocationConfig, CLIENT, LISTEN, PEER, PEER_V6, addr, client};
+use crate::random::Random;
 use crate::stun::{method, scan};
 use crate::time::Timestamp;
 use core::net::SocketAddr;
@@ -21,7 +20,7 @@ const RELAY_V6: &str = "[2001:db8::1]:49200";
 struct Pair {
     client: Allocation,
     server: TurnServer,
-    rng: ChaCha12Rng,
+    rng: Random,
     millis: u64,
     facts: Vec<Fact>,
     to_peers: Vec<(SocketAddr, SocketAddr, Vec<u8>)>,
@@ -41,7 +40,7 @@ impl Pair {
         let mut pair = Self {
             client: Allocation::new(Timestamp::ZERO, config),
             server,
-            rng: ChaCha12Rng::from_seed([4; 32]),
+            rng: Random::from_seed([4; 32]),
             millis: 0,
             facts: Vec::new(),
             to_peers: Vec::new(),

@@ -20,11 +20,9 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use rand_chacha::ChaCha12Rng;
-use rand_chacha::rand_core::SeedableRng;
-
 use super::{Allocation, AllocationConfig, Fact, FromServer};
 use crate::gather::LongTermCredentials;
+use crate::random::Random;
 use crate::sim::{TurnRejected, TurnRoute, TurnServer, TurnServerConfig};
 use crate::stun::attribute::XOR_PEER_ADDRESS;
 use crate::stun::{Scan, method, scan};
@@ -95,7 +93,7 @@ struct World {
     client: Allocation,
     server: TurnServer,
     now: Timestamp,
-    rng: ChaCha12Rng,
+    rng: Random,
     local: SocketAddr,
     /// The connection, if the client uses one.
     connection: Option<u64>,
@@ -119,7 +117,7 @@ impl World {
             client: Allocation::new(at(0), client),
             server: TurnServer::new(server, [1; 32]).unwrap(),
             now: at(0),
-            rng: ChaCha12Rng::from_seed([2; 32]),
+            rng: Random::from_seed([2; 32]),
             local: addr(CLIENT),
             connection: None,
             deframer: Deframer::default(),

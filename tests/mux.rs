@@ -1,0 +1,15 @@
+//! `Mux`: many agents behind shared sockets.
+
+mod common;
+#[path = "mux/life.rs"]
+mod life;
+#[path = "mux/model.rs"]
+mod model;
+#[path = "mux/pacing.rs"]
+mod pacing;
+#[path = "mux/paths.rs"]
+mod paths;
+#[path = "mux/routing.rs"]
+mod routing;
+#[path = "mux/stage.rs"]
+mod stage;
