@@ -2,8 +2,11 @@
 //! and nowhere else.
 
 use core::time::Duration;
+use std::sync::Arc;
 
+use crate::candidate::CandidateKind;
 use crate::credentials::{Credentials, UfragPrefix};
+use crate::policy::{Policies, RewriteError};
 
 /// Whether the agent starts as the controlling or the controlled one (RFC 8445 §6.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +67,22 @@ impl NominationMode {
     }
 }
 
+/// What an agent does with names of multicast DNS (draft-ietf-rtcweb-mdns-ice-candidates).
+///
+/// It neither asks nor answers by itself: [`Event::ResolveName`](crate::Event::ResolveName) and
+/// [`Event::PublishName`](crate::Event::PublishName) say what is wanted. With the feature `mdns`,
+/// `Mdns` does it for all agents of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MdnsMode {
+    /// Candidates with names are refused.
+    #[default]
+    Off,
+    /// The names of the peer's candidates are resolved.
+    Query,
+    /// And the host candidates of this side are told under names.
+    QueryAndGather,
+}
+
 /// Configuration of an agent. `AgentConfig::new(role)` and its fields' defaults suit most.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -114,6 +133,10 @@ pub struct AgentConfig {
     pub trace: bool,
     /// DSCP that transmits carry (RFC 8445 §7.2.3); 0 to 63.
     pub dscp: u8,
+    /// What is gathered, told and used; everything, if there are none. Agents may share them.
+    pub policies: Option<Arc<Policies>>,
+    /// Names in place of addresses (draft-ietf-rtcweb-mdns-ice-candidates).
+    pub mdns: MdnsMode,
     /// The largest IP packet that paths are believed to carry, in bytes:
     /// [`max_payload`](crate::IceAgent::max_payload) follows from it, and from what routers say. At
     /// least 576.
@@ -145,6 +168,8 @@ impl AgentConfig {
             icmp: true,
             trace: false,
             dscp: 0,
+            policies: None,
+            mdns: MdnsMode::default(),
             path_mtu: 1280,
             timing: Timing::default(),
             limits: Limits::default(),
@@ -164,6 +189,16 @@ impl AgentConfig {
         }
         if self.strict_nomination && self.nomination != NominationMode::Regular {
             return Err(ConfigError::Nomination);
+        }
+        if let Some(policies) = &self.policies {
+            policies.check().map_err(ConfigError::Rewrite)?;
+            if !policies.acceptance.is_sound() {
+                return Err(ConfigError::Acceptance);
+            }
+            let hosts = policies.rewrite.has(CandidateKind::Host);
+            if hosts && self.mdns == MdnsMode::QueryAndGather {
+                return Err(ConfigError::Mdns);
+            }
         }
         if self.path_mtu < 576 {
             return Err(ConfigError::PathMtu);
@@ -426,6 +461,15 @@ pub enum ConfigError {
     /// `timing.gathering_timeout` is not within 500 ms to two minutes.
     #[error("timing.gathering_timeout: must be 500 ms to 2 min")]
     GatheringTimeout,
+    /// A rule in `policies.rewrite` is for candidates that are not gathered.
+    #[error("policies.rewrite: {0}")]
+    Rewrite(RewriteError),
+    /// A time in `policies.acceptance` is above a minute.
+    #[error("policies.acceptance: at most 60 s")]
+    Acceptance,
+    /// Host addresses cannot both be hidden behind names and be rewritten.
+    #[error("mdns: host addresses that are rewritten cannot have names")]
+    Mdns,
     /// `path_mtu` is below 576.
     #[error("path_mtu: must be at least 576 bytes")]
     PathMtu,

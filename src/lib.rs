@@ -113,7 +113,9 @@ pub use candidate::{
     Foundation, FoundationError, TcpType, Transport, Unsupported,
 };
 pub use checklist::{PairCause, PairState};
-pub use config::{AgentConfig, ConfigError, Limits, NominationMode, Role, Signalling, Timing};
+pub use config::{
+    AgentConfig, ConfigError, Limits, MdnsMode, NominationMode, Role, Signalling, Timing,
+};
 pub use credentials::{Credentials, CredentialsError, UfragPrefix};
 pub use description::{
     AttributeError, IceAttributes, IgnoredLine, IgnoredReason, MediaIceAttributes, RemoteCandidate,
@@ -126,9 +128,10 @@ pub use mux::{
     SocketError,
 };
 pub use policy::{
-    AddressHandling, AddressRewriteRule, AddressRewriteRules, AddressUse, Filtered, IpPrefix,
-    IpPrefixError, LocalFilter, NetworkType, PortRange, PortRangeError, Ports, RemoteFilter,
-    RewriteCause, RewriteError, RewriteMode, Rewritten, RoutedAddress, Selection, TransportPolicy,
+    AcceptanceWaits, AddressHandling, AddressRewriteRule, AddressRewriteRules, AddressUse,
+    Filtered, IpPrefix, IpPrefixError, LocalFilter, NetworkType, Policies, PortRange,
+    PortRangeError, Ports, RemoteFilter, RewriteCause, RewriteError, RewriteMode, Rewritten,
+    RoutedAddress, Selection, TransportPolicy,
 };
 pub use time::Timestamp;
 pub use uri::{HostName, ServerHost, ServerProtocol, ServerTransport, ServerUri, ServerUriError};

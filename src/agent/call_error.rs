@@ -1,5 +1,7 @@
 //! Why a call was refused: one enum for each call, each variant naming what is wrong.
 
+use crate::policy::Filtered;
+
 /// Why a stream was not added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -26,6 +28,9 @@ pub enum AddServerError {
     /// which is no candidate.
     #[error("uri: a STUN server is of use over UDP alone")]
     NoCandidates,
+    /// `policies` gather nothing that this server could give.
+    #[error("policies: nothing that the server gives is gathered")]
+    Policy,
     /// A lite agent has host candidates only (RFC 8445 §5.2).
     #[error("a lite agent asks no servers")]
     Lite,
@@ -65,6 +70,12 @@ pub enum AddLocalError {
     /// A candidate with this address exists.
     #[error("addr: already added")]
     Duplicate,
+    /// `policies.local` does not let it be used.
+    #[error("addr: {0}")]
+    Filtered(#[from] Filtered),
+    /// Nothing that is gathered could come of it: by `policies`, or by its own `usage`.
+    #[error("policies: nothing is gathered from this address")]
+    Policy,
     /// The base of a reflexive address was not added to this component.
     #[error("base: no such local address in this component")]
     UnknownBase,
@@ -173,9 +184,12 @@ pub enum AddRemoteError {
     /// Only UDP candidates can be checked so far.
     #[error("transport: only UDP is supported")]
     Transport,
-    /// The address is a name, and names cannot be resolved yet.
-    #[error("address: names are not supported yet")]
+    /// The address is a name, and not one of multicast DNS, or `config.mdns` is off.
+    #[error("address: a name that is not resolved")]
     Name,
+    /// `policies.remote` does not let it be sent to.
+    #[error("address: {0}")]
+    Filtered(#[from] Filtered),
     /// The port is zero.
     #[error("address: the port is zero")]
     Port,

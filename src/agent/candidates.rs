@@ -1,6 +1,8 @@
 //! The candidates of an agent: what is known of each, and how they are found by address.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
+
+use smallvec::SmallVec;
 
 use crate::address;
 use crate::candidate::foundation::{LocalFoundations, RemoteFoundations};
@@ -9,7 +11,9 @@ use crate::candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateTransport, Foundation, Transport,
 };
 use crate::checklist::{Endpoint, Reach};
-use crate::id::{CandidateId, StreamId, Table};
+use crate::id::{CandidateId, LookupId, StreamId, Table};
+use crate::mdns::MdnsName;
+use crate::policy::{Obtained, Policies, Related, obtained_preference, related_to_tell};
 
 use super::generation::Generation;
 use super::io::CandidateView;
@@ -33,10 +37,34 @@ pub(super) struct Local {
     pub(super) temporary: bool,
     /// The caller wrote the IPv4 address as an IPv6 one.
     pub(super) mapped: bool,
+    /// What it is for.
+    pub(super) usage: Usage,
     /// The peer has been told, or never will be (peer-reflexive).
     pub(super) conveyed: bool,
     /// The peer has been told for the generation that a restart has staged.
     pub(super) conveyed_anew: bool,
+}
+
+/// What a local candidate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Usage {
+    /// Servers are asked from it, and what comes from a peer is ignored.
+    Servers,
+    /// It is the base of candidates that the peer is told, and is not told itself.
+    Base,
+    /// The peer is told.
+    Candidate,
+}
+
+/// A name in a candidate of the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Named {
+    /// There was none.
+    No,
+    /// It stands for the address.
+    Resolved,
+    /// It is not known what it stands for.
+    Unresolved(LookupId),
 }
 
 /// A candidate of the peer.
@@ -52,6 +80,7 @@ pub(super) struct Remote {
     pub(super) membership: Membership,
     /// It came by signalling, and not from a check alone.
     pub(super) signalled: bool,
+    pub(super) named: Named,
 }
 
 impl Remote {
@@ -80,6 +109,10 @@ pub(super) struct Candidates {
     pub(super) remote_foundations: RemoteFoundations,
     /// The related addresses of relayed candidates (RFC 8839 §5.1).
     related: Vec<(CandidateId, SocketAddr)>,
+    /// The names of interfaces, where policies may ask for them.
+    interfaces: Vec<(CandidateId, Box<str>)>,
+    /// The names under which addresses are told.
+    pub(super) names: Vec<(IpAddr, MdnsName)>,
     /// Peer-reflexive candidates get foundations of their own (RFC 8445 §7.3.1.3), counted down
     /// from the highest number.
     reflexive_foundations: u16,
@@ -118,9 +151,12 @@ impl Candidates {
         base: Option<CandidateId>,
     ) -> bool {
         self.locals.iter().any(|(id, local)| {
+            // What the peer is not told, or under a name only, may be told as what a server sees
+            // (draft-ietf-rtcweb-mdns-ice-candidates-04 §3.1.2.2).
+            let hidden = local.usage != Usage::Candidate || self.name_of(local).is_some();
             local.addr == addr
                 && local.transport.transport() == transport
-                && (local.base == base || base == Some(id))
+                && (local.base == base || (base == Some(id) && !hidden))
         })
     }
 
@@ -133,6 +169,39 @@ impl Candidates {
     pub(super) fn remove_locals(&mut self, ids: &[CandidateId]) {
         self.locals.retain(|id, _| !ids.contains(&id));
         self.related.retain(|(id, _)| !ids.contains(id));
+        self.interfaces.retain(|(id, _)| !ids.contains(id));
+    }
+
+    pub(super) fn name_interface(&mut self, id: CandidateId, name: &str) {
+        self.interfaces.push((id, name.into()));
+    }
+
+    /// The name of the interface of a host candidate; empty if it is not known.
+    pub(super) fn interface_of(&self, id: CandidateId) -> &str {
+        self.interfaces.iter().find(|(other, _)| *other == id).map_or("", |(_, name)| name)
+    }
+
+    /// Gives what a server has given its place among the candidates of its kind and component.
+    pub(super) fn place_by_server(&mut self, id: CandidateId, obtained: Obtained) {
+        let Some(new) = self.locals.get(id) else { return };
+        let (stream, component, kind) = (new.stream, new.component, new.kind);
+        let taken: SmallVec<[u16; 8]> = self
+            .locals
+            .iter()
+            .filter(|(other, local)| {
+                *other != id
+                    && local.stream == stream
+                    && local.component == component
+                    && local.kind == kind
+            })
+            .map(|(_, local)| local.preference)
+            .collect();
+        if let Some(local) = self.locals.get_mut(id) {
+            let type_preference = priority::type_preference(kind, local.transport);
+            local.preference = obtained_preference(obtained, &taken);
+            local.priority =
+                priority::candidate_priority(type_preference, local.preference, component);
+        }
     }
 
     /// Gives a reflexive or relayed candidate its place among those of its kind and component: that
@@ -299,7 +368,8 @@ impl Candidates {
             id,
             priority: local.priority,
             foundation: local.foundation,
-            reach: Reach::new(local.addr.ip(), local.transport),
+            reach: Reach::new(local.addr.ip(), local.transport)
+                .relayed(local.kind == CandidateKind::Relayed),
         })
     }
 
@@ -310,7 +380,7 @@ impl Candidates {
             id,
             priority: remote.priority,
             foundation: remote.foundation,
-            reach: Reach::new(remote.addr.ip(), remote.transport),
+            reach: Reach::new(remote.addr.ip(), remote.transport).named(remote.named != Named::No),
         })
     }
 
@@ -330,25 +400,67 @@ impl Candidates {
     }
 
     /// What to signal of a local candidate.
-    pub(super) fn signalled_form(&self, id: CandidateId, ufrag: &str) -> Option<Candidate> {
+    pub(super) fn signalled_form(
+        &self,
+        id: CandidateId,
+        ufrag: &str,
+        policies: Option<&Policies>,
+    ) -> Option<Candidate> {
         let local = self.locals.get(id)?;
-        let base = self.locals.get(self.base_of(id))?;
+        let name = self.name_of(local);
         Some(Candidate {
             foundation: Foundation::numbered(local.foundation),
             component: local.component,
             transport: local.transport,
             priority: local.priority,
-            address: CandidateAddress::Socket(local.addr),
-            kind: local.kind,
-            related: match local.kind {
-                CandidateKind::Host => None,
-                CandidateKind::Relayed => {
-                    self.related.iter().find(|(other, _)| *other == id).map(|(_, addr)| *addr)
-                }
-                CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => Some(base.addr),
+            address: match name {
+                Some(name) => CandidateAddress::Name {
+                    host: name.as_str().to_owned(),
+                    port: local.addr.port(),
+                },
+                None => CandidateAddress::Socket(local.addr),
             },
+            kind: local.kind,
+            related: self.related_of(id, local, policies),
             extensions: vec![("ufrag".to_owned(), ufrag.to_owned())],
         })
+    }
+
+    /// The name under which a host candidate is told.
+    fn name_of(&self, local: &Local) -> Option<&MdnsName> {
+        if local.kind != CandidateKind::Host {
+            return None;
+        }
+        self.names.iter().find(|(ip, _)| *ip == local.addr.ip()).map(|(_, name)| name)
+    }
+
+    /// RFC 8839 §5.1, as far as it is to be told; for a candidate that is hidden an address that
+    /// says nothing.
+    fn related_of(
+        &self,
+        id: CandidateId,
+        local: &Local,
+        policies: Option<&Policies>,
+    ) -> Option<SocketAddr> {
+        let base = self.locals.get(self.base_of(id))?;
+        let addr = match local.kind {
+            CandidateKind::Host => return None,
+            CandidateKind::Relayed => {
+                let base = self.base_of(id);
+                self.related.iter().find(|(other, _)| *other == base).map(|(_, addr)| *addr)?
+            }
+            CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => base.addr,
+        };
+        let told = match local.kind {
+            CandidateKind::Relayed => true,
+            _ => base.usage == Usage::Candidate && self.name_of(base).is_none(),
+        };
+        // The mapped address of a relayed candidate is the host's own where there is no NAT.
+        let own = self.names.iter().any(|(ip, _)| *ip == addr.ip());
+        let hidden = policies.is_some_and(|policies| policies.hide_related);
+        let policy = policies.map(|policies| policies.transport).unwrap_or_default();
+        let related = Related { kind: local.kind, addr, told: told && !own && !hidden };
+        related_to_tell(policy, related)
     }
 
     pub(super) fn view_local(&self, id: CandidateId) -> Option<CandidateView> {
@@ -362,6 +474,7 @@ impl Candidates {
             addr: local.addr,
             base: self.locals.get(self.base_of(id))?.addr,
             priority: local.priority,
+            hidden: false,
         })
     }
 
@@ -376,6 +489,7 @@ impl Candidates {
             addr: remote.addr,
             base: remote.addr,
             priority: remote.priority,
+            hidden: remote.named != Named::No || !remote.signalled,
         })
     }
 }

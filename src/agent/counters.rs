@@ -30,6 +30,8 @@ pub enum Refused {
     LargeTransmit,
     /// A message that could not be relayed: the server has no allocation or permission for it now.
     Unrelayed,
+    /// A check from an address that `policies.remote` does not let be sent to.
+    RemoteAddress,
     /// What a server could be asked beyond `limits.server_tasks`.
     ServerTask,
     /// A connection beyond `limits.connections`.
@@ -58,7 +60,7 @@ const IGNORED: [Ignored; 15] = [
 ];
 
 /// All refusals, in the order of their counts.
-const REFUSED: [Refused; 14] = [
+const REFUSED: [Refused; 15] = [
     Refused::LocalCandidate,
     Refused::RemoteCandidate,
     Refused::PeerReflexiveCandidate,
@@ -70,6 +72,7 @@ const REFUSED: [Refused; 14] = [
     Refused::LargeReply,
     Refused::LargeTransmit,
     Refused::Unrelayed,
+    Refused::RemoteAddress,
     Refused::ServerTask,
     Refused::Connection,
     Refused::Event,

@@ -13,7 +13,7 @@ use crate::id::{CandidateId, Id as _, StreamId};
 use crate::time::Timestamp;
 
 use super::call_error::{AddLocalError, AddStreamError};
-use super::candidates::Local;
+use super::candidates::{Local, Usage};
 use super::counters::Refused;
 use super::io::{Description, GatheringState, LocalAddress, Origin, Parameters};
 use super::local_address::{check_host, yields_to_temporary};
@@ -99,6 +99,7 @@ impl IceAgent {
         if self.candidates.is_taken(local.transport, addr, base) {
             return Err(AddLocalError::Duplicate);
         }
+        let usage = self.usage_of(addr, kind, &local)?;
         if self.config.lite
             && (kind != CandidateKind::Host || self.has_host(stream, component, addr.ip()))
         {
@@ -127,20 +128,25 @@ impl IceAgent {
             interface: local.interface,
             temporary: local.temporary,
             mapped: address::is_mapped(local.addr),
+            usage,
             conveyed: false,
             conveyed_anew: false,
         };
         let id = self.candidates.locals.insert(candidate).ok_or(AddLocalError::Limit)?;
         match local.origin {
-            Origin::Socket => self.candidates.place_host(id),
-            Origin::Reflexive { .. } => self.candidates.place_obtained(id),
+            Origin::Socket => {
+                self.candidates.place_host(id);
+                self.announce_host(id, &local.interface_name);
+            }
+            Origin::Reflexive { .. } => {
+                self.candidates.place_obtained(id);
+                self.announce(id);
+            }
             Origin::Relayed { mapped, .. } => {
                 self.candidates.place_obtained(id);
                 self.candidates.relate(id, address::normal(mapped));
+                self.announce(id);
             }
-        }
-        if self.trickles() {
-            self.notice(Notice::LocalCandidate(id));
         }
         if kind == CandidateKind::Host && self.servers.is_some() {
             self.ask_servers();
@@ -293,7 +299,9 @@ impl IceAgent {
             .iter()
             .filter(|&(id, local)| match self.nominated_local(local.stream, local.component) {
                 Some(nominated) => nominated == id,
-                None => local.kind != CandidateKind::PeerReflexive,
+                None => {
+                    local.kind != CandidateKind::PeerReflexive && local.usage == Usage::Candidate
+                }
             })
             .map(|(id, _)| id)
             .collect();
@@ -302,7 +310,7 @@ impl IceAgent {
             .iter()
             .filter_map(|&id| {
                 let stream = self.candidates.locals.get(id)?.stream;
-                Some((stream, self.candidates.signalled_form(id, ufrag)?))
+                Some((stream, self.candidates.signalled_form(id, ufrag, self.policies())?))
             })
             .collect();
         let description = Description {

@@ -10,6 +10,8 @@ use crate::config::Role;
 use crate::credentials::Credentials;
 use crate::gather::ServerFailure;
 use crate::id::{CandidateId, ConnectionId, LookupId, PairId, ServerId, SocketId, StreamId};
+use crate::mdns::MdnsName;
+use crate::policy::AddressUse;
 use crate::time::Timestamp;
 use crate::turn;
 
@@ -34,6 +36,12 @@ pub struct LocalAddress {
     pub deprecated: bool,
     /// The interface, by whatever number or hash the caller uses; only compared.
     pub interface: u32,
+    /// The name of the interface, for [`Policies`](crate::Policies) that speak of it; empty if it is
+    /// not known.
+    pub interface_name: String,
+    /// What the address may be used for: what
+    /// [`AddressHandling::uses`](crate::AddressHandling::uses) says of it, or everything.
+    pub usage: AddressUse,
 }
 
 impl LocalAddress {
@@ -48,6 +56,8 @@ impl LocalAddress {
             temporary: false,
             deprecated: false,
             interface: 0,
+            interface_name: String::new(),
+            usage: AddressUse::Host,
         }
     }
 
@@ -349,6 +359,14 @@ pub enum Event {
         /// The connection.
         connection: ConnectionId,
     },
+    /// An address of this side is told under this name: whoever asks on its network is to be answered
+    /// (draft-ietf-rtcweb-mdns-ice-candidates-04 §3.1.1). Comes before the candidate.
+    PublishName {
+        /// The name.
+        name: MdnsName,
+        /// The address that it stands for.
+        ip: IpAddr,
+    },
     /// A name has to be resolved: answer with [`name_resolved`](crate::IceAgent::name_resolved) or
     /// [`name_failed`](crate::IceAgent::name_failed).
     ResolveName {
@@ -405,6 +423,10 @@ pub struct CandidateView {
     pub base: SocketAddr,
     /// Its priority.
     pub priority: u32,
+    /// The peer keeps the address from those to whom it signals: it came under a name, or was only
+    /// found by a check. Whoever shows addresses to an application or a user leaves this one out
+    /// (draft-ietf-rtcweb-mdns-ice-candidates-04 §3.3.1).
+    pub hidden: bool,
 }
 
 /// How far gathering is (W3C RTCIceGatheringState).

@@ -22,6 +22,7 @@ mod nomination;
 mod output;
 pub(crate) mod pacing;
 mod path;
+mod policies;
 mod relay;
 mod remote;
 mod renomination;

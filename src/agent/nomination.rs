@@ -1,10 +1,13 @@
 //! Nomination and conclusion (RFC 8445 §8), and the states that follow from them.
 
+use core::time::Duration;
+
 use crate::checklist::{CandidatePair, ChecklistState, Nomination, PairState, ValidPair};
 use crate::config::{NominationMode, Role};
 use crate::id::{PairId, StreamId};
 use crate::time::Timestamp;
 
+use super::candidates::{Named, Usage};
 use super::io::GatheringState;
 use super::output::Notice;
 use super::transactions::Proof;
@@ -112,7 +115,8 @@ impl IceAgent {
         let id = self.lists.best_valid(stream, number)?;
         let valid = self.lists.get(id)?;
         let priority = valid.valid?.priority;
-        let patience = component.valid_since? + self.config.timing.nomination_wait;
+        let since = component.valid_since?;
+        let patience = since + self.config.timing.nomination_wait;
         let rtt = valid.attempts.rtt.or(self.round_trip);
         let mut wait = self.now;
         for (other_id, other) in self.lists.listed(list) {
@@ -131,7 +135,21 @@ impl IceAgent {
             };
             wait = wait.max(until.unwrap_or(patience)).min(patience);
         }
-        Some((id, wait))
+        Some((id, wait.max(since + self.acceptance_wait(id))))
+    }
+
+    /// How long a pair waits to be nominated because of the kinds of its candidates.
+    fn acceptance_wait(&self, id: PairId) -> Duration {
+        let kinds = || {
+            let pair = self.lists.get(id)?;
+            let local = pair.valid.map_or(pair.local, |valid| valid.local);
+            let local = self.candidates.locals.get(local)?.kind;
+            Some([local, self.candidates.remotes.get(pair.remote)?.kind])
+        };
+        let policies = self.policies();
+        policies
+            .zip(kinds())
+            .map_or(Duration::ZERO, |(policies, kinds)| policies.acceptance.of(kinds))
     }
 
     /// Whether the next check of a pair carries USE-CANDIDATE.
@@ -353,7 +371,13 @@ impl IceAgent {
             GatheringState::Gathering => self.config.continual,
             GatheringState::Complete => true,
         };
-        let own_complete = gathered && !self.has_unconveyed();
+        // A name of the peer's may still turn out to stand for something.
+        let unresolved = self
+            .candidates
+            .remotes
+            .iter()
+            .any(|(_, remote)| matches!(remote.named, Named::Unresolved(_)));
+        let own_complete = gathered && !self.has_unconveyed() && !unresolved;
         if patient || !own_complete || !self.remote_complete {
             return false;
         }
@@ -378,7 +402,10 @@ impl IceAgent {
             let waits = |notice| matches!(notice, &Notice::LocalCandidate(_));
             self.output.notices.iter().any(waits)
         } else {
-            self.candidates.locals.iter().any(|(_, local)| !local.conveyed)
+            self.candidates
+                .locals
+                .iter()
+                .any(|(_, local)| !local.conveyed && local.usage == Usage::Candidate)
         }
     }
 

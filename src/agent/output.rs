@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use crate::gather::ServerFailure;
 use crate::id::{CandidateId, ConnectionId, LookupId, PairId, ServerId, SocketId, StreamId};
+use crate::mdns::MdnsName;
 use crate::stun::TransactionId;
 use crate::time::Timestamp;
 
@@ -72,6 +73,10 @@ pub(super) enum Report {
     ResolveName {
         lookup: LookupId,
         name: Box<str>,
+    },
+    PublishName {
+        name: MdnsName,
+        ip: IpAddr,
     },
 }
 

@@ -1,21 +1,24 @@
 //! What the peer tells: its parameters, its candidates, and that there are no more (RFC 8445 §6.1,
 //! RFC 8838 §9 to §14).
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use crate::address;
 use crate::candidate::{Candidate, CandidateAddress, CandidateTransport};
-use crate::id::{CandidateId, StreamId};
+use crate::config::MdnsMode;
+use crate::id::{CandidateId, LookupId, StreamId};
+use crate::mdns::MdnsName;
 use crate::time::Timestamp;
 
 use super::IceAgent;
 use super::call_error::{AddRemoteError, SetRemoteError};
-use super::candidates::{Membership, Remote};
+use super::candidates::{Membership, Named, Remote};
 use super::counters::Refused;
 use super::generation::RemoteSide;
 use super::io::Parameters;
 use super::local_address::check_remote;
+use super::output::Report;
 use super::pacing::DEFAULT_TA;
 use super::restart::Signalled;
 
@@ -93,7 +96,13 @@ impl IceAgent {
             return Err(AddRemoteError::Closed);
         }
         let membership = self.membership(candidate.extension("ufrag"))?;
-        let addr = self.usable_remote(stream, candidate, &membership)?;
+        self.check_remote_candidate(stream, candidate, &membership)?;
+        if let Some(name) = self.name_in(candidate)? {
+            let id = self.add_named_remote(stream, candidate, &name, membership)?;
+            self.run();
+            return Ok(id);
+        }
+        let addr = self.usable_remote(candidate)?;
         let transport = candidate.transport.transport();
         let component = candidate.component;
         let known = self.candidates.remote_in(&membership, stream, component, transport, addr);
@@ -102,7 +111,7 @@ impl IceAgent {
                 self.merge_remote(id, candidate);
                 id
             }
-            None => self.insert_remote(stream, candidate, addr, membership)?,
+            None => self.insert_remote(stream, candidate, addr, membership, Named::No)?,
         };
         self.run();
         Ok(id)
@@ -122,13 +131,22 @@ impl IceAgent {
         Ok(Membership::Awaits(Some(ufrag.into())))
     }
 
-    /// The address of a candidate that can be checked.
-    fn usable_remote(
+    /// The name that stands for the address of a candidate.
+    fn name_in(&self, candidate: &Candidate) -> Result<Option<MdnsName>, AddRemoteError> {
+        let CandidateAddress::Name { host, .. } = &candidate.address else { return Ok(None) };
+        if self.config.mdns == MdnsMode::Off {
+            return Err(AddRemoteError::Name);
+        }
+        host.parse().map(Some).map_err(|_| AddRemoteError::Name)
+    }
+
+    /// Whether a candidate can be taken, whatever its address is.
+    fn check_remote_candidate(
         &self,
         stream: StreamId,
         candidate: &Candidate,
         membership: &Membership,
-    ) -> Result<SocketAddr, AddRemoteError> {
+    ) -> Result<(), AddRemoteError> {
         if self.component(stream, candidate.component).is_none() {
             return Err(AddRemoteError::UnknownComponent);
         }
@@ -139,14 +157,20 @@ impl IceAgent {
         if ended {
             return Err(AddRemoteError::AfterEnd);
         }
-        let CandidateAddress::Socket(addr) = candidate.address else {
-            return Err(AddRemoteError::Name);
-        };
         if candidate.transport != CandidateTransport::Udp {
             return Err(AddRemoteError::Transport);
         }
+        Ok(())
+    }
+
+    /// The address of a candidate that can be checked.
+    fn usable_remote(&self, candidate: &Candidate) -> Result<SocketAddr, AddRemoteError> {
+        let CandidateAddress::Socket(addr) = candidate.address else {
+            return Err(AddRemoteError::Name);
+        };
         let addr = address::normal(addr);
         check_remote(addr, self.config.loopback)?;
+        self.check_peer_address(addr.ip())?;
         Ok(addr)
     }
 
@@ -156,6 +180,7 @@ impl IceAgent {
         candidate: &Candidate,
         addr: SocketAddr,
         membership: Membership,
+        named: Named,
     ) -> Result<CandidateId, AddRemoteError> {
         let remotes = &self.candidates.remotes;
         let signalled = remotes.iter().filter(|(_, remote)| remote.signalled).count();
@@ -175,6 +200,7 @@ impl IceAgent {
             priority: candidate.priority,
             membership,
             signalled: true,
+            named,
         };
         let id = self.candidates.remotes.insert(remote).ok_or(AddRemoteError::Limit)?;
         if current {
@@ -183,8 +209,77 @@ impl IceAgent {
         Ok(id)
     }
 
+    /// Takes a candidate whose address is a name of multicast DNS, and lets it be resolved.
+    fn add_named_remote(
+        &mut self,
+        stream: StreamId,
+        candidate: &Candidate,
+        name: &MdnsName,
+        membership: Membership,
+    ) -> Result<CandidateId, AddRemoteError> {
+        let CandidateAddress::Name { port, .. } = candidate.address else {
+            return Err(AddRemoteError::Name);
+        };
+        if port == 0 {
+            return Err(AddRemoteError::Port);
+        }
+        // The port alone tells two candidates of one name apart. The lookup tells names apart.
+        let lookup = super::servers::take_lookup(&mut self.next_lookup);
+        let addr = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+        let named = Named::Unresolved(lookup);
+        let id = self.insert_remote(stream, candidate, addr, membership, named)?;
+        self.report(Report::ResolveName { lookup, name: name.as_str().into() });
+        Ok(id)
+    }
+
+    /// What the name of a candidate stands for. Whether it was asked. A name with more addresses
+    /// than one stands for nothing (draft-ietf-rtcweb-mdns-ice-candidates-04 §3.2.2).
+    pub(super) fn remote_resolved(&mut self, lookup: LookupId, ips: &[IpAddr]) -> bool {
+        let asked = |remote: &Remote| remote.named == Named::Unresolved(lookup);
+        let found = self.candidates.remotes.iter().find(|(_, remote)| asked(remote));
+        let found = found.map(|(id, remote)| (id, remote.clone()));
+        let Some((id, Remote { stream, component, addr, transport, membership, .. })) = found
+        else {
+            return false;
+        };
+        let (port, transport) = (addr.port(), transport.transport());
+        let one = match ips {
+            [ip] => Some(address::normal(SocketAddr::new(*ip, port))),
+            _ => None,
+        };
+        let usable = one.filter(|addr| {
+            check_remote(*addr, self.config.loopback).is_ok()
+                && self.check_peer_address(addr.ip()).is_ok()
+        });
+        let Some(addr) = usable else {
+            self.candidates.remotes.remove(id);
+            return true;
+        };
+        // It may have been met already, by a check that was faster than the answer.
+        match self.candidates.remote_in(&membership, stream, component, transport, addr) {
+            Some(known) => {
+                if let Some(named) = self.candidates.remotes.remove(id) {
+                    self.merge_named(known, &named);
+                }
+            }
+            None => {
+                if let Some(remote) = self.candidates.remotes.get_mut(id) {
+                    remote.addr = addr;
+                    remote.named = Named::Resolved;
+                }
+                if matches!(membership, Membership::Of(_)) {
+                    self.pair_remote(id);
+                }
+            }
+        }
+        true
+    }
+
     fn pair_remote(&mut self, id: CandidateId) {
         let Some(remote) = self.candidates.remotes.get(id) else { return };
+        if matches!(remote.named, Named::Unresolved(_)) {
+            return;
+        }
         let (stream, component) = (remote.stream, remote.component);
         if let Some(endpoint) = self.candidates.remote_endpoint(id) {
             self.lists.add_remote(stream, component, endpoint);
@@ -229,6 +324,23 @@ impl IceAgent {
         remote.kind = candidate.kind;
         remote.priority = candidate.priority;
         remote.foundation = self.candidates.remote_foundations.intern(&candidate.foundation);
+        let (stream, component) = (remote.stream, remote.component);
+        if let Some(endpoint) = self.candidates.remote_endpoint(id) {
+            self.lists.adopt_remote(stream, component, endpoint);
+        }
+    }
+
+    /// A candidate that was met turns out to be one that was told under a name.
+    fn merge_named(&mut self, id: CandidateId, told: &Remote) {
+        let Some(remote) = self.candidates.remotes.get_mut(id) else { return };
+        remote.named = Named::Resolved;
+        if remote.signalled {
+            return;
+        }
+        remote.signalled = true;
+        remote.kind = told.kind;
+        remote.priority = told.priority;
+        remote.foundation = told.foundation;
         let (stream, component) = (remote.stream, remote.component);
         if let Some(endpoint) = self.candidates.remote_endpoint(id) {
             self.lists.adopt_remote(stream, component, endpoint);

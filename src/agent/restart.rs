@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 
 use super::IceAgent;
 use super::call_error::{RestartError, SetRemoteError};
-use super::candidates::Membership;
+use super::candidates::{Membership, Usage};
 use super::generation::{LocalSide, Past, RemoteSide, Staged};
 use super::io::{GatheringState, Parameters};
 use super::output::Notice;
@@ -158,7 +158,9 @@ impl IceAgent {
             .candidates
             .locals
             .iter()
-            .filter(|(_, local)| local.kind != CandidateKind::PeerReflexive)
+            .filter(|(_, local)| {
+                local.kind != CandidateKind::PeerReflexive && local.usage == Usage::Candidate
+            })
             .filter(|(_, local)| which(local.conveyed))
             .map(|(id, _)| id)
             .collect();

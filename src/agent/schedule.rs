@@ -81,6 +81,11 @@ impl IceAgent {
         let Some((pair, purpose)) = self.next_ordinary().or_else(|| self.next_idle()) else {
             return false;
         };
+        if self.is_forbidden(pair) {
+            self.checks.cancel(pair);
+            self.lists.fail(pair);
+            return true;
+        }
         self.send_check(pair, purpose);
         true
     }

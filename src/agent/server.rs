@@ -17,7 +17,7 @@ use crate::stun::{
 };
 use crate::time::Timestamp;
 
-use super::candidates::{Membership, Remote};
+use super::candidates::{Membership, Named, Remote};
 use super::counters::Refused;
 use super::generation::{Generation, LocalSide};
 use super::io::{Ignored, Received};
@@ -172,6 +172,9 @@ impl IceAgent {
             return self.receive_data(transport, local, from, datagram);
         }
         let local = self.local_at(transport, local).ok_or(Ignored::UnknownLocal)?;
+        if self.config.policies.is_some() && self.is_for_servers_alone(local) {
+            return Err(Ignored::Policy);
+        }
         let scan = stun::scan(datagram).map_err(|_| Ignored::MalformedStun)?;
         if scan.fingerprint() == Fingerprint::Bad {
             return Err(Ignored::BadFingerprint);
@@ -540,6 +543,10 @@ impl IceAgent {
         if let Some(known) = known {
             return Some((known, false));
         }
+        if self.check_peer_address(arrival.from.ip()).is_err() {
+            self.counters.refuse(Refused::RemoteAddress);
+            return None;
+        }
         let discovered = self
             .candidates
             .remotes
@@ -573,6 +580,7 @@ impl IceAgent {
             priority: request.priority.unwrap_or(1).clamp(1, MAX_PRIORITY),
             membership: Membership::Of(self.local.generation),
             signalled: false,
+            named: Named::No,
         })?;
         self.notice(Notice::RemoteCandidateDiscovered(id));
         Some((id, true))

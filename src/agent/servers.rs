@@ -13,16 +13,17 @@ use crate::candidate::foundation::FoundationKey;
 use crate::candidate::{CandidateKind, CandidateTransport, Transport};
 use crate::gather::{
     Awaits, Base, BindingFact, Command, Found, Link, RequestTiming, Server, ServerCredentials,
-    ServerFailure, Settings, settled,
+    ServerFailure, Settings, Wanted, settled,
 };
 use crate::id::{CandidateId, LookupId, PairId, ServerId, SocketId, TaskId};
+use crate::policy::Obtained;
 use crate::stun::turn::Family;
 use crate::time::Timestamp;
 use crate::turn::Fact;
 use crate::uri::{ServerHost, ServerTransport};
 
 use super::call_error::AddServerError;
-use super::candidates::Local;
+use super::candidates::{Local, Usage};
 use super::counters::Refused;
 use super::io::{ConnectionSecurity, GatheringState};
 use super::output::{Notice, Report};
@@ -30,6 +31,17 @@ use super::{ConnectionState, IceAgent};
 
 /// How long what was allocated is deleted after the end of a session, if servers do not answer.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A candidate that a server has given.
+#[derive(Clone, Copy, Debug)]
+struct Gift {
+    kind: CandidateKind,
+    addr: SocketAddr,
+    /// The candidate that it is reached through, if that is another one.
+    of: Option<CandidateId>,
+    key: FoundationKey,
+    related: Option<SocketAddr>,
+}
 
 impl IceAgent {
     /// Adds a STUN or TURN server. Legal at any time; it is asked when gathering begins, or at once
@@ -56,6 +68,9 @@ impl IceAgent {
         // A connection to a server is no socket that a peer could reach.
         if !server.is_turn() && server.uri().transport() != ServerTransport::Udp {
             return Err(AddServerError::NoCandidates);
+        }
+        if self.asked_of(&server) == (false, None) {
+            return Err(AddServerError::Policy);
         }
         let servers = self.servers.get_or_insert_default();
         if servers.len() >= usize::from(self.config.limits.servers) {
@@ -113,12 +128,19 @@ impl IceAgent {
     }
 
     /// The addresses that a name of [`Event::ResolveName`](crate::Event::ResolveName) stands for.
-    /// Of each family four are tried, in this order. Repeated or late answers change nothing.
+    /// Of a server's four are tried of each family, in this order; a candidate of the peer must have
+    /// one alone. Repeated or late answers change nothing.
     pub fn name_resolved(&mut self, now: Timestamp, lookup: LookupId, addresses: &[IpAddr]) {
         self.advance(now);
-        let servers = self.servers.as_mut().filter(|_| self.state != ConnectionState::Closed);
-        if servers.is_some_and(|servers| servers.resolved(lookup, addresses)) {
+        if self.is_closed() {
+            return;
+        }
+        let of_server =
+            self.servers.as_mut().is_some_and(|servers| servers.resolved(lookup, addresses));
+        if of_server {
             self.ask_servers();
+        }
+        if of_server || self.remote_resolved(lookup, addresses) {
             self.run();
         }
     }
@@ -187,9 +209,19 @@ impl IceAgent {
             .collect();
         let settings = self.server_settings();
         let now = self.now;
+        let wanted: SmallVec<[(ServerId, Wanted); 4]> = self
+            .servers
+            .iter()
+            .flat_map(|servers| servers.all())
+            .map(|(id, server)| {
+                let (reflexive, relay) = self.asked_of(server);
+                (id, Wanted { reflexive, relay })
+            })
+            .collect();
         let Self { servers: Some(servers), connections, .. } = self else { return };
-        let all = servers
-            .plan(now, &bases, &settings, &mut |datagrams| connections.add_to_server(datagrams));
+        let all = servers.plan(now, &bases, &wanted, &settings, &mut |datagrams| {
+            connections.add_to_server(datagrams)
+        });
         if !all {
             self.counters.refuse(Refused::ServerTask);
         }
@@ -206,8 +238,6 @@ impl IceAgent {
             },
             ta: self.pacer.ta(),
             keepalive: timing.keepalive,
-            reflexive: true,
-            relayed: true,
             loopback: self.config.loopback,
             tasks: self.config.limits.server_tasks,
             permissions: self.config.limits.permissions,
@@ -376,19 +406,30 @@ impl IceAgent {
         };
         task.fruitful = true;
         let (base, server, old) = (task.base, task.addr.ip(), task.reflexive);
+        let server_id = task.server;
         let before = old.and_then(|old| self.candidates.locals.get(old)).map(|local| local.addr);
-        if before == Some(addr) || !self.server_settings().reflexive || !self.may_tell(&base) {
+        if before == Some(addr) || !self.tells_mapping(server_id) || !self.may_tell(&base) {
             return;
         }
         let key = FoundationKey::server_reflexive(base.addr.ip(), server, Transport::Udp);
         let kind = CandidateKind::ServerReflexive;
-        let new = self.insert_obtained(&base, kind, addr, Some(base.candidate), key, None);
+        let new = self.insert_obtained(
+            id,
+            &base,
+            Gift { kind, addr, of: Some(base.candidate), key, related: None },
+        );
         if let Some(old) = old.filter(|old| !self.is_in_use(*old)) {
             self.withdraw(old);
         }
         if let Some(task) = self.servers.as_mut().and_then(|servers| servers.task_mut(id)) {
             task.reflexive = new;
         }
+    }
+
+    /// Whether the address that a server sees is a candidate.
+    fn tells_mapping(&self, server: ServerId) -> bool {
+        let server = self.servers.as_ref().and_then(|servers| servers.server(server));
+        server.is_some_and(|server| self.asked_of(server).0)
     }
 
     /// Whether the peer sees a valid pair's packets come from this candidate.
@@ -468,7 +509,11 @@ impl IceAgent {
         key: FoundationKey,
     ) -> Option<CandidateId> {
         let kind = CandidateKind::Relayed;
-        let new = self.insert_obtained(base, kind, addr, None, key, Some(mapped))?;
+        let new = self.insert_obtained(
+            id,
+            base,
+            Gift { kind, addr, of: None, key, related: Some(mapped) },
+        )?;
         if let Some(task) = self.servers.as_mut().and_then(|servers| servers.task_mut(id)) {
             task.relayed.push(new);
         }
@@ -505,16 +550,22 @@ impl IceAgent {
         }
     }
 
+    /// What ranks a candidate among those of its kind.
+    fn rank_of(&self, task: TaskId, base: &Base, addr: SocketAddr) -> Obtained {
+        let servers = self.servers.as_ref();
+        let task = servers.and_then(|servers| servers.task(task));
+        let server = task.map_or(u32::MAX, |task| task.server.get());
+        let transport = task
+            .and_then(|task| Some(servers?.server(task.server)?.uri().transport()))
+            .unwrap_or(ServerTransport::Udp);
+        let local = self.candidates.locals.get(base.candidate).map_or(0, |local| !local.preference);
+        let server = u16::try_from(server).unwrap_or(u16::MAX);
+        Obtained { transport, local, server, additional: addr.is_ipv6() && base.addr.is_ipv4() }
+    }
+
     /// Inserts a candidate that a server has given, unless it would be redundant (RFC 8445 §5.1.3).
-    fn insert_obtained(
-        &mut self,
-        base: &Base,
-        kind: CandidateKind,
-        addr: SocketAddr,
-        of: Option<CandidateId>,
-        key: FoundationKey,
-        related: Option<SocketAddr>,
-    ) -> Option<CandidateId> {
+    fn insert_obtained(&mut self, task: TaskId, base: &Base, gift: Gift) -> Option<CandidateId> {
+        let Gift { kind, addr, of, key, related } = gift;
         let redundant = match of {
             Some(_) => self.candidates.is_taken(Transport::Udp, addr, of),
             // RFC 8445 §5.1.1.2: a relayed candidate that is a host candidate is none.
@@ -544,16 +595,18 @@ impl IceAgent {
             interface,
             temporary: false,
             mapped: false,
+            usage: Usage::Candidate,
             conveyed: false,
             conveyed_anew: false,
         })?;
-        self.candidates.place_obtained(id);
+        self.candidates.place_by_server(id, self.rank_of(task, base, addr));
         if let Some(related) = related {
             self.candidates.relate(id, related);
         }
-        if self.trickles() {
-            self.notice(Notice::LocalCandidate(id));
+        if kind == CandidateKind::Relayed {
+            self.rewrite(id, base.candidate, kind);
         }
+        self.announce(id);
         Some(id)
     }
 

@@ -150,6 +150,7 @@ impl IceAgent {
                 | Event::CloseSocket { .. }
                 | Event::OpenConnection { .. }
                 | Event::CloseConnection { .. }
+                | Event::PublishName { .. }
                 | Event::ResolveName { .. },
             )
             | None => return,

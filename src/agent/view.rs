@@ -4,7 +4,7 @@ use crate::checklist::{CandidatePair, Nomination, PairState};
 use crate::config::Role;
 use crate::id::{PairId, StreamId};
 
-use super::candidates::{Membership, Remote};
+use super::candidates::{Membership, Remote, Usage};
 use super::io::{CandidateView, Event, GatheringState};
 use super::output::{Notice, Report};
 use super::{ConnectionState, Counters, IceAgent};
@@ -74,9 +74,12 @@ impl IceAgent {
         self.view_pair(id, self.lists.get(id)?)
     }
 
-    /// The local candidates, the peer-reflexive ones among them.
+    /// The local candidates, the peer-reflexive ones among them. Addresses that are used without
+    /// being candidates are not.
     pub fn local_candidates(&self) -> impl Iterator<Item = CandidateView> {
-        self.candidates.locals.iter().filter_map(|(id, _)| self.candidates.view_local(id))
+        let told = self.candidates.locals.iter();
+        told.filter(|(_, local)| local.usage == Usage::Candidate)
+            .filter_map(|(id, _)| self.candidates.view_local(id))
     }
 
     /// The remote candidates, signalled or discovered, those of a generation to come among them.
@@ -129,7 +132,11 @@ impl IceAgent {
             Notice::LocalCandidate(id) => Event::LocalCandidate {
                 id,
                 stream: self.candidates.locals.get(id)?.stream,
-                candidate: self.candidates.signalled_form(id, self.newest().credentials.ufrag())?,
+                candidate: self.candidates.signalled_form(
+                    id,
+                    self.newest().credentials.ufrag(),
+                    self.policies(),
+                )?,
             },
             Notice::LocalCandidateRemoved(id, stream) => {
                 Event::LocalCandidateRemoved { id, stream }
@@ -190,6 +197,7 @@ fn event_of_report(report: &Report) -> Event {
         Report::CloseConnection(connection) => Event::CloseConnection { connection: *connection },
         Report::OpenSocket { id, ip } => Event::OpenSocket { socket: *id, ip: *ip },
         Report::CloseSocket(socket) => Event::CloseSocket { socket: *socket },
+        Report::PublishName { name, ip } => Event::PublishName { name: name.clone(), ip: *ip },
         Report::ResolveName { lookup, name } => {
             Event::ResolveName { lookup: *lookup, name: name.clone().into() }
         }

@@ -11,6 +11,9 @@ use crate::id::CandidateId;
 pub(crate) struct Reach {
     family: Family,
     transport: CandidateTransport,
+    loopback: bool,
+    relayed: bool,
+    named: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +30,20 @@ impl Reach {
             IpAddr::V6(ip) if is_link_local(&ip) => Family::V6LinkLocal,
             IpAddr::V6(_) => Family::V6,
         };
-        Self { family, transport }
+        let loopback = ip.is_loopback();
+        Self { family, transport, loopback, relayed: false, named: false }
+    }
+
+    /// It is on a server.
+    pub(crate) const fn relayed(mut self, relayed: bool) -> Self {
+        self.relayed = relayed;
+        self
+    }
+
+    /// Its address was told under a name.
+    pub(crate) const fn named(mut self, named: bool) -> Self {
+        self.named = named;
+        self
     }
 
     /// RFC 8445 §6.1.2.2: the same address family, link-local only with link-local. RFC 6544
@@ -43,7 +59,12 @@ impl Reach {
             ),
             _ => false,
         };
-        transports && self.family == remote.family
+        // A relay would have to be told what the name hides
+        // (draft-ietf-rtcweb-mdns-ice-candidates-04 §3.3.2).
+        let told = self.relayed && remote.named;
+        // What has a loopback address is on this machine, and reached from there alone.
+        let elsewhere = remote.loopback && !self.loopback;
+        transports && self.family == remote.family && !told && !elsewhere
     }
 }
 

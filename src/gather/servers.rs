@@ -21,7 +21,7 @@ use crate::address;
 use crate::id::{CandidateId, ConnectionId, Id as _, LookupId, ServerId, SocketId, Table, TaskId};
 use crate::stun::TransactionId;
 use crate::time::Timestamp;
-use crate::turn::{Allocation, AllocationConfig, Fact};
+use crate::turn::{Allocation, AllocationConfig, Fact, Families};
 use crate::uri::{ServerHost, ServerTransport};
 
 /// RFC 8489 §6.2.1: outstanding transactions with one server.
@@ -60,12 +60,25 @@ pub(crate) struct Settings {
     pub(crate) ta: Duration,
     /// Between two requests that keep a mapping alive.
     pub(crate) keepalive: Duration,
-    pub(crate) reflexive: bool,
-    pub(crate) relayed: bool,
     pub(crate) loopback: bool,
     pub(crate) tasks: u16,
     pub(crate) permissions: u16,
     pub(crate) channels: u16,
+}
+
+/// What is wanted of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Wanted {
+    pub(crate) reflexive: bool,
+    pub(crate) relay: Option<Families>,
+}
+
+/// A task to be.
+struct Plan {
+    server: ServerId,
+    base: Base,
+    wanted: Wanted,
+    addrs: SmallVec<[SocketAddr; 2]>,
 }
 
 /// What a server's name stands for.
@@ -113,6 +126,10 @@ impl Servers {
             ServerHost::Name(_) => Resolution::Unknown,
         };
         self.entries.insert(Entry { server, resolution })
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (ServerId, &Server)> {
+        self.entries.iter().map(|(id, entry)| (id, &entry.server))
     }
 
     pub(crate) fn server(&self, id: ServerId) -> Option<&Server> {
@@ -276,26 +293,31 @@ impl Servers {
         &mut self,
         now: Timestamp,
         bases: &[Base],
+        of: &[(ServerId, Wanted)],
         settings: &Settings,
         connect: &mut impl FnMut(bool) -> Option<ConnectionId>,
     ) -> bool {
-        let mut wanted = Vec::new();
+        let mut wanted: Vec<Plan> = Vec::new();
         for (id, entry) in self.entries.iter() {
             let Resolution::Known(ips) = &entry.resolution else { continue };
             let stream = is_stream(&entry.server);
+            let asks = of.iter().find(|(other, _)| *other == id).map(|(_, wanted)| *wanted);
+            let Some(asks) = asks.filter(|asks| asks.reflexive || asks.relay.is_some()) else {
+                continue;
+            };
             for base in bases {
                 let taken = self.tasks.iter().any(|(_, task)| {
                     task.server == id && !task.closing && is_same_base(&task.base, base, stream)
                 }) || wanted
                     .iter()
-                    .any(|(other, own, _)| *other == id && is_same_base(own, base, stream));
+                    .any(|other| other.server == id && is_same_base(&other.base, base, stream));
                 let addrs: SmallVec<[SocketAddr; 2]> = ips
                     .iter()
                     .filter(|ip| reaches(base.addr.ip(), **ip))
                     .map(|ip| SocketAddr::new(*ip, entry.server.uri().port()))
                     .collect();
                 if !taken && !addrs.is_empty() && (stream || base.udp) {
-                    wanted.push((id, *base, addrs));
+                    wanted.push(Plan { server: id, base: *base, wanted: asks, addrs });
                 }
             }
         }
@@ -306,12 +328,12 @@ impl Servers {
         let mut settings = *settings;
         settings.timing.rto = settings.timing.rto.max(rto);
         let mut all = true;
-        for (id, base, addrs) in wanted {
+        for plan in wanted {
             if self.tasks.len() >= usize::from(settings.tasks) {
                 all = false;
                 break;
             }
-            self.begin_task(now, id, base, addrs, &settings, connect);
+            self.begin_task(now, plan, &settings, connect);
         }
         all
     }
@@ -319,12 +341,11 @@ impl Servers {
     fn begin_task(
         &mut self,
         now: Timestamp,
-        id: ServerId,
-        base: Base,
-        mut addrs: SmallVec<[SocketAddr; 2]>,
+        plan: Plan,
         settings: &Settings,
         connect: &mut impl FnMut(bool) -> Option<ConnectionId>,
     ) {
+        let Plan { server: id, base, wanted, mut addrs } = plan;
         let Some(entry) = self.entries.get(id) else { return };
         let addr = addrs.remove(0);
         let others: SmallVec<[SocketAddr; 1]> = addrs.into_iter().collect();
@@ -336,10 +357,10 @@ impl Servers {
         } else {
             Link::Socket { local: base.addr, mapped: base.mapped, opened: None }
         };
-        let relay = entry.server.is_turn() && settings.relayed;
         let mut task = Task {
             server: id,
             base,
+            wanted,
             link,
             datagrams,
             addr,
@@ -355,7 +376,7 @@ impl Servers {
             reflexive: None,
             relayed: SmallVec::new(),
         };
-        ask(&mut task, now, &entry.server, settings, relay);
+        ask(&mut task, now, &entry.server, settings);
         if let Link::Connection { id: connection, .. } = link {
             self.commands.push_back(Command::OpenConnection {
                 id: connection,
@@ -383,7 +404,6 @@ impl Servers {
         let Some(entry) = self.entries.get(task.server) else { return false };
         task.addr = task.others.remove(0);
         task.failures = 0;
-        let relay = task.allocation.is_some();
         if task.is_stream() {
             if let Some(old) = task.connection() {
                 self.commands.push_back(Command::CloseConnection(old));
@@ -398,7 +418,7 @@ impl Servers {
                 domain: None,
             });
         }
-        ask(task, now, &entry.server, settings, relay);
+        ask(task, now, &entry.server, settings);
         true
     }
 
@@ -407,7 +427,7 @@ impl Servers {
     pub(crate) fn fall_back(&mut self, now: Timestamp, id: TaskId, settings: &Settings) -> bool {
         let Some(task) = self.tasks.get_mut(id) else { return false };
         let Some(entry) = self.entries.get(task.server) else { return false };
-        if task.is_stream() || task.binding.is_some() || !settings.reflexive {
+        if task.is_stream() || task.binding.is_some() || !task.wanted.reflexive {
             return false;
         }
         task.binding =
@@ -808,23 +828,24 @@ fn reconnect(
 }
 
 /// Gives a task the clients that ask its address.
-fn ask(task: &mut Task, now: Timestamp, server: &Server, settings: &Settings, relay: bool) {
+fn ask(task: &mut Task, now: Timestamp, server: &Server, settings: &Settings) {
     let mut settings = *settings;
     if !task.others.is_empty() {
         (settings.timing.transmissions, settings.timing.final_wait) = IMPATIENT;
     }
     task.binding = None;
-    task.awaits = Awaits { mapping: !relay, relay };
-    if !relay {
+    task.awaits =
+        Awaits { mapping: task.wanted.relay.is_none(), relay: task.wanted.relay.is_some() };
+    let Some(families) = task.wanted.relay else {
         task.allocation = None;
         task.binding = Some(Box::new(Binding::new(now, binding(task.addr, server, &settings))));
         return;
-    }
+    };
     let config = AllocationConfig {
         reliable: task.is_stream() && !task.datagrams,
         connects: task.is_stream(),
         credentials: server.credentials().cloned(),
-        families: server.families(),
+        families,
         dont_fragment: server.dont_fragment(),
         lifetime: server.lifetime(),
         follow_unauthenticated: server.redirects(),

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::binding::{Binding, BindingFact};
 use super::outcome::ServerFailure;
+use super::servers::Wanted;
 use crate::id::{CandidateId, ConnectionId, ServerId, SocketId, StreamId};
 use crate::time::Timestamp;
 use crate::turn::{Allocation, Fact};
@@ -63,6 +64,7 @@ pub(crate) struct Awaits {
 pub(crate) struct Task {
     pub(crate) server: ServerId,
     pub(crate) base: Base,
+    pub(crate) wanted: Wanted,
     pub(crate) link: Link,
     /// Its connection carries datagrams (DTLS).
     pub(crate) datagrams: bool,

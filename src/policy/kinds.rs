@@ -89,6 +89,12 @@ impl<T: Ord> Selection<T> {
         self.0.is_empty() || self.0.binary_search(&item).is_ok()
     }
 
+    /// What it was made of, in order.
+    #[cfg(feature = "replay")]
+    pub(crate) fn items(&self) -> &[T] {
+        &self.0
+    }
+
     /// Whether it has all there is.
     #[must_use]
     pub fn is_unrestricted(&self) -> bool {

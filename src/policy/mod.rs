@@ -8,6 +8,7 @@
 mod filter;
 mod handling;
 mod kinds;
+mod policies;
 mod ports;
 mod prefix;
 mod ranking;
@@ -20,8 +21,12 @@ mod tests;
 pub use filter::{Filtered, LocalFilter, RemoteFilter};
 pub use handling::{AddressHandling, AddressUse, RoutedAddress};
 pub use kinds::{NetworkType, Selection, TransportPolicy};
+pub use policies::{AcceptanceWaits, Policies};
 pub use ports::{PortRange, PortRangeError, Ports};
 pub use prefix::{IpPrefix, IpPrefixError};
+pub(crate) use ranking::{Obtained, obtained_preference};
+pub(crate) use related::{Related, related_to_tell};
 pub use rewrite::{
     AddressRewriteRule, AddressRewriteRules, RewriteCause, RewriteError, RewriteMode, Rewritten,
 };
+pub(crate) use servers::{Gathered, request_of};

@@ -22,7 +22,6 @@ pub(crate) struct Obtained {
 /// addresses of one allocation. A first candidate over UDP has 65535. None of that needs to know
 /// what other servers will answer, so a preference that was signalled never has to change. What has
 /// no place left of its own, behind 64 servers or 64 addresses, takes the next free one.
-#[cfg_attr(not(test), expect(dead_code, reason = "for agents, which do not ask servers yet"))]
 pub(crate) fn obtained_preference(obtained: Obtained, taken: &[u16]) -> u16 {
     let transport: u16 = match obtained.transport {
         ServerTransport::Udp => 0,

@@ -24,7 +24,6 @@ pub(crate) struct Related {
 /// A related address is for diagnosis only. It must not tell what no candidate tells: the address
 /// of the host behind a reflexive candidate, or the public one behind a relayed candidate, when
 /// the policy keeps that kind of candidate from the peer.
-#[cfg_attr(not(test), expect(dead_code, reason = "for agents, which do not ask servers yet"))]
 pub(crate) fn related_to_tell(policy: TransportPolicy, related: Related) -> Option<SocketAddr> {
     let reveals = match related.kind {
         CandidateKind::Host => return None,

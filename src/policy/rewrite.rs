@@ -197,6 +197,16 @@ impl AddressRewriteRules {
         }
     }
 
+    #[cfg(feature = "replay")]
+    pub(crate) fn rules(&self) -> &[AddressRewriteRule] {
+        &self.0
+    }
+
+    /// Whether there is a rule of this kind.
+    pub(crate) fn has(&self, kind: CandidateKind) -> bool {
+        self.0.iter().any(|rule| rule.kind == kind)
+    }
+
     /// Whether a rule of this kind replaces addresses. Servers are not asked for server-reflexive
     /// candidates then: all that would come of it is the address that the rules say is wrong.
     #[must_use]

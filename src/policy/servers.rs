@@ -32,7 +32,6 @@ pub(crate) struct Request {
 /// A mapping belongs to one socket, so that only a server that is asked over UDP, from the socket of
 /// a host candidate, sees an address to which a peer can send. Relayed candidates are UDP ones (RFC
 /// 8656), however the server is reached.
-#[cfg_attr(not(test), expect(dead_code, reason = "for agents, which do not ask servers yet"))]
 pub(crate) fn request_of(
     protocol: ServerProtocol,
     transport: ServerTransport,

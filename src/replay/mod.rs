@@ -50,6 +50,7 @@ mod hash;
 mod outputs;
 mod payload;
 mod play;
+mod policies;
 mod recorder;
 #[cfg(test)]
 mod tests;

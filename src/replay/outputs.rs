@@ -140,7 +140,7 @@ impl Output for Event {
 
 impl Output for CandidateView {
     fn put_output(&self, out: &mut RunningHash) {
-        let Self { id, stream, component, kind, transport, addr, base, priority } = self;
+        let Self { id, stream, component, kind, transport, addr, base, priority, hidden } = self;
         id.put(out);
         stream.put(out);
         component.put(out);
@@ -149,6 +149,7 @@ impl Output for CandidateView {
         addr.put(out);
         base.put(out);
         priority.put(out);
+        hidden.put(out);
     }
 }
 

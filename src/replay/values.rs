@@ -42,6 +42,8 @@ fields! { AgentConfig from Self::new(Role::Controlling) => {
     17 trace,
     18 ufrag_prefix,
     19 path_mtu,
+    20 policies,
+    21 mdns,
 } }
 
 fields! { Timing from Self::default() => {
@@ -86,6 +88,8 @@ fields! { LocalAddress from Self::udp(UNSET) => {
     5 temporary,
     6 deprecated,
     7 interface,
+    8 interface_name,
+    9 usage,
 } }
 
 variants! { Origin => {
@@ -169,7 +173,10 @@ impl Take for ServerCredentials {
         let (username, password) = <(String, String)>::take(from)?;
         let credentials = Self::new(&username, &password).map_err(|_| Malformed::Value)?;
         let expires = <Option<u64> as Take>::take(from)?.map(Timestamp::from_nanos);
-        Ok(expires.map_or(credentials.clone(), |expires| credentials.until(expires)))
+        Ok(match expires {
+            Some(expires) => credentials.until(expires),
+            None => credentials,
+        })
     }
 }
 

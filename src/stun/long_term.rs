@@ -56,6 +56,7 @@ pub(crate) struct SecurityFeatures {
 
 impl SecurityFeatures {
     /// The beginning of a nonce that announces these features.
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn cookie(self) -> [u8; NONCE_COOKIE_LEN] {
         // Both bits are in the first of the four base64 characters: values 32 and 16.
         let first = match (self.password_algorithms, self.username_anonymity) {
