@@ -194,13 +194,15 @@ impl Session {
             for who in [Who::A, Who::B] {
                 let now = self.events.now();
                 self.tell_pairs(now, who)?;
-                while let Some(event) = self.sides.of(who).driver.poll(&mut self.events) {
+                loop {
+                    let event = self.sides.of(who).driver.poll(&mut self.events);
+                    while let Some(trouble) = self.sides.of(who).driver.poll_trouble() {
+                        self.timeline.line(now, who, "trouble", trouble)?;
+                    }
+                    let Some(event) = event else { break };
                     idle = false;
                     self.on_event(now, who, event)?;
                     self.tell_pairs(now, who)?;
-                }
-                while let Some(trouble) = self.sides.of(who).driver.poll_trouble() {
-                    self.timeline.line(now, who, "trouble", trouble)?;
                 }
             }
             if idle && !self.move_on()? {

@@ -120,11 +120,12 @@ impl Peer {
         if let Some(pacing) = options.pacing {
             config.timing.ta = pacing;
         }
+        options.gathering.configure(&mut config).map_err(Failure::Flag)?;
         config.trace = options.trace.is_some();
         let trace = TraceFile::create(&options)?;
         let (agent, record) = record::agent(config, options.seed, options.record.as_deref())?;
         let stream = agent.streams().next().ok_or(Failure::NoAddress)?;
-        let mut driver = Driver::new(agent, &events, &options.servers)?;
+        let mut driver = Driver::new(agent, &events, &options.gathering, &options.seed)?;
         network::open_all(&options, &mut driver, stream, &mut events)?;
         Ok(Self {
             input: Input::start(&events)?,
@@ -237,13 +238,14 @@ impl Peer {
 
     /// Sends and tells all there is.
     fn settle(&mut self) -> io::Result<()> {
-        while let Some(event) = self.driver.poll(&mut self.events) {
+        loop {
+            let event = self.driver.poll(&mut self.events);
+            while let Some(trouble) = self.driver.poll_trouble() {
+                note(trouble);
+            }
+            let Some(event) = event else { return Ok(()) };
             self.tell(event)?;
         }
-        while let Some(trouble) = self.driver.poll_trouble() {
-            note(trouble);
-        }
-        Ok(())
     }
 
     fn tell(&mut self, event: Event) -> io::Result<()> {
@@ -279,7 +281,7 @@ impl Peer {
 
     fn say_selected(&self, local: &CandidateView, remote: &CandidateView) -> io::Result<()> {
         let path = match (local.kind, local.transport) {
-            (CandidateKind::Relayed, _) => format!("relay-{}", self.options.servers.transport()),
+            (CandidateKind::Relayed, _) => format!("relay-{}", self.options.gathering.transport()),
             (_, Transport::Udp) => "udp".to_owned(),
             (_, Transport::Tcp) => "tcp".to_owned(),
         };
@@ -395,7 +397,7 @@ impl Peer {
 
     fn on_network(&mut self, rest: &str) -> Result<(), Box<dyn Error>> {
         let Change { ip, up } = Change::parse(rest)?;
-        let is_up = self.driver.agent.local_candidates().any(|own| own.base.ip() == ip);
+        let is_up = self.driver.uses(ip);
         match (is_up, up) {
             (true, true) => Err(format!("{ip} is up").into()),
             (false, false) => Err(format!("{ip} is not in use").into()),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use frazil::NominationMode;
 
-use crate::driver::servers::{self, ServerFlags};
+use crate::driver::gathering::{self, GatheringFlags};
 use crate::driver::{seed, words};
 
 /// The default limit of an agent.
@@ -32,7 +32,7 @@ exit status: 0 when data went both ways on every stream, 1 when not, 2 for wrong
 ";
 
 pub(crate) fn help() -> String {
-    [HEAD, servers::HELP, REST].concat()
+    [HEAD, gathering::HELP, REST].concat()
 }
 
 pub(crate) struct Options {
@@ -41,8 +41,8 @@ pub(crate) struct Options {
     pub(crate) lite: bool,
     pub(crate) nomination: NominationMode,
     pub(crate) restart: bool,
-    /// Both sides ask them.
-    pub(crate) servers: ServerFlags,
+    /// The same for both sides.
+    pub(crate) gathering: GatheringFlags,
 }
 
 impl Options {
@@ -56,7 +56,7 @@ impl Options {
             lite: false,
             nomination: NominationMode::Regular,
             restart: false,
-            servers: ServerFlags::default(),
+            gathering: GatheringFlags::default(),
         };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
@@ -70,20 +70,20 @@ impl Options {
                     options.nomination = arguments.value()?.parse_with(words::parse_nomination)?;
                 }
                 Long("restart") => options.restart = true,
-                Long(flag) if servers::FLAGS.contains(&flag) => {
+                Long(flag) if gathering::FLAGS.contains(&flag) => {
                     let flag = flag.to_owned();
-                    options.servers.take(&flag, &mut arguments)?;
+                    options.gathering.take(&flag, &mut arguments)?;
                 }
                 Short('h') | Long("help") => return Ok(None),
                 other => return Err(other.unexpected()),
             }
         }
-        options.servers.check(options.lite)?;
+        options.gathering.check(options.lite)?;
         Ok(Some(options))
     }
 }
 
-/// All but the seed and the servers, as flags.
+/// All but the seed and those of gathering, as flags.
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "--streams {}", self.streams)?;

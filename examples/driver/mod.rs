@@ -15,10 +15,10 @@
 
 mod connection;
 mod event_loop;
+pub(crate) mod gathering;
 pub(crate) mod host;
 mod names;
 pub(crate) mod seed;
-pub(crate) mod servers;
 mod socket;
 mod tls;
 pub(crate) mod words;
@@ -27,21 +27,20 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::iter;
 use std::net::{IpAddr, SocketAddr};
 
 use frazil::replay::Recorder;
 use frazil::{
-    AddLocalError, CandidateView, ConnectionId, ConnectionSecurity, ConnectionState, Event,
-    LocalAddress, LookupId, Received, RemoveLocalError, Route, SendError, ServerId, ServerUri,
-    SocketId, StreamId, Timestamp, TransmitError, Transport,
+    AddLocalError, ConnectionId, ConnectionSecurity, ConnectionState, Event, LocalAddress,
+    LookupId, Ports, Received, RemoveLocalError, Route, SendError, ServerId, ServerUri, SocketId,
+    StreamId, Timestamp, TransmitError, Transport,
 };
 
 use connection::{Connection, Progress};
 pub(crate) use event_loop::EventLoop;
+use gathering::GatheringFlags;
 use host::Host;
 use names::{Found, Names};
-use servers::ServerFlags;
 use socket::{Socket, without_scope};
 use tls::Tls;
 
@@ -61,6 +60,8 @@ pub(crate) struct Driver {
     /// same calls, would do.
     pub(crate) agent: Recorder,
     sockets: Vec<Socket>,
+    /// The ports to bind to, those that are taken among them.
+    ports: Ports,
     connections: Vec<Connection>,
     servers: Vec<(ServerId, ServerUri)>,
     names: Names,
@@ -131,12 +132,14 @@ impl Driver {
     pub(crate) fn new(
         mut agent: Recorder,
         events: &EventLoop,
-        flags: &ServerFlags,
+        flags: &GatheringFlags,
+        seed: &[u8; 32],
     ) -> Result<Self, Box<dyn Error>> {
         let servers = flags.add_to(&mut agent, events.now())?;
         Ok(Self {
             agent,
             sockets: Vec::new(),
+            ports: flags.ports(seed),
             connections: Vec::new(),
             servers,
             names: Names::new(events),
@@ -156,39 +159,49 @@ impl Driver {
         known.map_or_else(|| "a server".to_owned(), |(_, uri)| uri.to_string())
     }
 
-    /// Opens a socket on an address of this machine, on the first of `ports` that is free, and
-    /// makes a candidate of it.
+    /// Opens a socket on an address of this machine, on a port that is free, and gives it to the
+    /// agent.
     pub(crate) fn open(
         &mut self,
         events: &mut EventLoop,
         stream: StreamId,
         host: Host,
-        ports: impl Iterator<Item = u16>,
     ) -> Result<(), OpenError> {
-        let socket = Socket::open(events, host, ports)?;
+        let mut socket = Socket::open(events, host, self.ports.clone())?;
         let mut local = LocalAddress::udp(socket.local);
         local.interface = host.interface;
-        self.agent.add_local(events.now(), stream, COMPONENT, local)?;
+        socket.candidate = Some(self.agent.add_local(events.now(), stream, COMPONENT, local)?);
         self.sockets.push(socket);
         Ok(())
+    }
+
+    /// Whether there is a socket on an address of this machine.
+    #[allow(dead_code, reason = "not every example loses an address")]
+    pub(crate) fn uses(&self, ip: IpAddr) -> bool {
+        self.sockets.iter().any(|socket| socket.is_on(ip))
+    }
+
+    /// Whether there is a socket at all.
+    pub(crate) const fn is_open(&self) -> bool {
+        !self.sockets.is_empty()
     }
 
     /// Gives up an address: its candidates are removed, its sockets closed.
     #[allow(dead_code, reason = "not every example loses an address")]
     pub(crate) fn close(&mut self, events: &mut EventLoop, ip: IpAddr) -> Result<(), CloseError> {
-        let gone = |addr: SocketAddr| addr.ip().to_canonical() == ip.to_canonical();
-        // Those that a peer has seen go with the candidate that is their base.
-        let own = |candidate: &CandidateView| candidate.addr == candidate.base;
-        let candidates = self.agent.local_candidates();
-        let ids: Vec<_> =
-            candidates.filter(|c| own(c) && gone(c.addr)).map(|candidate| candidate.id).collect();
-        for id in ids {
-            self.agent.remove_local(events.now(), id)?;
-        }
-        let (gone, kept) = self.sockets.drain(..).partition(|socket| gone(socket.local));
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            self.sockets.drain(..).partition(|socket| socket.is_on(ip));
         self.sockets = kept;
-        let gone: Vec<Socket> = gone;
-        Ok(gone.into_iter().try_for_each(|socket| socket.close(events))?)
+        for socket in gone {
+            match socket.candidate.map(|id| self.agent.remove_local(events.now(), id)) {
+                // The agent may have given it up before.
+                None | Some(Ok(()) | Err(RemoveLocalError::UnknownCandidate)) => {
+                    socket.close(events)?
+                }
+                Some(Err(error)) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Notes what the last wait found.
@@ -341,7 +354,7 @@ impl Driver {
         // On a link-local address, of the same link.
         let near = self.sockets.iter().find(|socket| socket.local.ip() == ip);
         let host = Host { ip, interface: near.map_or(0, Socket::scope) };
-        match Socket::open(events, host, iter::once(0)) {
+        match Socket::open(events, host, self.ports.clone()) {
             Ok(mut socket) => {
                 socket.wanted = Some(id);
                 self.agent.socket_opened(events.now(), id, socket.local);

@@ -1,9 +1,9 @@
 //! UDP sockets, each on one address.
 
 use std::io::{self, IoSlice};
-use std::net::{SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-use frazil::SocketId;
+use frazil::{CandidateId, SocketId};
 use mio::event::Source;
 use mio::net::UdpSocket;
 use mio::{Interest, Token};
@@ -25,6 +25,8 @@ pub(crate) struct Socket {
     scope: u32,
     /// Not read empty since it was last reported.
     readable: bool,
+    /// What it is to the agent, unless the agent has asked for it.
+    pub(crate) candidate: Option<CandidateId>,
     /// If the agent has asked for it, by which name.
     pub(crate) wanted: Option<SocketId>,
 }
@@ -40,7 +42,15 @@ impl Socket {
         let token = events.token();
         udp.register(events.registry(), token, Interest::READABLE)?;
         let local = without_scope(udp.local_addr()?);
-        Ok(Self { udp, token, local, scope: host.scope(), readable: false, wanted: None })
+        Ok(Self {
+            udp,
+            token,
+            local,
+            scope: host.scope(),
+            readable: false,
+            candidate: None,
+            wanted: None,
+        })
     }
 
     pub(crate) fn close(mut self, events: &EventLoop) -> io::Result<()> {
@@ -53,6 +63,10 @@ impl Socket {
 
     pub(crate) const fn is_readable(&self) -> bool {
         self.readable
+    }
+
+    pub(crate) fn is_on(&self, ip: IpAddr) -> bool {
+        self.local.ip().to_canonical() == ip.to_canonical()
     }
 
     pub(crate) const fn scope(&self) -> u32 {

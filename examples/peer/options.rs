@@ -1,6 +1,5 @@
 //! The flags of the peer.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use frazil::trace::TraceAddresses;
 use frazil::{NominationMode, Role};
 
-use crate::driver::servers::{self, ServerFlags};
+use crate::driver::gathering::{self, GatheringFlags};
 use crate::driver::{host, seed, words};
 
 const HEAD: &str = "\
@@ -28,7 +27,6 @@ const REST: &str = "\
                                  have it, else regular (default: regular)
   --continual                    never tell end-of-candidates: `network IP up` adds a candidate to
                                  the session instead of restarting it
-  --port-range MIN-MAX           the ports to bind to (default: whatever the system gives)
   --pacing MS                    the Ta to propose, 5 to 500 (default: 50)
   --echo                         send every received datagram back
   --seed HEX                     up to 64 hexadecimal digits, the seed of everything random
@@ -41,7 +39,7 @@ const REST: &str = "\
   -h, --help                     this text
 
 not supported yet:
-  --relay-only --tcp --no-udp --mdns --nat-1to1
+  --tcp --no-udp --mdns
 
 lines it prints                                      lines it takes
   parameters [lite] [pacing=MS] [options=A,B]          parameters ..
@@ -61,11 +59,11 @@ exit status: 0 after `close` or the end of input, 1 when it could not go on, 2 f
 ";
 
 pub(crate) fn help() -> String {
-    [HEAD, servers::HELP, REST].concat()
+    [HEAD, gathering::HELP, REST].concat()
 }
 
 /// Flags of the line protocol whose features have not been built.
-const NOT_YET: [&str; 5] = ["relay-only", "tcp", "no-udp", "mdns", "nat-1to1"];
+const NOT_YET: [&str; 3] = ["tcp", "no-udp", "mdns"];
 
 pub(crate) struct Options {
     pub(crate) role: Role,
@@ -76,8 +74,7 @@ pub(crate) struct Options {
     pub(crate) continual: bool,
     /// The addresses to use; all of the machine's when there is none.
     pub(crate) bind: Vec<IpAddr>,
-    pub(crate) servers: ServerFlags,
-    pub(crate) ports: Option<PortRange>,
+    pub(crate) gathering: GatheringFlags,
     pub(crate) pacing: Option<Duration>,
     pub(crate) echo: bool,
     pub(crate) seed: [u8; 32],
@@ -100,8 +97,7 @@ impl Options {
             nomination: NominationMode::Regular,
             continual: false,
             bind: Vec::new(),
-            servers: ServerFlags::default(),
-            ports: None,
+            gathering: GatheringFlags::default(),
             pacing: None,
             echo: false,
             seed: seed::random().map_err(|error| error.to_string())?,
@@ -114,9 +110,6 @@ impl Options {
             match argument {
                 Long("role") => role = Some(arguments.value()?.parse_with(parse_role)?),
                 Long("bind") => options.bind(arguments.value()?.parse_with(parse_address)?),
-                Long("port-range") => {
-                    options.ports = Some(arguments.value()?.parse_with(PortRange::parse)?);
-                }
                 Long("pacing") => {
                     options.pacing = Some(arguments.value()?.parse_with(parse_pacing)?);
                 }
@@ -133,9 +126,9 @@ impl Options {
                     let key = arguments.value()?.parse_with(seed::parse)?;
                     options.addresses = TraceAddresses::Pseudonyms { key };
                 }
-                Long(flag) if servers::FLAGS.contains(&flag) => {
+                Long(flag) if gathering::FLAGS.contains(&flag) => {
                     let flag = flag.to_owned();
-                    options.servers.take(&flag, &mut arguments)?;
+                    options.gathering.take(&flag, &mut arguments)?;
                 }
                 Short('h') | Long("help") => return Ok(None),
                 Long(flag) if NOT_YET.contains(&flag) => {
@@ -148,7 +141,7 @@ impl Options {
             return Err("--redact goes with --trace".into());
         }
         options.role = role.ok_or("--role is missing")?;
-        options.servers.check(options.lite)?;
+        options.gathering.check(options.lite)?;
         Ok(Some(options))
     }
 
@@ -175,40 +168,4 @@ fn parse_address(text: &str) -> Result<IpAddr, &'static str> {
 fn parse_pacing(text: &str) -> Result<Duration, &'static str> {
     let millis = text.parse().ok().filter(|millis| (5..=500).contains(millis));
     millis.map(Duration::from_millis).ok_or("--pacing is 5 to 500 ms")
-}
-
-/// Ports to choose from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PortRange {
-    min: u16,
-    max: u16,
-}
-
-impl PortRange {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        let range = text
-            .split_once('-')
-            .and_then(|(min, max)| Some(Self { min: min.parse().ok()?, max: max.parse().ok()? }));
-        let valid = range.filter(|range| range.min > 0 && range.min <= range.max);
-        valid.ok_or("--port-range is MIN-MAX, within 1 to 65535")
-    }
-
-    /// All its ports once, from one that the seed chooses: agents that share a range should not
-    /// all begin with the same port.
-    pub(crate) fn starting_by(self, seed: &[u8; 32]) -> impl Iterator<Item = u16> + use<> {
-        let Self { min, max } = self;
-        let hash = seed
-            .iter()
-            .fold(0u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(*byte)));
-        let ports = u32::from(max.abs_diff(min)).saturating_add(1);
-        let offset = hash.checked_rem(ports).unwrap_or(0);
-        let start = min.saturating_add(u16::try_from(offset).unwrap_or(0));
-        (start..=max).chain(min..start)
-    }
-}
-
-impl fmt::Display for PortRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.min, self.max)
-    }
 }

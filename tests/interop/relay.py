@@ -28,47 +28,100 @@ SHORT = ("--stale-nonce=30", "--max-allocate-lifetime=60")
 """What makes a server forget everything within a minute."""
 
 
-def relayed(peer, role, transport="udp"):
-    """A side that has nothing but a relayed candidate."""
-    flags = (*LOOPBACK, *turn("127.0.0.1", transport), "--relay-only")
-    return Side(peer, role, flags, path=f"relay-{transport}", kind="relay")
+def relayed(peer, role, transport="udp", extra=()):
+    """A side that has nothing but a relayed candidate. Who cannot be told a transport has UDP."""
+    flags = (*LOOPBACK, *turn("127.0.0.1", transport), "--relay-only", *extra)
+    return Side(peer, role, flags, f"relay-{transport}", "relay")
 
 
-def on_loopback(a, b, then=(), **options):
-    return Case(a, b, then, place=options.pop("place", OneHost), **options)
+def on_loopback(a, b, then=(), place=OneHost, **options):
+    return Case(a, b, then, place=place, **options)
 
 
-def behind(a, b, flags, other_flags, expected, peer="frazil", then=(), **options):
-    """Both sides behind NATs, in both roles. What is expected of the kind of pair are the words of
-    side a, and of side b."""
-    (path, kind), (other_path, other_kind) = expected
-    place = partial(Nats, a, b, **options.pop("server", {}))
+def relay_rows():
+    """Relays of each transport, on one side and on both, in both roles; with each of the others."""
+    rows = []
+    for role, other in ROLES.items():
+        rows += [
+            on_loopback(relayed("frazil", role, transport), Side("frazil", other))
+            for transport in TURN_PORTS
+        ]
+        for peer in ("frazil", "pion", "aioice"):
+            rows += [
+                on_loopback(relayed("frazil", role, transport), relayed(peer, other, transport))
+                for transport in TURN_PORTS
+            ]
+        for peer in ("pion", "aioice"):
+            rows += [
+                on_loopback(relayed("frazil", role), Side(peer, other)),
+                on_loopback(Side("frazil", role), relayed(peer, other)),
+            ]
+    return rows
+
+
+def behind(a, b, side, other_side, then=(), peer="frazil", server_flags=(), **options):
+    """Both sides behind NATs, in both roles. A side is its flags, and what its `selected` line must
+    end with and have as its own type."""
+    place = partial(Nats, a, b, server_flags=server_flags)
     return [
-        Case(Side("frazil", role, flags, path, kind),
-             Side(peer, other, other_flags, other_path, other_kind), then, place=place, **options)
+        Case(Side("frazil", role, *side), Side(peer, other, *other_side), then,
+             place=place, **options)
         for role, other in ROLES.items()
     ]
 
 
-DIRECT = ("udp", "srflx")
-"""Each at the address at which the STUN server saw it."""
+def long_rows():
+    """What takes its time: beside the others."""
+    forgetful = {"place": partial(OneHost, server_flags=SHORT), "alongside": True,
+                 "note": "a server that forgets within a minute"}
+    restarted = {"then": ("the server starts anew",), "alongside": True}
+    continual = ("--continual",)
+    return [
+        *(
+            on_loopback(relayed("frazil", "controlling", transport), Side("frazil", "controlled"),
+                        ("both talk for three minutes",), **forgetful)
+            for transport in TURN_PORTS
+        ),
+        *(
+            on_loopback(relayed("frazil", role, transport), Side("frazil", other), **restarted)
+            for transport in TURN_PORTS for role, other in ROLES.items()
+        ),
+        # A NAT lets in nothing from the new address of the relay until the peer has been told of it.
+        *behind(SYMMETRIC, SYMMETRIC, ((*TURN, *continual), "relay-udp", "relay"),
+                ((*STUN, *continual), "udp", "prflx"), note="two symmetric NATs", **restarted),
+    ]
+
+
+REFLEXIVE = (STUN, "udp", "srflx")
+RELAYED = (TURN, "relay-udp", "relay")
 CASES = [
-    # Alongside: they wait.
-    *behind(SYMMETRIC, SYMMETRIC, TURN, STUN, (("relay-udp", "relay"), ("udp", "prflx")),
-            then=("both talk for three minutes",), server={"server_flags": SHORT},
-            note="a server that forgets within a minute", alongside=True)[:1],
-    *behind(SYMMETRIC, SYMMETRIC, TURN, STUN, (("relay-udp", "relay"), ("udp", "prflx")),
-            then=("the server restarts",), note="a server that starts anew", alongside=True)[:1],
-    *behind(PORT_RESTRICTED, PORT_RESTRICTED, STUN, STUN, (DIRECT, DIRECT),
+    *long_rows(),
+    *relay_rows(),
+    on_loopback(relayed("frazil", "controlling", "tls", ("--insecure",)),
+                Side("frazil", "controlled"), place=partial(OneHost, trusted=False),
+                note="an unknown certificate"),
+    *behind(PORT_RESTRICTED, PORT_RESTRICTED, REFLEXIVE, REFLEXIVE,
             note="two port-restricted NATs"),
-    *behind(SYMMETRIC, PORT_RESTRICTED, TURN, STUN, (("relay-udp", "relay"), DIRECT),
+    *(
+        case for peer in ("pion", "aioice") for case in
+        behind(PORT_RESTRICTED, PORT_RESTRICTED, REFLEXIVE, (STUN, "udp", ""), peer=peer,
+               note="two port-restricted NATs")
+    ),
+    *behind(SYMMETRIC, PORT_RESTRICTED, RELAYED, REFLEXIVE,
             note="a symmetric and a port-restricted NAT"),
-    *behind(SYMMETRIC, SYMMETRIC, TURN, TURN, (("relay-udp", "relay"), ("", "")),
+    *behind(SYMMETRIC, SYMMETRIC, RELAYED, (STUN, "udp", "prflx"), note="two symmetric NATs"),
+    *behind(SYMMETRIC, SYMMETRIC, (TURN,), (TURN,), ("one of both relays",),
             note="two symmetric NATs"),
     *(
+        case for peer in ("pion", "aioice") for case in
+        behind(SYMMETRIC, SYMMETRIC, RELAYED, (STUN, "udp", ""), peer=peer,
+               note="two symmetric NATs")
+    ),
+    *(
         case for transport in ("tcp", "tls") for case in
-        behind(NO_UDP, PORT_RESTRICTED, turn("192.0.2.1", transport), STUN,
-               ((f"relay-{transport}", "relay"), DIRECT), note="a firewall that carries TCP only")
+        behind(NO_UDP, PORT_RESTRICTED,
+               (turn("192.0.2.1", transport), f"relay-{transport}", "relay"), REFLEXIVE,
+               note="a firewall that carries TCP only")
     ),
 ]
 
@@ -115,9 +168,16 @@ def restart_server(session):
         peer.may_complain = False
 
 
+def see_relay(session):
+    """Symmetric NATs on both sides leave nothing but a relay, on whichever side."""
+    if not any(peer.selected.path == "relay-udp" for peer in session.peers):
+        raise Failure("neither side relays")
+
+
 run.STEPS |= {
     "talk for three minutes": lambda session, _: talk(session, 180),
-    "server restarts": lambda session, _: restart_server(session),
+    "server starts anew": lambda session, _: restart_server(session),
+    "of both relays": lambda session, _: see_relay(session),
 }
 
 if __name__ == "__main__":
