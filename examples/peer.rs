@@ -105,8 +105,6 @@ struct Peer {
     announced: Announced,
     /// When to close, once the input has ended.
     closing: Option<Timestamp>,
-    /// Why servers gave nothing.
-    failures: Vec<String>,
 }
 
 impl Peer {
@@ -137,7 +135,6 @@ impl Peer {
             options,
             announced: Announced::default(),
             closing: None,
-            failures: Vec::new(),
         })
     }
 
@@ -260,8 +257,7 @@ impl Peer {
             Event::CandidateError { server, local, failure, .. } => {
                 let server = self.driver.server(server);
                 let failure = words::server_failure(&server, local, &failure);
-                note(&failure);
-                self.failures.push(failure);
+                note(failure);
                 Ok(())
             }
             Event::AllocationLost { server, relayed, failure } => {
@@ -291,26 +287,16 @@ impl Peer {
         ))
     }
 
-    /// All that is known of why there is no connection.
+    /// Why there is no connection: a line for each pair and server, and the verdict last.
     fn explain(&self) -> io::Result<()> {
-        let agent = &self.driver.agent;
-        let (mut pairs, mut valid) = (0u32, 0u32);
-        for pair in agent.pairs() {
-            let (local, remote) = (pair.local.base, pair.remote.addr);
-            say(format_args!("why {local} -> {remote} {}", words::pair(&pair)))?;
-            pairs = pairs.saturating_add(1);
-            valid = valid.saturating_add(u32::from(pair.valid));
-        }
-        for failure in &self.failures {
-            say(format_args!("why {failure}"))?;
-        }
-        for counter in words::counters(agent.counters()) {
-            say(format_args!("why {counter}"))?;
-        }
         if let Some(error) = &self.driver.unsent.last {
             say(format_args!("why messages not sent: {}: {error}", self.driver.unsent.count))?;
         }
-        say(format_args!("why no path: pairs: {pairs}, valid among them: {valid}"))
+        for counter in words::counters(self.driver.agent.counters()) {
+            say(format_args!("why {counter}"))?;
+        }
+        let explanation = self.driver.agent.explain().to_string();
+        explanation.lines().try_for_each(|line| say(format_args!("why {}", one_line(line))))
     }
 
     /// Does what a line says.
@@ -435,7 +421,7 @@ const fn is_passed_over(why: AddRemoteError) -> bool {
     matches!(
         why,
         AddRemoteError::UnknownComponent
-            | AddRemoteError::Transport
+            | AddRemoteError::SimultaneousOpen
             | AddRemoteError::Name
             | AddRemoteError::Loopback
             | AddRemoteError::PastGeneration

@@ -7,7 +7,7 @@ mod wire;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use frazil::replay::{CALLS, Input, Malformed, Outcome, Recorder, Replay, ReplayError};
@@ -149,14 +149,21 @@ fn every_call() -> Recorder {
     agent
 }
 
+/// The files in a folder and those within it.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let of = |path: PathBuf| if path.is_dir() { sources(&path) } else { vec![path] };
+    entries.flat_map(of).collect()
+}
+
 /// A call that is added to the agent has to be added to the list of what is recorded, and this
 /// scenario with it.
 #[test]
 fn every_call_that_takes_the_agent_mutably_is_listed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/agent");
     let mut found = BTreeSet::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let source = fs::read_to_string(entry.unwrap().path()).unwrap();
+    for file in sources(&folder) {
+        let source = fs::read_to_string(file).unwrap();
         for function in source.split("\n    pub fn ").skip(1) {
             let (name, arguments) = function.split_once('(').unwrap();
             if arguments.trim_start().starts_with("&mut self") {

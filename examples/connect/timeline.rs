@@ -112,7 +112,7 @@ impl Timeline {
             writeln!(out, "\n  agent {who}, {role}, {state}")?;
             for pair in agent.pairs() {
                 let stream = self.stream(position(&side.streams, pair.stream));
-                writeln!(out, "    {stream}{}  {}", names.pair(&pair), words::pair(&pair))?;
+                writeln!(out, "    {stream}{}  {}", names.pair(&pair), outcome(&pair))?;
             }
             for counter in words::counters(agent.counters()) {
                 writeln!(out, "    {counter}")?;
@@ -160,4 +160,19 @@ impl Names {
 /// A kind and an address, aligned.
 pub(crate) fn place(kind: CandidateKind, addr: SocketAddr) -> String {
     format!("{:<6} {addr}", kind.to_string())
+}
+
+/// What is known of a pair besides its candidates.
+fn outcome(pair: &PairView) -> String {
+    let mut text = words::pair_state(pair.state).to_owned();
+    if pair.transmissions > 0 {
+        text.push_str(&format!(", requests sent: {}", pair.transmissions));
+    }
+    if pair.valid {
+        text.push_str(", valid");
+    }
+    if pair.nominated {
+        text.push_str(", nominated");
+    }
+    text
 }

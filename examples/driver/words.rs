@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use frazil::{ConnectionState, Counters, NominationMode, PairState, PairView, Role, ServerFailure};
+use frazil::{ConnectionState, Counters, NominationMode, PairState, Role, ServerFailure};
 
 pub(crate) const fn role(role: Role) -> &'static str {
     match role {
@@ -41,21 +41,6 @@ pub(crate) const fn pair_state(state: PairState) -> &'static str {
         PairState::Succeeded => "succeeded",
         PairState::Failed => "failed",
     }
-}
-
-/// What is known of a pair besides its candidates.
-pub(crate) fn pair(pair: &PairView) -> String {
-    let mut text = pair_state(pair.state).to_owned();
-    if pair.transmissions > 0 {
-        text.push_str(&format!(", requests sent: {}", pair.transmissions));
-    }
-    if pair.valid {
-        text.push_str(", valid");
-    }
-    if pair.nominated {
-        text.push_str(", nominated");
-    }
-    text
 }
 
 /// Why a server gave nothing to the socket on `local`.

@@ -90,6 +90,7 @@ impl IceAgent {
             counters: _,
             deadline: _,
             trace: _,
+            observed: _,
         } = self;
         let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
         (now, rng.position(), &local.credentials, tie_breaker, role_changes).hash(&mut hasher);

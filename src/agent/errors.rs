@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 
 use crate::address;
 use crate::candidate::Transport;
-use crate::checklist::PairState;
+use crate::checklist::{PairState, Setback};
 use crate::id::CandidateId;
 use crate::stun::{self, TransactionId};
 use crate::time::Timestamp;
@@ -38,7 +38,8 @@ pub enum IcmpError {
 
 impl IceAgent {
     /// A transmit could not be sent. Checks under way on that route fail, unless their pair has
-    /// been valid before: a fact about the moment, which a later check of the peer can undo.
+    /// been valid before: a fact about the moment, which a later check of the peer can undo. Of a
+    /// stream there is nothing to say but [`connection_closed`](Self::connection_closed).
     pub fn transmit_failed(&mut self, now: Timestamp, route: Route, error: TransmitError) {
         self.advance(now);
         let Route::Datagram { transport, local, remote } = route else { return };
@@ -47,8 +48,12 @@ impl IceAgent {
             TransmitError::Unreachable | TransmitError::NotPermitted => {
                 let (local, remote) = (address::normal(local), address::normal(remote));
                 self.server_unreachable(local, remote, None);
+                let setback = match error {
+                    TransmitError::NotPermitted => Setback::NotPermitted,
+                    TransmitError::Unreachable | TransmitError::TooLarge => Setback::Unreachable,
+                };
                 if let Some(local) = self.local_at(transport, local) {
-                    self.fail_checks(local, remote, None);
+                    self.fail_checks(local, remote, None, setback);
                 }
             }
         }
@@ -75,7 +80,7 @@ impl IceAgent {
             let id = TransactionId::new(id);
             self.server_unreachable(local, remote, Some(id));
             if let Some(local) = self.local_at(transport, local) {
-                self.fail_checks(local, remote, Some(id));
+                self.fail_checks(local, remote, Some(id), Setback::Icmp);
             }
         }
     }
@@ -100,6 +105,7 @@ impl IceAgent {
         local: CandidateId,
         to: SocketAddr,
         id: Option<TransactionId>,
+        setback: Setback,
     ) {
         let failed = self.checks.iter().find(|check| {
             let remote = self.candidates.remotes.get(check.remote);
@@ -114,6 +120,7 @@ impl IceAgent {
         });
         if let Some(pair) = failed.map(|check| check.pair) {
             self.checks.cancel(pair);
+            self.lists.note_setback(pair, setback);
             self.lists.fail(pair);
             self.run();
         }

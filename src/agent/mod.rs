@@ -12,6 +12,7 @@ mod contest;
 mod counters;
 mod digest;
 mod errors;
+mod explain;
 mod generation;
 mod hosted;
 mod inputs;
@@ -31,6 +32,7 @@ mod roaming;
 mod schedule;
 mod server;
 mod servers;
+mod tcp;
 mod traced;
 mod transactions;
 mod upkeep;
@@ -52,7 +54,7 @@ use crate::time::Timestamp;
 use crate::trace::Trace;
 
 pub use call_error::{
-    AddLocalError, AddRemoteError, AddServerError, AddStreamError, RemoveLocalError,
+    AcceptError, AddLocalError, AddRemoteError, AddServerError, AddStreamError, RemoveLocalError,
     RenominateError, RestartError, SetRemoteError,
 };
 use candidates::Candidates;
@@ -60,6 +62,11 @@ use connections::Connections;
 use contest::Contest;
 pub use counters::{Counters, Refused};
 pub use errors::{IcmpError, TransmitError};
+pub use explain::{
+    Choice, Explanation, LossReason, PairExplanation, PairReason, Rejected, RejectedCandidate,
+    ServerExplanation, ServerSituation, Verdict,
+};
+use explain::{Chosen, Observed};
 use generation::{Generation, LocalSide, Past, RemoteSide, Staged};
 pub(crate) use hosted::{Claim, Names};
 use io::{Event, GatheringState, TimeoutReason, Transmit};
@@ -154,6 +161,8 @@ pub struct IceAgent {
     next_lookup: u32,
     output: Output,
     counters: Counters,
+    /// What explains how the session went.
+    observed: Observed,
     deadline: Option<(Timestamp, TimeoutReason)>,
     /// What it has done, if that is wanted.
     trace: Option<Box<Trace>>,
@@ -174,6 +183,8 @@ struct Component {
     number: u16,
     /// The pair that nomination has settled on.
     selected: Option<PairId>,
+    /// Why it was.
+    chosen: Chosen,
     /// The pair that carried its data before a restart, until this generation has selected one.
     previous: Option<PairId>,
     /// The valid pair that is being nominated.
@@ -195,6 +206,7 @@ impl Component {
         Self {
             number,
             selected: None,
+            chosen: Chosen::default(),
             previous: None,
             nominating: None,
             values: None,
@@ -262,6 +274,7 @@ impl IceAgent {
             next_lookup: 0,
             output: Output::new(config.limits.replies, config.limits.events),
             counters: Counters::default(),
+            observed: Observed::default(),
             deadline: None,
             trace: None,
             config,
@@ -391,6 +404,7 @@ impl IceAgent {
         }
         self.lists.revise();
         self.deadline = None;
+        self.leave_peers();
         self.leave_servers();
     }
 

@@ -8,6 +8,7 @@ use crate::id::{PairId, StreamId};
 use crate::time::Timestamp;
 
 use super::candidates::{Named, Usage};
+use super::explain::Chosen;
 use super::io::GatheringState;
 use super::output::Notice;
 use super::transactions::Proof;
@@ -260,8 +261,10 @@ impl IceAgent {
             self.unbind_channel(before);
         }
         self.bind_channel(id);
+        let choice = self.choice(before, id);
         if let Some(component) = self.component_mut(stream, number) {
             component.selected = Some(id);
+            component.chosen = Chosen(choice);
             component.nominating = None;
             component.previous = None;
             component.contest = None;

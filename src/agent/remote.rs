@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use crate::address;
-use crate::candidate::{Candidate, CandidateAddress, CandidateTransport};
+use crate::candidate::{Candidate, CandidateAddress, CandidateTransport, TcpType};
 use crate::config::MdnsMode;
 use crate::id::{CandidateId, LookupId, StreamId};
 use crate::mdns::MdnsName;
@@ -15,6 +15,7 @@ use super::IceAgent;
 use super::call_error::{AddRemoteError, SetRemoteError};
 use super::candidates::{Membership, Named, Remote};
 use super::counters::Refused;
+use super::explain::Rejected;
 use super::generation::RemoteSide;
 use super::io::Parameters;
 use super::local_address::check_remote;
@@ -92,6 +93,18 @@ impl IceAgent {
         candidate: &Candidate,
     ) -> Result<CandidateId, AddRemoteError> {
         self.advance(now);
+        let added = self.take_remote(stream, candidate);
+        if let Err(error) = added {
+            self.reject(written(candidate), Rejected::Remote(error));
+        }
+        added
+    }
+
+    fn take_remote(
+        &mut self,
+        stream: StreamId,
+        candidate: &Candidate,
+    ) -> Result<CandidateId, AddRemoteError> {
         if self.is_closed() {
             return Err(AddRemoteError::Closed);
         }
@@ -157,8 +170,8 @@ impl IceAgent {
         if ended {
             return Err(AddRemoteError::AfterEnd);
         }
-        if candidate.transport != CandidateTransport::Udp {
-            return Err(AddRemoteError::Transport);
+        if candidate.transport == CandidateTransport::Tcp(TcpType::SimultaneousOpen) {
+            return Err(AddRemoteError::SimultaneousOpen);
         }
         Ok(())
     }
@@ -253,6 +266,7 @@ impl IceAgent {
         });
         let Some(addr) = usable else {
             self.candidates.remotes.remove(id);
+            self.reject(format!("a name, port {port}"), Rejected::Remote(AddRemoteError::Name));
             return true;
         };
         // It may have been met already, by a check that was faster than the answer.
@@ -386,5 +400,13 @@ impl IceAgent {
             stream.components.retain(|component| component.number <= highest);
             self.lists.drop_components(stream.id, highest);
         }
+    }
+}
+
+/// The address of a candidate, for people.
+fn written(candidate: &Candidate) -> String {
+    match &candidate.address {
+        CandidateAddress::Socket(addr) => addr.to_string(),
+        other => format!("{other:?}"),
     }
 }

@@ -65,6 +65,16 @@ impl RoundTrips {
     }
 }
 
+impl Upkeep {
+    fn is_shorter_than(&self, other: &Self) -> bool {
+        let (own, other) = (self.round_trips.settled(), other.round_trips.settled());
+        own.zip(other).is_some_and(|(own, other)| {
+            let fifth = other.checked_div(5).unwrap_or_default();
+            own.saturating_add(fifth).saturating_add(GAIN) < other
+        })
+    }
+}
+
 impl Component {
     fn values(&self) -> NominationValues {
         self.values.as_deref().copied().unwrap_or_default()
@@ -305,16 +315,21 @@ impl IceAgent {
         let (Some(here), Some(there)) = (self.burden(current.pair), self.burden(other.pair)) else {
             return false;
         };
-        let Some(rtt) = other.round_trips.settled() else { return false };
-        let shorter = current.round_trips.settled().is_some_and(|longer| {
-            let fifth = longer.checked_div(5).unwrap_or_default();
-            rtt.saturating_add(fifth).saturating_add(GAIN) < longer
-        });
-        there < here || (there == here && shorter)
+        let settled = other.round_trips.settled().is_some();
+        settled && (there < here || (there == here && other.is_shorter_than(current)))
+    }
+
+    /// Whether the round trips of a pair are clearly shorter than those of another one.
+    pub(super) fn is_shorter(&self, than: PairId, id: PairId) -> bool {
+        let upkeep = |id| self.kept().find(|(_, upkeep, _)| upkeep.pair == id);
+        match (upkeep(than), upkeep(id)) {
+            (Some((_, than, _)), Some((_, it, _))) => it.is_shorter_than(than),
+            _ => false,
+        }
     }
 
     /// What a path costs, the least first: relaying counts for more than the interface.
-    fn burden(&self, id: PairId) -> Option<(bool, u16)> {
+    pub(super) fn burden(&self, id: PairId) -> Option<(bool, u16)> {
         let pair = self.lists.get(id)?;
         let local = self.candidates.locals.get(pair.local)?;
         let remote = self.candidates.remotes.get(pair.remote)?;

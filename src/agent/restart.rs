@@ -114,6 +114,7 @@ impl IceAgent {
         self.forget = None;
         self.release = None;
         self.role_changes = 0;
+        self.observed.restart();
         self.checks.retain(|check| check.purpose == Purpose::Consent && kept.contains(&check.pair));
         self.restart_streams(&kept);
         self.flush_candidates(&kept);

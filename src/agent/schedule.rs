@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::checklist::{CandidatePair, Checklist, ChecklistState, Nomination, PairState};
+use crate::checklist::{CandidatePair, Checklist, ChecklistState, Nomination, PairState, Setback};
 use crate::id::PairId;
 use crate::time::Timestamp;
 
@@ -31,7 +31,9 @@ impl IceAgent {
             return;
         }
         self.tend_servers();
+        self.expire_connections();
         self.forget_past();
+        self.release_candidates();
         self.pair_lite();
         loop {
             self.expire_checks();
@@ -41,14 +43,17 @@ impl IceAgent {
             if self.upkeep() || self.start() || self.repeat_check() || self.repeat_asking() {
                 continue;
             }
-            if self.release_deferred() {
+            if self.release_deferred() || self.tend_waiting() {
                 continue;
             }
             break;
         }
         self.update_lists();
         self.update_state();
+        // A lite agent does so at once.
         self.release_candidates();
+        self.settle_connections();
+        self.pass_on_commands();
         self.compute_deadline();
     }
 
@@ -83,10 +88,11 @@ impl IceAgent {
         };
         if self.is_forbidden(pair) {
             self.checks.cancel(pair);
+            self.lists.note_setback(pair, Setback::Forbidden);
             self.lists.fail(pair);
             return true;
         }
-        self.send_check(pair, purpose);
+        self.begin_check(pair, purpose);
         true
     }
 
@@ -210,9 +216,9 @@ impl IceAgent {
         true
     }
 
-    /// Checks need the peer's parameters, and a full implementation (RFC 8445 §7).
+    /// Checks need the peer's parameters, and a full implementation (RFC 8445 §7), until the end.
     fn may_check(&self) -> bool {
-        self.remote.is_some() && !self.config.lite
+        self.remote.is_some() && !self.config.lite && !self.is_closed()
     }
 
     pub(super) fn has_check(&self) -> bool {
@@ -245,6 +251,7 @@ impl IceAgent {
         let repeat = repeat.map(|due| self.pacer.next_retransmission(self.now, due, busy));
         consider(repeat, TimeoutReason::Retransmission);
         consider(end, TimeoutReason::TransactionTimeout);
+        consider(self.connection_deadline(), TimeoutReason::Connection);
         consider(self.nomination_deadline(), TimeoutReason::Nomination);
         if let Some((at, reason)) = self.upkeep_deadline() {
             consider(Some(at), reason);

@@ -11,7 +11,7 @@ use core::time::Duration;
 use rand_chacha::rand_core::Rng;
 use smallvec::SmallVec;
 
-use crate::checklist::{CandidatePair, Nomination};
+use crate::checklist::{CandidatePair, Nomination, Setback};
 use crate::config::{Role, Timing};
 use crate::id::{PairId, StreamId};
 use crate::stun::{Class, Writer, method};
@@ -45,6 +45,8 @@ pub(super) struct Upkeep {
     check: Timestamp,
     /// When the peer last gave a sign of life on it.
     pub(super) sign: Timestamp,
+    /// What it goes over is gone since then.
+    broken: bool,
     /// When it last nominated it.
     pub(super) nominated: Timestamp,
     /// When it was probed last.
@@ -56,7 +58,13 @@ pub(super) struct Upkeep {
 impl Upkeep {
     /// Whether nothing was heard for so long that the path counts as dead.
     fn is_silent(&self, now: Timestamp, silence: Duration) -> bool {
-        self.sign + silence <= now
+        self.broken || self.sign + silence <= now
+    }
+
+    /// The peer has given a sign of life.
+    fn heard(&mut self, now: Timestamp) {
+        self.sign = now;
+        self.broken = false;
     }
 
     fn consent_ends(&self, timing: &Timing) -> Timestamp {
@@ -141,7 +149,7 @@ impl IceAgent {
     pub(super) fn path_answered(&mut self, pair: PairId) {
         let now = self.now;
         if let Some(upkeep) = self.upkeep_mut(pair) {
-            upkeep.sign = now;
+            upkeep.heard(now);
             upkeep.sent = now;
         }
     }
@@ -154,10 +162,18 @@ impl IceAgent {
         }
     }
 
+    /// What the path goes over is gone: it counts as silent from now on.
+    pub(super) fn path_is_dead(&mut self, pair: PairId) {
+        if let Some(upkeep) = self.upkeep_mut(pair) {
+            upkeep.broken = true;
+            upkeep.sign = Timestamp::ZERO;
+        }
+    }
+
     fn sign_of_life(&mut self, pair: PairId) {
         let now = self.now;
         if let Some(upkeep) = self.upkeep_mut(pair) {
-            upkeep.sign = now;
+            upkeep.heard(now);
         }
     }
 
@@ -178,7 +194,7 @@ impl IceAgent {
         }
         if let Some(upkeep) = self.upkeep_mut(pair) {
             upkeep.answered = now;
-            upkeep.sign = now;
+            upkeep.heard(now);
             upkeep.round_trips.extend(round_trip);
         }
     }
@@ -284,6 +300,7 @@ impl IceAgent {
                 answered,
                 check,
                 sign: answered,
+                broken: false,
                 nominated: answered,
                 probed: answered,
                 sent: now,
@@ -317,7 +334,7 @@ impl IceAgent {
     pub(super) fn upkeep(&mut self) -> bool {
         let Some(task) = self.next_task() else { return false };
         match task {
-            Task::Expire(pair) => self.consent_lost(pair),
+            Task::Expire(pair) => self.consent_lost(pair, Setback::ConsentExpired),
             Task::Check(pair) => {
                 if self.now < self.pacer.next_packet() {
                     return false;
@@ -334,7 +351,9 @@ impl IceAgent {
                     }
                     upkeep.probed = now;
                 }
-                self.send_check(pair, Purpose::Consent);
+                if self.may_ask(pair) {
+                    self.send_check(pair, Purpose::Consent);
+                }
             }
             Task::Keepalive(pair) => {
                 let now = self.now;
@@ -491,11 +510,12 @@ impl IceAgent {
     pub(super) fn is_receiving(&self, pair: PairId) -> bool {
         self.kept()
             .find(|(_, upkeep, _)| upkeep.pair == pair)
-            .is_some_and(|(_, upkeep, _)| upkeep.sign + NOT_RECEIVING > self.now)
+            .is_some_and(|(_, upkeep, _)| !upkeep.broken && upkeep.sign + NOT_RECEIVING > self.now)
     }
 
     /// RFC 7675 §5.1, §5.2: nothing may be sent on this pair any more, until a restart.
-    pub(super) fn consent_lost(&mut self, id: PairId) {
+    pub(super) fn consent_lost(&mut self, id: PairId, setback: Setback) {
+        self.note_loss(id, setback);
         let Some(pair) = self.lists.annotate(id) else {
             // It has made room for another pair.
             for component in self.streams.iter_mut().flat_map(|stream| &mut stream.components) {
@@ -505,6 +525,7 @@ impl IceAgent {
         };
         let (stream, number) = (pair.stream, pair.component);
         pair.valid = None;
+        pair.attempts.setback = setback;
         pair.expired = !self.config.lite;
         pair.nomination = Nomination::None;
         self.lists.fail(id);
@@ -527,6 +548,7 @@ impl IceAgent {
         let transaction = self.rng.transaction_id();
         let mut writer = Writer::new(buf, Class::Indication, method::BINDING, transaction);
         let range = writer.fingerprint().finish();
-        Some(Rendered { range, local, to })
+        let via = self.stream_between(local, remote);
+        Some(Rendered { range, local, to, via })
     }
 }

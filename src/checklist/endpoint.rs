@@ -47,14 +47,20 @@ impl Reach {
     }
 
     /// RFC 8445 §6.1.2.2: the same address family, link-local only with link-local. RFC 6544
-    /// §6.2: active with passive, passive with active, simultaneous-open with its like.
+    /// §6.2: active with passive, simultaneous-open with its like. Passive with active is a pair as
+    /// well, but one that cannot be checked from here: it is pruned, and comes to life when the peer
+    /// connects.
     pub(crate) fn pairs_with(self, remote: Self) -> bool {
+        self.mismatch(remote).is_none()
+    }
+
+    /// What keeps two candidates from being a pair, if anything does.
+    pub(crate) fn mismatch(self, remote: Self) -> Option<Mismatch> {
         let transports = match (self.transport, remote.transport) {
             (CandidateTransport::Udp, CandidateTransport::Udp) => true,
             (CandidateTransport::Tcp(ours), CandidateTransport::Tcp(theirs)) => matches!(
                 (ours, theirs),
                 (TcpType::Active, TcpType::Passive)
-                    | (TcpType::Passive, TcpType::Active)
                     | (TcpType::SimultaneousOpen, TcpType::SimultaneousOpen)
             ),
             _ => false,
@@ -64,8 +70,31 @@ impl Reach {
         let told = self.relayed && remote.named;
         // What has a loopback address is on this machine, and reached from there alone.
         let elsewhere = remote.loopback && !self.loopback;
-        transports && self.family == remote.family && !told && !elsewhere
+        match (self.family, remote.family) {
+            _ if !transports => Some(Mismatch::Transport),
+            (Family::V4, Family::V6 | Family::V6LinkLocal)
+            | (Family::V6 | Family::V6LinkLocal, Family::V4) => Some(Mismatch::Family),
+            (ours, theirs) if ours != theirs => Some(Mismatch::LinkLocal),
+            _ if told => Some(Mismatch::Hidden),
+            _ if elsewhere => Some(Mismatch::Loopback),
+            _ => None,
+        }
     }
+}
+
+/// Why two candidates are no pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mismatch {
+    /// One is IPv4, the other IPv6.
+    Family,
+    /// One alone is an IPv6 link-local address.
+    LinkLocal,
+    /// A relay would have to be told an address that a name hides.
+    Hidden,
+    /// The remote one is a loopback address, the local one is not.
+    Loopback,
+    /// UDP and TCP, or two ends of TCP that would both wait or both call.
+    Transport,
 }
 
 /// A candidate as far as pairing is concerned.

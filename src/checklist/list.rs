@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 
 use smallvec::SmallVec;
 
-use crate::id::{PairId, StreamId};
+use crate::id::{CandidateId, PairId, StreamId};
 
-use super::pool::Pool;
+use super::pool::{Fate, Pool};
 
 /// The state of a checklist (RFC 8445 §6.1.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +70,17 @@ impl Checklist {
 
     pub(super) fn pool_mut(&mut self, component: u16) -> Option<&mut Pool> {
         self.pools.iter_mut().find(|pool| pool.component == component)
+    }
+
+    /// What has become of a pair that is not among those that there are.
+    pub(crate) fn fate(&self, component: u16, base: CandidateId, remote: CandidateId) -> Fate {
+        let pool = self.pools.iter().find(|pool| pool.component == component);
+        pool.map_or(Fate::Unknown, |pool| pool.fate(base, remote))
+    }
+
+    /// Whether a pair is in the triggered-check queue.
+    pub(crate) fn is_triggered(&self, pair: PairId) -> bool {
+        self.triggered.contains(&pair)
     }
 
     /// Whether a pair could still be formed.

@@ -11,16 +11,19 @@ mod list;
 mod pair;
 mod pool;
 mod set;
+mod setback;
 #[cfg(test)]
 mod tests;
 mod transitions;
 mod turns;
 
-pub(crate) use endpoint::{Endpoint, Reach};
+pub(crate) use endpoint::{Endpoint, Mismatch, Reach};
 pub(crate) use list::{Checklist, ChecklistState};
 pub use pair::PairState;
 pub(crate) use pair::{Attempts, CandidatePair, Nomination, ValidPair, priority_in};
-pub(crate) use set::ChecklistSet;
+pub(crate) use pool::Fate;
+pub(crate) use set::{ChecklistSet, is_active};
+pub(crate) use setback::Setback;
 pub use transitions::PairCause;
 pub(crate) use transitions::{Change, Formed};
 pub(crate) use turns::Triggered;

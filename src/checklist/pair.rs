@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 
 use super::endpoint::Endpoint;
 use super::foundations::PairFoundation;
+use super::setback::Setback;
 
 /// The state of a candidate pair (RFC 8445 §6.1.2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +64,8 @@ pub(crate) struct Attempts {
     pub(crate) transmissions: u16,
     /// Checks beyond the first that were sent to hedge against loss.
     pub(crate) hedges: u8,
+    /// What has ended the attempt.
+    pub(crate) setback: Setback,
     /// When a check of it was answered last.
     pub(crate) answered: Timestamp,
     /// The round trip of the newest check that was answered at once.

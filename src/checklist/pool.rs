@@ -32,6 +32,19 @@ pub(super) struct Prospect {
     column: usize,
 }
 
+/// What has become of a pair that there could be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nomination has concluded, and nothing is formed any more.
+    Closed,
+    /// One of its candidates is not known here: not conveyed, not signalled, or of no list.
+    Unknown,
+    /// It was formed at some time.
+    Formed,
+    /// It had no room so far.
+    Free,
+}
+
 /// The candidates of one component.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Pool {
@@ -156,6 +169,20 @@ impl Pool {
             }
         }
         best
+    }
+
+    /// What has become of the pair of a base and a remote candidate that can be one.
+    pub(super) fn fate(&self, base: CandidateId, remote: CandidateId) -> Fate {
+        if self.closed {
+            return Fate::Closed;
+        }
+        let row = self.rows.iter().find(|row| row.endpoint.id == base);
+        let column = self.columns.iter().position(|endpoint| endpoint.id == remote);
+        match (row, column) {
+            (Some(row), Some(column)) if bit(&row.formed, column) => Fate::Formed,
+            (Some(_), Some(_)) => Fate::Free,
+            _ => Fate::Unknown,
+        }
     }
 
     /// Whether [`best`](Self::best) would find one.

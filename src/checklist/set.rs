@@ -11,6 +11,7 @@ use crate::id::{CandidateId, PairId, StreamId, Table};
 use super::foundations::{Foundations, PairFoundation, Rank};
 use super::list::{Checklist, ChecklistState, Ranked};
 use super::pair::{CandidatePair, PairState};
+use super::setback::Setback;
 use super::transitions::{PairCause, Transition, Transitions};
 
 /// The checklists of all streams, in the order of the streams.
@@ -197,6 +198,13 @@ impl ChecklistSet {
         self.pairs.get_mut(id)
     }
 
+    /// Why the pair is about to fail.
+    pub(crate) fn note_setback(&mut self, id: PairId, setback: Setback) {
+        if let Some(pair) = self.pairs.get_mut(id) {
+            pair.attempts.setback = setback;
+        }
+    }
+
     /// An authenticated message has arrived on the pair.
     pub(crate) fn hear(&mut self, id: PairId) {
         if self.pairs.get_mut(id).is_some_and(|pair| !core::mem::replace(&mut pair.heard, true)) {
@@ -311,7 +319,7 @@ impl ChecklistSet {
 }
 
 /// Whether a pair keeps others of its foundation frozen (RFC 8445 §6.1.4.2, step 2).
-pub(super) const fn is_active(state: PairState) -> bool {
+pub(crate) const fn is_active(state: PairState) -> bool {
     matches!(state, PairState::Waiting | PairState::InProgress)
 }
 

@@ -8,6 +8,7 @@ use super::foundations::PairFoundation;
 use super::list::ChecklistState;
 use super::pair::{CandidatePair, Nomination, PairState};
 use super::set::{ChecklistSet, is_active};
+use super::setback::Setback;
 use super::transitions::PairCause;
 
 /// What a peer's check did to a pair (RFC 8445 §7.3.1.4).
@@ -227,6 +228,9 @@ impl ChecklistSet {
             pair.listed = false;
             if pair.state != PairState::Succeeded {
                 let was = core::mem::replace(&mut pair.state, PairState::Failed);
+                if was != PairState::Failed {
+                    pair.attempts.setback = Setback::Overtaken;
+                }
                 transitions.moved(ranked.pair, was, PairState::Failed, PairCause::Concluded);
             }
             false

@@ -22,5 +22,5 @@ pub use outcome::ServerFailure;
 pub(crate) use outcome::{Rejected, Rejections};
 pub(crate) use requests::{Answer, Ask, RequestTiming, Requests};
 pub use server::{RelayFamilies, Server, ServerCredentials, ServerCredentialsError};
-pub(crate) use servers::{Command, Servers, Settings, Wanted, settled};
+pub(crate) use servers::{Command, Lookup, Servers, Settings, Wanted, settled};
 pub(crate) use task::{Awaits, Base, Found, Link, Task};

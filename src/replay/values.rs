@@ -59,6 +59,7 @@ fields! { Timing from Self::default() => {
     10 keepalive,
     11 hedging,
     12 gathering_timeout,
+    13 first_message,
 } }
 
 fields! { Limits from Self::default() => {
@@ -78,6 +79,9 @@ fields! { Limits from Self::default() => {
     14 permissions,
     15 channels,
     16 connections,
+    17 unproven_connections,
+    18 unproven_bytes,
+    19 frame,
 } }
 
 fields! { LocalAddress from Self::udp(UNSET) => {

@@ -1,0 +1,189 @@
+//! What is written down while a session goes on, since nothing else would know it later: counts of
+//! what was heard, losses and rejections. Nothing that the agent does depends on it.
+
+use core::hash::{Hash, Hasher};
+
+use crate::agent::{AddLocalError, AddRemoteError, IceAgent};
+use crate::checklist::{Nomination, Setback};
+use crate::config::Role;
+use crate::id::PairId;
+use crate::time::Timestamp;
+
+/// Losses and rejections that are remembered, the newest.
+const REMEMBERED: usize = 16;
+/// The longest address of a rejected candidate, in characters.
+const LONGEST: usize = 255;
+
+/// What an agent has observed in this generation.
+#[derive(Clone, Debug, Default)]
+pub(in crate::agent) struct Observed {
+    /// Authenticated checks of the peer.
+    pub(super) requests: u32,
+    /// Authenticated answers to our checks.
+    pub(super) answers: u32,
+    /// Answers to our checks that were not authentic, and the error code of the newest.
+    pub(super) forged_answers: u32,
+    pub(super) forged_code: Option<u16>,
+    /// Checks with a username fragment or a password that is not ours.
+    pub(super) foreign_requests: u32,
+    pub(super) history: Option<Box<History>>,
+}
+
+/// What does not happen in every session.
+#[derive(Clone, Debug, Default)]
+pub(in crate::agent) struct History {
+    pub(super) losses: Vec<Loss>,
+    pub(super) rejected: Vec<RejectedCandidate>,
+}
+
+/// A path that was lost.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::agent) struct Loss {
+    pub(super) pair: PairId,
+    pub(super) at: Timestamp,
+    /// When the peer was heard on it last.
+    pub(super) heard: Timestamp,
+    pub(super) revoked: bool,
+}
+
+/// A candidate that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RejectedCandidate {
+    /// When it was offered.
+    pub at: Timestamp,
+    /// Its address.
+    pub address: Box<str>,
+    /// Whose it is, and why it was not taken.
+    pub why: Rejected,
+}
+
+/// Why a candidate was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rejected {
+    /// An address of this machine.
+    Local(AddLocalError),
+    /// A candidate of the peer.
+    Remote(AddRemoteError),
+}
+
+/// Why a component's data takes the pair that it takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Choice {
+    /// This side has nominated it: the best that was valid when no better one could be expected.
+    #[default]
+    Nominated,
+    /// The peer has nominated it.
+    ByPeer,
+    /// The path before it gave no sign of life any more.
+    Failover,
+    /// It costs less than the one before: it is not relayed, or its network is cheaper.
+    Cost,
+    /// Its round trip is shorter than that of the one before.
+    RoundTrip,
+}
+
+/// A [`Choice`] that decides nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::agent) struct Chosen(pub(in crate::agent) Choice);
+
+impl Hash for Chosen {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+impl Observed {
+    pub(in crate::agent) const fn request(&mut self) {
+        self.requests = self.requests.saturating_add(1);
+    }
+
+    pub(in crate::agent) const fn answer(&mut self) {
+        self.answers = self.answers.saturating_add(1);
+    }
+
+    pub(in crate::agent) fn forged_answer(&mut self, code: Option<u16>) {
+        self.forged_answers = self.forged_answers.saturating_add(1);
+        self.forged_code = code.or(self.forged_code);
+    }
+
+    pub(in crate::agent) const fn foreign_request(&mut self) {
+        self.foreign_requests = self.foreign_requests.saturating_add(1);
+    }
+
+    /// A new generation begins. What was rejected before stays of interest.
+    pub(in crate::agent) fn restart(&mut self) {
+        let history = self.history.take().filter(|history| !history.rejected.is_empty());
+        *self = Self { history, ..Self::default() };
+        if let Some(history) = &mut self.history {
+            history.losses = Vec::new();
+        }
+    }
+
+    pub(super) fn losses(&self) -> &[Loss] {
+        self.history.as_ref().map(|history| history.losses.as_slice()).unwrap_or_default()
+    }
+
+    pub(super) fn rejected(&self) -> &[RejectedCandidate] {
+        self.history.as_ref().map(|history| history.rejected.as_slice()).unwrap_or_default()
+    }
+}
+
+impl IceAgent {
+    /// A candidate was not taken.
+    #[cold]
+    pub(in crate::agent) fn reject(&mut self, mut address: String, why: Rejected) {
+        if self.is_closed() {
+            return;
+        }
+        if let Some((end, _)) = address.char_indices().nth(LONGEST) {
+            address.truncate(end);
+        }
+        let rejected = RejectedCandidate { at: self.now, address: address.into(), why };
+        remember(&mut self.observed.history.get_or_insert_default().rejected, rejected);
+    }
+
+    /// Consent for a pair is lost.
+    pub(in crate::agent) fn note_loss(&mut self, pair: PairId, setback: Setback) {
+        let at = self.now;
+        let past = self.lists.get(pair).is_none_or(|pair| pair.past);
+        let upkeep = self.kept().find(|(_, upkeep, _)| upkeep.pair == pair);
+        let heard = upkeep.map_or(at, |(_, upkeep, _)| upkeep.sign);
+        if !past {
+            let revoked = setback == Setback::ConsentRevoked;
+            let loss = Loss { pair, at, heard, revoked };
+            remember(&mut self.observed.history.get_or_insert_default().losses, loss);
+        }
+    }
+
+    /// Why a component leaves the pair `before`, or none, for another one.
+    pub(in crate::agent) fn choice(&self, before: Option<PairId>, id: PairId) -> Choice {
+        let Some(before) = before else {
+            return match self.role() {
+                Role::Controlling => Choice::Nominated,
+                Role::Controlled => Choice::ByPeer,
+            };
+        };
+        let nominated =
+            |id| self.lists.get(id).is_some_and(|pair| pair.nomination == Nomination::Nominated);
+        if !self.is_receiving(before) {
+            Choice::Failover
+        } else if self.role() == Role::Controlled || !nominated(id) {
+            Choice::ByPeer
+        } else if self.burden(id) < self.burden(before) {
+            Choice::Cost
+        } else if self.is_shorter(before, id) {
+            Choice::RoundTrip
+        } else {
+            Choice::Nominated
+        }
+    }
+}
+
+/// Adds to what is remembered; the oldest makes room.
+fn remember<T>(ring: &mut Vec<T>, new: T) {
+    if ring.len() >= REMEMBERED {
+        ring.remove(0);
+    }
+    ring.push(new);
+}
