@@ -23,8 +23,8 @@ usage: connect [flags]
                                  lost
 ";
 
-const REST: &str = "\
-  --seed HEX                     up to 64 hexadecimal digits, the seed of everything random
+const REST: &str =
+    "  --seed HEX                     up to 64 hexadecimal digits, the seed of everything random
                                  (default: from the operating system)
   -h, --help                     this text
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use frazil::replay::Recorder;
 use frazil::{
@@ -11,10 +12,10 @@ use frazil::{
 };
 use lexopt::ValueExt;
 
-pub(crate) const HELP: &str = "\
-  --stun HOST:PORT               a STUN server: it tells how a NAT shows this machine; repeatable
+pub(crate) const HELP: &str = "  --stun HOST:PORT               a STUN server: it tells how a NAT shows this machine; repeatable
   --turn USER:PASS@HOST:PORT     a TURN server: it relays what finds no shorter way; repeatable
   --turn-transport udp|tcp|tls   how TURN servers are reached (default: udp)
+  --turn-lifetime SECONDS        the lifetime to ask TURN servers for (default: the server's)
   --insecure                     with tls: take any certificate, also a forged one
   --relay-only                   tell and use relayed addresses only
   --nat-1to1 EXTERNAL[/LOCAL]    tell EXTERNAL in place of all local addresses of its family, or of
@@ -23,8 +24,16 @@ pub(crate) const HELP: &str = "\
 ";
 
 /// The flags that are read here.
-pub(crate) const FLAGS: [&str; 7] =
-    ["stun", "turn", "turn-transport", "insecure", "relay-only", "nat-1to1", "port-range"];
+pub(crate) const FLAGS: [&str; 8] = [
+    "stun",
+    "turn",
+    "turn-transport",
+    "turn-lifetime",
+    "insecure",
+    "relay-only",
+    "nat-1to1",
+    "port-range",
+];
 
 const STUN: &str = "--stun takes HOST:PORT";
 const TURN: &str = "--turn takes USER:PASS@HOST:PORT";
@@ -35,6 +44,7 @@ pub(crate) struct GatheringFlags {
     stun: Vec<ServerUri>,
     turn: Vec<Account>,
     transport: Option<TurnTransport>,
+    lifetime: Option<Duration>,
     insecure: bool,
     relay_only: bool,
     nat_1to1: Vec<String>,
@@ -95,9 +105,13 @@ impl GatheringFlags {
     ) -> Result<(), lexopt::Error> {
         match flag {
             "stun" => self.stun.push(arguments.value()?.parse_with(parse_stun)?),
-            "turn" => self.turn.push(arguments.value()?.parse_with(Account::parse)?),
+            // Not by `parse_with`, which would show the password with the error.
+            "turn" => self.turn.push(Account::parse(&arguments.value()?.string()?)?),
             "turn-transport" => {
                 self.transport = Some(arguments.value()?.parse_with(TurnTransport::parse)?);
+            }
+            "turn-lifetime" => {
+                self.lifetime = Some(arguments.value()?.parse_with(parse_lifetime)?);
             }
             "nat-1to1" => self.nat_1to1.push(arguments.value()?.string()?),
             "port-range" => self.ports = arguments.value()?.parse_with(parse_ports)?,
@@ -125,6 +139,9 @@ impl GatheringFlags {
         }
         if self.transport.is_some() && self.turn.is_empty() {
             return Err("--turn-transport needs --turn");
+        }
+        if self.lifetime.is_some() && self.turn.is_empty() {
+            return Err("--turn-lifetime needs --turn");
         }
         if self.insecure && self.transport != Some(TurnTransport::Tls) {
             return Err("--insecure needs --turn-transport tls");
@@ -181,7 +198,11 @@ impl GatheringFlags {
         let mut servers: Vec<_> = self.stun.iter().cloned().map(Server::new).collect();
         for Account { credentials, place } in &self.turn {
             let uri = self.transport().uri(place).parse()?;
-            servers.push(Server::new(uri).with_credentials(credentials.clone()));
+            let server = Server::new(uri).with_credentials(credentials.clone());
+            servers.push(match self.lifetime {
+                Some(lifetime) => server.with_lifetime(lifetime),
+                None => server,
+            });
         }
         let mut add = |server: Server| {
             let uri = server.uri().clone();
@@ -196,6 +217,11 @@ impl GatheringFlags {
 
 fn parse_stun(text: &str) -> Result<ServerUri, String> {
     format!("stun:{text}").parse().map_err(|why| format!("{STUN}: {why}"))
+}
+
+fn parse_lifetime(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or("--turn-lifetime is 1 to 86400 seconds")
 }
 
 fn parse_ports(text: &str) -> Result<PortRange, &'static str> {

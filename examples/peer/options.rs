@@ -21,8 +21,7 @@ usage: peer --role controlling|controlled [flags]
                                  repeatable (default: all but loopback)
 ";
 
-const REST: &str = "\
-  --nomination MODE              regular: one pair, once; aggressive: with every check, as in RFC
+const REST: &str = "  --nomination MODE              regular: one pair, once; aggressive: with every check, as in RFC
                                  5245; renomination: a better pair takes over when both sides
                                  have it, else regular (default: regular)
   --continual                    never tell end-of-candidates: `network IP up` adds a candidate to

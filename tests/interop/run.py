@@ -711,8 +711,9 @@ def is_same(one, other):
 # ---------------------------------------------------------------- command line
 
 
-def main(table=CASES):
+def main(table=CASES, by_hand=()):
     options = parse_flags()
+    table = by_hand if options.by_hand else table
     commands = {
         "frazil": [options.frazil],
         "replay": [options.replay or beside(options.frazil, "replay")],
@@ -778,6 +779,8 @@ def parse_flags():
                         help="Node.js, and the Chromium peer")
     parser.add_argument("--only", metavar="SUBSTRING", default="",
                         help="run the cases whose name contains this")
+    parser.add_argument("--by-hand", action="store_true",
+                        help="the cases that take too long for every day, where there are any")
     parser.add_argument("--repeat", metavar="N", type=count, default=1,
                         help="run everything N times")
     parser.add_argument("--pairs", metavar="A:B", type=pair, action="append", default=[],
