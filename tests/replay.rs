@@ -7,13 +7,14 @@ mod wire;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use frazil::replay::{CALLS, Input, Malformed, Outcome, Recorder, Replay, ReplayError};
 use frazil::{
-    AgentConfig, Candidate, IceAgent, IcmpError, LocalAddress, Role, Route, Timestamp, Timing,
-    TransmitError, Transport,
+    AgentConfig, Candidate, Event, IceAgent, IcmpError, LocalAddress, Role, Route, Server,
+    ServerCredentials, Timestamp, Timing, TransmitError, Transport,
 };
 use wire::{Wire, address};
 
@@ -120,6 +121,7 @@ fn every_call() -> Recorder {
     let local = agent.rebind_local(now, local, "10.0.0.3:1000".parse().unwrap()).unwrap();
     agent.gather(now);
     while agent.poll_event(now).is_some() {}
+    every_call_about_servers(&mut agent, now);
     let _ = agent.take_description(now);
     let peer = IceAgent::new(AgentConfig::new(Role::Controlled), [4; 32]).unwrap();
     agent.set_remote(now, peer.local_parameters()).unwrap();
@@ -129,7 +131,7 @@ fn every_call() -> Recorder {
     agent.end_of_remote_candidates(now, None);
     agent.end_of_remote_candidates(now, Some("later"));
     let mut buf = Vec::new();
-    let later = now + Duration::from_millis(100);
+    let later = now + Duration::from_secs(2);
     agent.handle_timeout(later);
     let transmit = agent.poll_transmit(later, &mut buf).unwrap();
     let Route::Datagram { local: from, remote: to, .. } = transmit.route else { panic!() };
@@ -149,6 +151,59 @@ fn every_call() -> Recorder {
     agent
 }
 
+/// A name, a connection and a socket that servers need, as if there were none of them.
+fn every_call_about_servers(agent: &mut Recorder, now: Timestamp) {
+    let credentials = ServerCredentials::new("alice", "secret").unwrap();
+    let mut add = |uri: &str| {
+        let server = Server::new(uri.parse().unwrap()).with_credentials(credentials.clone());
+        agent.add_server(now, server).unwrap()
+    };
+    let servers = [add("turn:10.0.0.9"), add("turn:10.0.0.9?transport=tcp"), add("turn:a.example")];
+    let mut now = now;
+    let (mut looked_up, mut connected, mut opened) = (0, 0, 0);
+    for _ in 0..20 {
+        while let Some(event) = agent.poll_event(now) {
+            match event {
+                Event::ResolveName { lookup, .. } => {
+                    looked_up += 1;
+                    agent.name_resolved(now, lookup, &[]);
+                    agent.name_failed(now, lookup);
+                }
+                Event::OpenConnection { connection: id, local, .. } => {
+                    connected += 1;
+                    agent.connection_opened(now, id, local);
+                    let _ = agent.handle_stream(now, id, &mut &b"\x00\x01 who is it, and why?"[..]);
+                    agent.connection_closed(now, id);
+                    agent.connection_failed(now, id);
+                }
+                Event::OpenSocket { socket, ip } => {
+                    opened += 1;
+                    agent.socket_opened(now, socket, SocketAddr::new(ip, 4000));
+                    agent.socket_failed(now, socket);
+                }
+                _ => {}
+            }
+        }
+        let mut buf = Vec::new();
+        while let Some(transmit) = agent.poll_transmit(now, &mut buf) {
+            let Route::Datagram { local, remote, .. } = transmit.route else { continue };
+            if buf[..2] == [0x00, 0x03] {
+                // RFC 8656 §7.2: 437 (Allocation Mismatch) asks for another socket.
+                let answer = [&[0x01, 0x13, 0, 8][..], &buf[4..20], &[0, 9, 0, 4, 0, 0, 4, 37]];
+                let _ = agent.handle_datagram(now, Transport::Udp, local, remote, &answer.concat());
+            }
+        }
+        now = now + Duration::from_millis(50);
+        agent.handle_timeout(now);
+    }
+    assert!(looked_up > 0 && connected > 0 && opened > 0, "{looked_up} {connected} {opened}");
+    let (local, remote) = ("10.0.0.3:1000".parse().unwrap(), "10.0.0.2:2000".parse().unwrap());
+    agent.connection_accepted(now, local, remote).unwrap_err();
+    assert!(agent.update_server_credentials(now, servers[0], credentials));
+    agent.cancel_gathering(now);
+    assert!(agent.remove_server(now, servers[0]));
+}
+
 /// The files in a folder and those within it.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -166,7 +221,8 @@ fn every_call_that_takes_the_agent_mutably_is_listed() {
         let source = fs::read_to_string(file).unwrap();
         for function in source.split("\n    pub fn ").skip(1) {
             let (name, arguments) = function.split_once('(').unwrap();
-            if arguments.trim_start().starts_with("&mut self") {
+            let this = arguments.split(',').next().unwrap();
+            if this.trim_start().starts_with('&') && this.ends_with("mut self") {
                 let name = name.split('<').next().unwrap();
                 found.insert(name.to_owned());
             }
