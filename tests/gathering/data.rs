@@ -119,14 +119,21 @@ fn the_largest_payload_is_what_headers_leave() {
 /// W24: RFC 8656 §11.6. What a router behind the relay says of the size.
 #[test]
 fn a_router_may_narrow_the_path() {
-    let mut net = bound();
+    let mut net = Net::pair(1);
+    let other = net.socket(0, "10.0.0.2:1000");
+    net.ask(0, turn(0));
+    net.start();
+    net.run_for(secs(5));
+    let used = net.agent().selected_pair(net.nodes[0].stream, 1).unwrap().local.base;
     let stream = net.nodes[0].stream;
-    let relay = net.relays(0)[0];
+    let relay = used;
     let too_big = TurnIcmp { kind: 3, code: 4, mtu: 1000 };
     let now = net.now;
     net.call_server(0, |server| server.handle_icmp(now, relay, addr("10.0.1.1:2000"), too_big));
     net.run_for(secs(1));
     assert_eq!(net.agent().max_payload(stream, 1), Some(1000 - HEADERS - 4));
+    // Whatever happens to other paths.
+    net.call(0, |agent, now| agent.remove_local(now, other)).unwrap();
     net.run_for(secs(60));
     net.assert_flows();
     assert_eq!(net.agent().max_payload(stream, 1), Some(1000 - HEADERS - 4), "it stays so");
