@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use frazil::sim::{TurnMethod, TurnRefusal, TurnServer, TurnTamper};
+use frazil::sim::{TurnRefusal, TurnServer, TurnTamper};
 use frazil::{AddServerError, AgentConfig, Event, IceAgent, Refused, Role, Server};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
