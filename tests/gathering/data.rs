@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use allocation_counter::measure;
 use frazil::sim::TurnIcmp;
-use frazil::{ConnectionState, Event, IceAgent, Received, SendError, Transport};
+use frazil::{CandidateKind, ConnectionState, Event, IceAgent, Received, SendError, Transport};
 
 use super::net::*;
 
@@ -119,14 +119,21 @@ fn the_largest_payload_is_what_headers_leave() {
 /// W24: RFC 8656 §11.6. What a router behind the relay says of the size.
 #[test]
 fn a_router_may_narrow_the_path() {
-    let mut net = bound();
+    let mut net = Net::pair(1);
+    let other = net.socket(0, "10.0.0.2:1000");
+    net.ask(0, turn(0));
+    net.start();
+    net.run_for(secs(5));
+    let used = net.agent().selected_pair(net.nodes[0].stream, 1).unwrap().local.base;
     let stream = net.nodes[0].stream;
-    let relay = net.relays(0)[0];
+    let relay = used;
     let too_big = TurnIcmp { kind: 3, code: 4, mtu: 1000 };
     let now = net.now;
     net.call_server(0, |server| server.handle_icmp(now, relay, addr("10.0.1.1:2000"), too_big));
     net.run_for(secs(1));
     assert_eq!(net.agent().max_payload(stream, 1), Some(1000 - HEADERS - 4));
+    // Whatever happens to other paths.
+    net.call(0, |agent, now| agent.remove_local(now, other)).unwrap();
     net.run_for(secs(60));
     net.assert_flows();
     assert_eq!(net.agent().max_payload(stream, 1), Some(1000 - HEADERS - 4), "it stays so");
@@ -168,21 +175,22 @@ fn a_hard_error_fails_the_check_to_that_peer() {
     assert_eq!(net.states(), [ConnectionState::Completed; 2]);
 }
 
-/// V6: RFC 8445 §7.3.1.2. A check that comes through a relay is answered through it, and makes the
-/// peer's address known.
+/// V6: RFC 8445 §7.3.1.2. A check that comes through a relay is answered through it, with the address
+/// that the relay has seen: the peer finds the candidate there that it has from its own server.
 #[test]
-fn an_unknown_peer_behind_a_relay_is_discovered() {
+fn a_check_through_a_relay_is_answered_with_the_address_of_the_peer() {
     let mut net = Net::pair(1);
-    // The peer's packets leave from another address than it knows of.
-    net.mapped.insert(addr("10.0.1.1:2000"), addr("203.0.113.7:7777"));
     let public = addr("203.0.113.7:7777");
+    net.mapped.insert(addr("10.0.1.1:2000"), public);
     net.ask(0, turn(0));
     net.ask(1, stun(0));
     net.start();
     net.run_for(secs(8));
     net.assert_flows();
-    let remote = net.agent().selected_pair(net.nodes[0].stream, 1).unwrap().remote;
-    assert_eq!(remote.addr, public);
+    let ours = net.agent().selected_pair(net.nodes[0].stream, 1).unwrap();
+    assert_eq!(ours.remote.addr, public);
+    let theirs = net.nodes[1].agent.selected_pair(net.nodes[1].stream, 1).unwrap();
+    assert_eq!((theirs.local.kind, theirs.local.addr), (CandidateKind::ServerReflexive, public));
 }
 
 /// W21, W23: what no server sends is ignored and counted.

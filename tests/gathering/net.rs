@@ -9,9 +9,9 @@ use frazil::sim::{
     TurnBehaviour, TurnMethod, TurnRefusal, TurnRoute, TurnServer, TurnServerConfig,
 };
 use frazil::{
-    AgentConfig, CandidateId, CandidateKind, ConnectionId, ConnectionState, Event, GatheringState,
-    IceAgent, LocalAddress, Received, RelayFamilies, Role, Route, SendError, Server,
-    ServerCredentials, ServerId, ServerUri, StreamId, Timestamp, Transport,
+    AgentConfig, CandidateId, CandidateKind, ConnectionId, ConnectionSecurity, ConnectionState,
+    Event, GatheringState, IceAgent, LocalAddress, Received, RelayFamilies, Role, Route, SendError,
+    Server, ServerCredentials, ServerId, ServerUri, StreamId, Timestamp, Transport,
 };
 
 pub(crate) const BINDING: u16 = 0x001;
@@ -144,6 +144,8 @@ pub(crate) struct Line {
     pub(crate) agent: usize,
     pub(crate) id: ConnectionId,
     pub(crate) server: usize,
+    /// It is DTLS: the addresses between which its records go, the server's first.
+    pub(crate) records: Option<(SocketAddr, SocketAddr)>,
 }
 
 #[derive(Clone, Debug)]
@@ -412,8 +414,11 @@ impl Net {
             }
             Packet::ToServer { connection, bytes } => {
                 let line = self.lines.iter().find(|line| line.number == connection);
-                let Some(server) = line.map(|line| line.server) else { return };
-                if !self.dead.contains(&server) {
+                let Some(Line { server, records, .. }) = line.copied() else { return };
+                if let Some((local, client)) = records {
+                    self.servers[server].handle_datagram(self.now, local, client, &bytes);
+                    self.drain_server(server);
+                } else if !self.dead.contains(&server) {
                     for piece in bytes.chunks(self.segment.min(bytes.len())) {
                         self.servers[server].handle_stream(self.now, connection, piece);
                     }
@@ -421,9 +426,10 @@ impl Net {
                 }
             }
             Packet::ToAgent { connection, bytes } => {
-                for piece in bytes.chunks(self.segment.min(bytes.len())) {
-                    let line = self.lines.iter().find(|line| line.number == connection);
-                    let Some(Line { agent, id, .. }) = line.copied() else { return };
+                let line = self.lines.iter().find(|line| line.number == connection);
+                let Some(Line { agent, id, records, .. }) = line.copied() else { return };
+                let whole = records.is_some() || self.segment > bytes.len();
+                for piece in bytes.chunks(if whole { bytes.len() } else { self.segment }) {
                     self.feed_stream(agent, id, piece);
                 }
             }
@@ -522,8 +528,9 @@ impl Net {
                 self.nodes[agent].sockets.push(addr);
                 self.nodes[agent].agent.socket_opened(now, socket, addr);
             }
-            Event::OpenConnection { connection, local, remote, .. } if self.opens => {
-                self.connect(agent, connection, local, remote);
+            Event::OpenConnection { connection, local, remote, security } if self.opens => {
+                let records = matches!(security, ConnectionSecurity::Dtls { .. });
+                self.connect(agent, connection, local, remote, records);
             }
             Event::CloseConnection { connection } => {
                 let line = self.lines.iter().position(|l| l.agent == agent && l.id == connection);
@@ -537,22 +544,25 @@ impl Net {
     }
 
     /// A connection that an agent has asked for is made, or refused by a dead server.
-    pub(crate) fn connect(
+    fn connect(
         &mut self,
         agent: usize,
         id: ConnectionId,
         from: SocketAddr,
         to: SocketAddr,
+        records: bool,
     ) {
         self.opened += 1;
         let (number, now) = (u64::from(self.opened), self.now);
         let local = SocketAddr::new(from.ip(), 40_000 + self.opened);
         let server = self.server_at(to.ip()).filter(|server| !self.dead.contains(server));
-        let made = server
-            .filter(|&server| self.servers[server].open_connection(now, number, to, local).is_ok());
+        let made = server.filter(|&server| {
+            records || self.servers[server].open_connection(now, number, to, local).is_ok()
+        });
+        let records = records.then_some((to, local));
         match made {
             Some(server) => {
-                self.lines.push(Line { number, agent, id, server });
+                self.lines.push(Line { number, agent, id, server, records });
                 self.nodes[agent].agent.connection_opened(now, id, local);
             }
             None => self.nodes[agent].agent.connection_failed(now, id),
@@ -566,6 +576,12 @@ impl Net {
             }
             match route {
                 TurnRoute::Datagram { local, remote, .. } => {
+                    let ends = Some((local, remote));
+                    let line = self.lines.iter().find(|line| line.records == ends);
+                    if let Some(connection) = line.map(|line| line.number) {
+                        self.push(Packet::ToAgent { connection, bytes });
+                        continue;
+                    }
                     self.push(Packet::Datagram { from: local, to: remote, bytes });
                 }
                 TurnRoute::Stream(connection) => self.push(Packet::ToAgent { connection, bytes }),

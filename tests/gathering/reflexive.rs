@@ -1,6 +1,6 @@
 //! Server-reflexive addresses: pacing, times, fallbacks, and keeping mappings alive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use frazil::sim::{TurnMethod, TurnRefusal};
@@ -177,16 +177,17 @@ fn gathering_completes_within_its_timeout() {
 /// The bound holds for a name with many addresses of which none answers.
 #[test]
 fn addresses_of_a_name_do_not_extend_the_timeout() {
-    let mut net = Net::alone(&[L], 4);
+    let mut config = AgentConfig::new(Role::Controlling);
+    config.timing.gathering_timeout = secs(3);
+    let mut net = Net::alone_with(config, &[L], 4);
     net.dead.extend([0, 1, 2, 3]);
     net.names.insert("turn.example.org".into(), (0..4).map(|at| listen(at).ip()).collect());
     net.ask(0, turn_uri("turn:turn.example.org"));
     net.gather(0);
-    net.run_for(secs(9));
-    assert_eq!(net.complete_at(0), None);
-    net.run_for(secs(2));
-    assert_eq!(net.complete_at(0), Some(ms(10_000)));
-    assert_eq!(net.errors(0), [701]);
+    net.run_for(secs(12));
+    assert_eq!((net.complete_at(0), net.errors(0)), (Some(ms(3_000)), vec![701]));
+    let tried: BTreeSet<_> = net.sent.iter().filter_map(Sent::to).collect();
+    assert_eq!(tried.len(), 2);
 }
 
 /// G7: RFC 8445 §5.1.1.2. A server that is short of resources still says what it sees.

@@ -1,6 +1,9 @@
 //! TURN over TCP and TLS, and over the datagrams of a DTLS connection.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+use frazil::sim::{TurnMethod, TurnRefusal};
 
 use frazil::{
     AgentConfig, ConnectionSecurity, ConnectionState, Event, Ignored, Received, Role, Route,
@@ -133,6 +136,32 @@ fn datagrams_of_a_connection_are_repeated() {
         assert!(answered < 4);
     }
     assert_eq!(net.relays(0).len(), 1);
+}
+
+/// Over DTLS each message is a record, which is not padded.
+#[test]
+fn a_session_over_dtls() {
+    let mut net = Net::pair(2);
+    // U21: RFC 8489 §10. Another server is asked over a connection of its own.
+    let elsewhere = TurnRefusal::try_alternate(listen(1)).with_domain("turn.example.org");
+    net.servers[0].refuse(TurnMethod::Allocate, elsewhere, u32::MAX);
+    net.ask(0, turn_uri(&format!("turns:{}?transport=udp", listen(0))));
+    net.start();
+    net.run_for(secs(5));
+    assert_eq!((net.lines.len(), net.lines[0].server), (1, 1));
+    let domain = ConnectionSecurity::Dtls { server_name: "turn.example.org".to_owned() };
+    let opened = |event: &Event| matches!(event, Event::OpenConnection { security, .. } if *security == domain);
+    assert!(net.has_told(0, opened));
+    // Nothing is said before there is a connection, so nothing has to be said twice.
+    let ids: BTreeSet<_> = net.asked(ALLOCATE).iter().map(|sent| sent.id()).collect();
+    assert_eq!((ids.len(), net.asked(ALLOCATE).len()), (4, 4));
+    for _ in 0..70 {
+        net.run_for(secs(60));
+        net.assert_flows();
+    }
+    net.send(0, b"fives").unwrap();
+    assert_eq!(net.sent.last().unwrap().bytes.len(), 9);
+    assert_eq!(net.lost(0), 0);
 }
 
 /// Attempts to connect are further and further apart, and stop with gathering.

@@ -162,3 +162,18 @@ fn an_allocation_that_there_is_stays_where_it_is() {
         panic!("{:?}", world.facts)
     };
 }
+
+/// U21: over DTLS, which loses datagrams but has connections, the other server is asked when there is
+/// one to it.
+#[test]
+fn the_other_server_is_asked_over_a_connection_of_its_own() {
+    let mut world = World::new(AllocationConfig { connects: true, ..client() }, many());
+    world.server.refuse(TurnMethod::Allocate, to(SECOND), 1);
+    world.client.connected(world.now);
+    world.run(2);
+    assert_eq!(world.facts, [Fact::AlternateServer { server: addr(SECOND), domain: None }]);
+    assert_eq!((world.sent.len(), world.client.slot_at()), (2, None));
+    world.client.connected(world.now);
+    world.run(2);
+    assert!(world.server.is_open(world.relayed()));
+}
