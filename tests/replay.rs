@@ -119,8 +119,6 @@ fn every_call() -> Recorder {
         .add_local(now, stream, 2, LocalAddress::udp("10.0.0.1:1000".parse().unwrap()))
         .unwrap();
     let local = agent.rebind_local(now, local, "10.0.0.3:1000".parse().unwrap()).unwrap();
-    agent.gather(now);
-    while agent.poll_event(now).is_some() {}
     every_call_about_servers(&mut agent, now);
     let _ = agent.take_description(now);
     let peer = IceAgent::new(AgentConfig::new(Role::Controlled), [4; 32]).unwrap();
@@ -159,6 +157,7 @@ fn every_call_about_servers(agent: &mut Recorder, now: Timestamp) {
         agent.add_server(now, server).unwrap()
     };
     let servers = [add("turn:10.0.0.9"), add("turn:10.0.0.9?transport=tcp"), add("turn:a.example")];
+    agent.gather(now);
     let mut now = now;
     let (mut looked_up, mut connected, mut opened) = (0, 0, 0);
     for _ in 0..20 {
@@ -221,7 +220,7 @@ fn every_call_that_takes_the_agent_mutably_is_listed() {
         let source = fs::read_to_string(file).unwrap();
         for function in source.split("\n    pub fn ").skip(1) {
             let (name, arguments) = function.split_once('(').unwrap();
-            let this = arguments.split(',').next().unwrap();
+            let this = arguments.split([',', ')']).next().unwrap();
             if this.trim_start().starts_with('&') && this.ends_with("mut self") {
                 let name = name.split('<').next().unwrap();
                 found.insert(name.to_owned());
