@@ -189,7 +189,9 @@ impl IceAgent {
             return Err(AcceptError::Closed);
         }
         let (local, addr) = (address::normal(local), address::normal(remote));
-        let local = self.candidates.passive_at(local).ok_or(AcceptError::UnknownLocal)?;
+        let passive = self.candidates.passive_at(local);
+        let local = passive.filter(|id| !self.is_for_servers_alone(*id));
+        let local = local.ok_or(AcceptError::UnknownLocal)?;
         let unproven = self.connections.peers().filter(|(_, peer)| {
             peer.dialled.is_none() && matches!(peer.stage, Stage::Unproven { .. })
         });
