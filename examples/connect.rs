@@ -100,7 +100,7 @@ impl Session {
         let mut events = EventLoop::new()?;
         let mut timeline = Timeline { several_streams: options.streams > 1 };
         timeline.head(options)?;
-        let hosts = hosts()?;
+        let hosts = hosts(options.gathering.asks_loopback())?;
         let mut other_seed = options.seed;
         other_seed.iter_mut().for_each(|byte| *byte = !*byte);
         let mut config = AgentConfig::new(Role::Controlling);
@@ -426,8 +426,11 @@ impl Session {
     }
 }
 
-/// This machine's addresses; loopback ones only when there is no other.
-fn hosts() -> io::Result<Vec<Host>> {
+/// This machine's addresses; loopback ones only when there is no other, or when a server is there.
+fn hosts(with_loopback: bool) -> io::Result<Vec<Host>> {
+    if with_loopback {
+        return host::all();
+    }
     let (loopback, others): (Vec<_>, Vec<_>) =
         host::all()?.into_iter().partition(|host| host.ip.is_loopback());
     Ok(if others.is_empty() { loopback } else { others })
