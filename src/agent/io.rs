@@ -366,8 +366,9 @@ pub enum Event {
         /// The socket.
         socket: SocketId,
     },
-    /// A connection is needed: answer with [`connection_opened`](crate::IceAgent::connection_opened)
-    /// or [`connection_failed`](crate::IceAgent::connection_failed).
+    /// A connection is needed, to a server or from an active TCP candidate to the peer: answer with
+    /// [`connection_opened`](crate::IceAgent::connection_opened) or
+    /// [`connection_failed`](crate::IceAgent::connection_failed).
     OpenConnection {
         /// Its name from now on.
         connection: ConnectionId,

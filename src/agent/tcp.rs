@@ -61,8 +61,8 @@ enum Stage {
     Opening { until: Timestamp },
     /// Nothing authenticated has come over it yet, only so many bytes.
     Unproven { until: Timestamp, bytes: usize },
-    /// The peer has authenticated itself over it.
-    Proven,
+    /// The peer has authenticated itself over it, for the first time then.
+    Proven { since: Timestamp },
 }
 
 /// A connection to a peer.
@@ -75,7 +75,7 @@ pub(super) struct Peer {
     /// The candidate for which it was opened; none if it was accepted.
     dialled: Option<CandidateId>,
     stage: Stage,
-    /// It takes the place of so many that were lost, since one has last worked.
+    /// It takes the place of so many that were lost, since one has last worked for a while.
     reopenings: u8,
     /// Since when no pair needs it.
     idle: Option<Timestamp>,
@@ -91,7 +91,7 @@ impl Peer {
         let before = input.len();
         let unproven = usize::from(limits.unproven_bytes);
         let mut limit = usize::from(limits.frame);
-        if self.stage != Stage::Proven {
+        if !self.is_proven() {
             limit = limit.min(unproven);
         }
         let frame = self.deframer.next(input, limit).map_err(drop)?;
@@ -110,12 +110,24 @@ impl Peer {
         self.deframer.kept()
     }
 
+    const fn is_proven(&self) -> bool {
+        matches!(self.stage, Stage::Proven { .. })
+    }
+
+    /// How many were lost in a row, itself not counted: one that has worked for a while begins anew.
+    fn lost_before(&self, now: Timestamp) -> u8 {
+        match self.stage {
+            Stage::Proven { since } if since + REOPEN_AT_MOST <= now => 0,
+            _ => self.reopenings,
+        }
+    }
+
     /// Whether messages of its pair may go over it.
     fn carries(&self) -> bool {
         match self.stage {
             Stage::Opening { .. } => false,
             Stage::Unproven { .. } => self.dialled.is_some(),
-            Stage::Proven => true,
+            Stage::Proven { .. } => true,
         }
     }
 
@@ -123,7 +135,7 @@ impl Peer {
     fn until(&self) -> Option<Timestamp> {
         match self.stage {
             Stage::Opening { until } | Stage::Unproven { until, .. } => Some(until),
-            Stage::Proven => None,
+            Stage::Proven { .. } => None,
         }
     }
 
@@ -388,14 +400,15 @@ impl IceAgent {
         if peer.dialled.is_none() {
             return;
         }
-        if peer.reopenings >= REOPENINGS {
+        let lost = peer.lost_before(self.now);
+        if lost >= REOPENINGS {
             self.consent_lost(id, Setback::NotConnected);
             return;
         }
-        let doublings = u32::from(peer.reopenings.saturating_sub(1)).min(8);
+        let doublings = u32::from(lost.saturating_sub(1)).min(8);
         let wait = REOPEN_AFTER.saturating_mul(1 << doublings).min(REOPEN_AT_MOST);
-        let wait = if peer.reopenings == 0 { Duration::ZERO } else { wait };
-        let (at, reopenings) = (self.now + wait, peer.reopenings.saturating_add(1));
+        let wait = if lost == 0 { Duration::ZERO } else { wait };
+        let (at, reopenings) = (self.now + wait, lost.saturating_add(1));
         self.connections.waiting.push(Waiting::Reopen { pair: id, at, reopenings });
     }
 
@@ -410,10 +423,9 @@ impl IceAgent {
 
     /// An authenticated message has come over a connection.
     pub(super) fn prove(&mut self, id: ConnectionId) {
-        let Some(peer) = self.connections.peer_mut(id) else { return };
-        if peer.stage != Stage::Proven {
-            peer.stage = Stage::Proven;
-            peer.reopenings = 0;
+        let since = self.now;
+        if let Some(peer) = self.connections.peer_mut(id).filter(|peer| !peer.is_proven()) {
+            peer.stage = Stage::Proven { since };
             self.refresh_streams();
         }
     }
@@ -421,7 +433,7 @@ impl IceAgent {
     /// Closes a connection, and does without it.
     pub(super) fn give_up_connection(&mut self, id: ConnectionId) {
         let Some(peer) = self.connections.take_peer(id) else { return };
-        if peer.dialled.is_none() && peer.stage != Stage::Proven {
+        if peer.dialled.is_none() && !peer.is_proven() {
             self.counters.refuse(Refused::UnprovenConnection);
         }
         self.notice(Notice::Report(Box::new(Report::CloseConnection(id))));
@@ -520,7 +532,7 @@ impl IceAgent {
             .connections
             .peers()
             .map(|(id, peer)| {
-                let waits = peer.dialled.is_none() && peer.stage != Stage::Proven;
+                let waits = peer.dialled.is_none() && !peer.is_proven();
                 (id, early || waits || self.is_needed(peer))
             })
             .collect();

@@ -89,7 +89,8 @@ fn any_order_of_calls_is_survived() {
                     let _ = script.agent.prepare_restart(script.now);
                     settle(&mut script);
                     let ufrag = format!("peer{step}");
-                    let credentials = Credentials::new(&ufrag, "peerpasswordpeerpassword").unwrap();
+                    let pwd = format!("peerpasswordpeerpassword{step}");
+                    let credentials = Credentials::new(&ufrag, &pwd).unwrap();
                     let told = script.agent.set_remote(script.now, Parameters::new(credentials));
                     assert_eq!(told, Ok(()));
                 }

@@ -495,6 +495,33 @@ fn a_closed_agent_closes_its_connections() {
     assert_eq!(script.frame(id, b"late"), [Received::Ignored(Ignored::UnknownConnection)]);
 }
 
+/// Nor one that answers, and closes each connection then.
+#[test]
+fn a_peer_that_closes_every_connection_is_not_dialled_for_ever() {
+    let mut script = Script::active(Role::Controlled);
+    let mut last = None;
+    for round in 0..40 {
+        let newest = script.opened().last().unwrap().0;
+        if last == Some(newest) {
+            break;
+        }
+        last = Some(newest);
+        let id = script.connected();
+        let (_, request) = script.requests().last().unwrap().clone();
+        script.answer(id, &request);
+        if round == 0 {
+            let check = script.check(true);
+            script.frame(id, &check);
+        }
+        assert_eq!(script.agent.state(), ConnectionState::Completed);
+        script.agent.connection_closed(script.now, id);
+        script.drain();
+        script.run_until(script.now + std::time::Duration::from_secs(9));
+    }
+    assert_eq!(script.opened().len(), 11);
+    assert!(script.events.contains(&Event::RestartNeeded));
+}
+
 /// RFC 7675 §5.2, RFC 6544 §7.1: a peer that takes every connection and says nothing is not dialled
 /// for ever.
 #[test]
