@@ -24,7 +24,7 @@ use std::mem;
 use std::process::ExitCode;
 
 use driver::host::{self, Host};
-use driver::{BATCH, EventLoop, words};
+use driver::{BATCH, DATAGRAM, EventLoop, words};
 use frazil::{
     AgentConfig, Candidate, CandidateAddress, CandidateView, ConnectionState, Event,
     GatheringState, Received, Role, StreamId, Timestamp,
@@ -91,6 +91,8 @@ struct Session {
     restart_begun: Option<Timestamp>,
     /// When the later side had selected all its pairs anew.
     restarted: Option<Timestamp>,
+    /// The one buffer that all datagrams are received in.
+    incoming: Vec<u8>,
 }
 
 impl Session {
@@ -98,7 +100,7 @@ impl Session {
         let mut events = EventLoop::new()?;
         let mut timeline = Timeline { several_streams: options.streams > 1 };
         timeline.head(options)?;
-        let hosts = hosts()?;
+        let hosts = hosts(options.gathering.asks_loopback())?;
         let mut other_seed = options.seed;
         other_seed.iter_mut().for_each(|byte| *byte = !*byte);
         let mut config = AgentConfig::new(Role::Controlling);
@@ -114,6 +116,7 @@ impl Session {
             pings: Pings::new(usize::from(options.streams), options.restart),
             restart_begun: None,
             restarted: None,
+            incoming: vec![0; DATAGRAM],
             sides: Sides { a, b },
         })
     }
@@ -175,7 +178,7 @@ impl Session {
         for _ in 0..BATCH {
             let now = self.events.now();
             let side = self.sides.of(who);
-            let Some(received) = side.driver.receive(now) else { break };
+            let Some(received) = side.driver.receive(now, &mut self.incoming) else { break };
             if let Received::Data { stream, payload, .. } = received {
                 let payload = payload.to_vec();
                 if let Some(round_trip) = self.pings.receive(now, who, side, stream, &payload) {
@@ -195,7 +198,7 @@ impl Session {
                 let now = self.events.now();
                 self.tell_pairs(now, who)?;
                 loop {
-                    let event = self.sides.of(who).driver.poll(&mut self.events);
+                    let event = self.sides.of(who).driver.poll(now);
                     while let Some(trouble) = self.sides.of(who).driver.poll_trouble() {
                         self.timeline.line(now, who, "trouble", trouble)?;
                     }
@@ -407,9 +410,9 @@ impl Session {
             for who in [Who::A, Who::B] {
                 let now = self.events.now();
                 let driver = &mut self.sides.of(who).driver;
-                while driver.receive(now).is_some() {}
+                while driver.receive(now, &mut self.incoming).is_some() {}
                 driver.expire(now);
-                while driver.poll(&mut self.events).is_some() {}
+                while driver.poll(now).is_some() {}
             }
             let Sides { a, b } = &self.sides;
             if a.driver.is_done() && b.driver.is_done() {
@@ -423,8 +426,11 @@ impl Session {
     }
 }
 
-/// This machine's addresses; loopback ones only when there is no other.
-fn hosts() -> io::Result<Vec<Host>> {
+/// This machine's addresses; loopback ones only when there is no other, or when a server is there.
+fn hosts(with_loopback: bool) -> io::Result<Vec<Host>> {
+    if with_loopback {
+        return host::all();
+    }
     let (loopback, others): (Vec<_>, Vec<_>) =
         host::all()?.into_iter().partition(|host| host.ip.is_loopback());
     Ok(if others.is_empty() { loopback } else { others })

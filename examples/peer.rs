@@ -28,7 +28,7 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use driver::{BATCH, Driver, EventLoop, words};
+use driver::{BATCH, DATAGRAM, Driver, EventLoop, words};
 use frazil::{
     AddRemoteError, AgentConfig, Candidate, CandidateKind, CandidateParseError, CandidateView,
     ConnectionState, Event, GatheringState, Received, StreamId, Timestamp, Transport,
@@ -100,6 +100,8 @@ struct Peer {
     trace: Option<TraceFile>,
     stream: StreamId,
     input: Input,
+    /// The one buffer that all datagrams are received in.
+    incoming: Vec<u8>,
     options: Options,
     /// What the other side said of itself before its credentials.
     announced: Announced,
@@ -123,7 +125,8 @@ impl Peer {
         let trace = TraceFile::create(&options)?;
         let (agent, record) = record::agent(config, options.seed, options.record.as_deref())?;
         let stream = agent.streams().next().ok_or(Failure::NoAddress)?;
-        let mut driver = Driver::new(agent, &events, &options.gathering, &options.seed)?;
+        let mut driver = Driver::new(agent, &events);
+        driver.gather_by(events.now(), &options.gathering, &options.seed)?;
         network::open_all(&options, &mut driver, stream, &mut events)?;
         Ok(Self {
             input: Input::start(&events)?,
@@ -132,6 +135,7 @@ impl Peer {
             record,
             trace,
             stream,
+            incoming: vec![0; DATAGRAM],
             options,
             announced: Announced::default(),
             closing: None,
@@ -210,7 +214,7 @@ impl Peer {
         self.driver.note_ready(&self.events);
         for _ in 0..BATCH {
             let now = self.events.now();
-            let Some(received) = self.driver.receive(now) else { break };
+            let Some(received) = self.driver.receive(now, &mut self.incoming) else { break };
             if let Received::Data { stream, payload, .. } = received {
                 say(format_args!("recv {}", one_line(&String::from_utf8_lossy(payload))))?;
                 if self.options.echo {
@@ -235,8 +239,9 @@ impl Peer {
 
     /// Sends and tells all there is.
     fn settle(&mut self) -> io::Result<()> {
+        let now = self.events.now();
         loop {
-            let event = self.driver.poll(&mut self.events);
+            let event = self.driver.poll(now);
             while let Some(trouble) = self.driver.poll_trouble() {
                 note(trouble);
             }
@@ -387,7 +392,7 @@ impl Peer {
         match (is_up, up) {
             (true, true) => Err(format!("{ip} is up").into()),
             (false, false) => Err(format!("{ip} is not in use").into()),
-            (true, false) => Ok(self.driver.close(&mut self.events, ip)?),
+            (true, false) => Ok(self.driver.close(&self.events, ip)?),
             (false, true) if self.options.continual => self.open_late(ip),
             (false, true) => self.restart_with(ip),
         }

@@ -101,7 +101,8 @@ impl Side {
         let lite = config.lite;
         options.gathering.configure(&mut config)?;
         let agent = Recorder::without_log(IceAgent::new(config, seed)?);
-        let mut driver = Driver::new(agent, events, &options.gathering, &seed)?;
+        let mut driver = Driver::new(agent, events);
+        driver.gather_by(events.now(), &options.gathering, &seed)?;
         for _ in 1..streams {
             driver.agent.add_stream(events.now(), 1)?;
         }

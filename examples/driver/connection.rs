@@ -14,7 +14,7 @@ use mio::{Interest, Token};
 use rustls::ClientConnection;
 use socket2::{Domain, Protocol, Type};
 
-use super::event_loop::EventLoop;
+use super::event_loop::Entrance;
 use super::socket::{with_scope, without_scope};
 
 /// Bytes that are read at once.
@@ -68,7 +68,7 @@ pub(crate) enum Progress {
 impl Connection {
     /// Begins to connect from `local`, whose port may be zero.
     pub(crate) fn open(
-        events: &mut EventLoop,
+        events: &Entrance,
         id: ConnectionId,
         (local, scope): (SocketAddr, u32),
         remote: SocketAddr,
@@ -92,7 +92,7 @@ impl Connection {
     }
 
     /// Closes it, after what the system takes at once.
-    pub(crate) fn close(mut self, events: &EventLoop) -> io::Result<()> {
+    pub(crate) fn close(mut self, events: &Entrance) -> io::Result<()> {
         if let (Some(tls), Phase::Open) = (&mut self.tls, self.phase) {
             tls.send_close_notify();
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use frazil::Timestamp;
@@ -14,21 +15,28 @@ pub(crate) struct EventLoop {
     poll: Poll,
     ready: Events,
     start: Instant,
+    entrance: Arc<Entrance>,
+}
+
+/// Where things are registered that the loop is to wait for, from wherever they are made.
+pub(crate) struct Entrance {
+    registry: Registry,
     /// How many tokens were given out.
-    tokens: usize,
-    waker: Arc<Waker>,
+    tokens: AtomicUsize,
+    waker: Waker,
 }
 
 impl EventLoop {
     pub(crate) fn new() -> io::Result<Self> {
         let poll = Poll::new()?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let registry = poll.registry().try_clone()?;
+        let entrance = Entrance { registry, tokens: AtomicUsize::new(1), waker };
         Ok(Self {
             poll,
             ready: Events::with_capacity(256),
             start: Instant::now(),
-            tokens: 1,
-            waker,
+            entrance: Arc::new(entrance),
         })
     }
 
@@ -37,20 +45,18 @@ impl EventLoop {
         Timestamp::from_duration(self.start.elapsed())
     }
 
+    pub(crate) fn entrance(&self) -> Arc<Entrance> {
+        Arc::clone(&self.entrance)
+    }
+
+    #[allow(dead_code, reason = "not every example has sockets of its own beside the driver's")]
     pub(crate) fn registry(&self) -> &Registry {
-        self.poll.registry()
+        self.entrance.registry()
     }
 
-    /// A token that nothing else has.
-    pub(crate) fn token(&mut self) -> Token {
-        let token = Token(self.tokens);
-        self.tokens = self.tokens.saturating_add(1);
-        token
-    }
-
-    /// What other threads end the sleep with. There is one, for all of them.
-    pub(crate) fn waker(&self) -> Arc<Waker> {
-        Arc::clone(&self.waker)
+    #[allow(dead_code, reason = "not every example has sockets of its own beside the driver's")]
+    pub(crate) fn token(&self) -> Token {
+        self.entrance.token()
     }
 
     /// Whether another thread has ended the last wait.
@@ -74,5 +80,21 @@ impl EventLoop {
     /// What the last wait found.
     pub(crate) fn ready(&self) -> impl Iterator<Item = Token> {
         self.ready.iter().map(mio::event::Event::token)
+    }
+}
+
+impl Entrance {
+    pub(crate) const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// A token that nothing else has.
+    pub(crate) fn token(&self) -> Token {
+        Token(self.tokens.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Ends the sleep of the loop, from another thread.
+    pub(crate) fn wake(&self) -> io::Result<()> {
+        self.waker.wake()
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use frazil::replay::Recorder;
 use frazil::{
     AddressRewriteRules, AgentConfig, CandidateKind, Policies, PortRange, Ports, Server,
-    ServerCredentials, ServerId, ServerUri, Timestamp, TransportPolicy,
+    ServerCredentials, ServerHost, ServerId, ServerUri, ServerUriError, Timestamp, TransportPolicy,
 };
 use lexopt::ValueExt;
 
@@ -181,6 +181,20 @@ impl GatheringFlags {
         (self.ports != PortRange::ANY).then_some(self.ports)
     }
 
+    /// Whether a server is on this machine, where only its loopback addresses get.
+    #[allow(dead_code, reason = "not every example chooses among the addresses by itself")]
+    pub(crate) fn asks_loopback(&self) -> bool {
+        let turn = self.turn.iter().filter_map(|account| self.uri_of(account).ok());
+        self.stun.iter().cloned().chain(turn).any(|uri| match uri.host() {
+            ServerHost::Ip(ip) => ip.is_loopback(),
+            ServerHost::Name(name) => name.as_str() == "localhost",
+        })
+    }
+
+    fn uri_of(&self, account: &Account) -> Result<ServerUri, ServerUriError> {
+        self.transport().uri(&account.place).parse()
+    }
+
     pub(crate) fn transport(&self) -> TurnTransport {
         self.transport.unwrap_or_default()
     }
@@ -196,9 +210,9 @@ impl GatheringFlags {
         now: Timestamp,
     ) -> Result<Vec<(ServerId, ServerUri)>, Box<dyn Error>> {
         let mut servers: Vec<_> = self.stun.iter().cloned().map(Server::new).collect();
-        for Account { credentials, place } in &self.turn {
-            let uri = self.transport().uri(place).parse()?;
-            let server = Server::new(uri).with_credentials(credentials.clone());
+        for account in &self.turn {
+            let server = Server::new(self.uri_of(account)?);
+            let server = server.with_credentials(account.credentials.clone());
             servers.push(match self.lifetime {
                 Some(lifetime) => server.with_lifetime(lifetime),
                 None => server,

@@ -28,16 +28,17 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use frazil::replay::Recorder;
 use frazil::{
     AddLocalError, ConnectionId, ConnectionSecurity, ConnectionState, Event, LocalAddress,
-    LookupId, Ports, Received, RemoveLocalError, Route, SendError, ServerId, ServerUri, SocketId,
-    StreamId, Timestamp, TransmitError, Transport,
+    LookupId, PortRange, Ports, Received, RemoveLocalError, Route, SendError, ServerId, ServerUri,
+    SocketId, StreamId, Timestamp, TransmitError, Transport,
 };
 
 use connection::{Connection, Progress};
-pub(crate) use event_loop::EventLoop;
+pub(crate) use event_loop::{Entrance, EventLoop};
 use gathering::GatheringFlags;
 use host::Host;
 use names::{Found, Names};
@@ -59,6 +60,8 @@ pub(crate) struct Driver {
     /// The agent, for a program that can be asked to record it. Otherwise an `IceAgent`, which has the
     /// same calls, would do.
     pub(crate) agent: Recorder,
+    /// Where its sockets and connections are registered.
+    events: Arc<Entrance>,
     sockets: Vec<Socket>,
     /// The ports to bind to, those that are taken among them.
     ports: Ports,
@@ -70,8 +73,6 @@ pub(crate) struct Driver {
     tls: Tls,
     /// The socket or connection that was read last: each has its turn.
     turn: usize,
-    /// The one buffer that all datagrams are received in.
-    incoming: Vec<u8>,
     /// What the agent writes itself.
     outgoing: Vec<u8>,
     /// What the system refused to send.
@@ -128,29 +129,35 @@ pub(crate) enum DataError {
 }
 
 impl Driver {
-    /// Drives an agent, to which it adds the servers of the flags.
-    pub(crate) fn new(
-        mut agent: Recorder,
-        events: &EventLoop,
-        flags: &GatheringFlags,
-        seed: &[u8; 32],
-    ) -> Result<Self, Box<dyn Error>> {
-        let servers = flags.add_to(&mut agent, events.now())?;
-        Ok(Self {
+    pub(crate) fn new(agent: Recorder, events: &EventLoop) -> Self {
+        Self {
             agent,
+            events: events.entrance(),
             sockets: Vec::new(),
-            ports: flags.ports(seed),
+            ports: PortRange::ANY.ports(0),
             connections: Vec::new(),
-            servers,
-            names: Names::new(events),
+            servers: Vec::new(),
+            names: Names::new(events.entrance()),
             resolved: false,
-            tls: Tls::new(flags.insecure()),
+            tls: Tls::new(false),
             turn: 0,
-            incoming: vec![0; DATAGRAM],
             outgoing: Vec::new(),
             unsent: Unsent::default(),
             troubles: VecDeque::new(),
-        })
+        }
+    }
+
+    /// Adds the servers of the flags to the agent, and keeps to their ports.
+    pub(crate) fn gather_by(
+        &mut self,
+        now: Timestamp,
+        flags: &GatheringFlags,
+        seed: &[u8; 32],
+    ) -> Result<(), Box<dyn Error>> {
+        self.servers = flags.add_to(&mut self.agent, now)?;
+        self.ports = flags.ports(seed);
+        self.tls = Tls::new(flags.insecure());
+        Ok(())
     }
 
     /// What a server is called.
@@ -163,11 +170,11 @@ impl Driver {
     /// agent.
     pub(crate) fn open(
         &mut self,
-        events: &mut EventLoop,
+        events: &EventLoop,
         stream: StreamId,
         host: Host,
     ) -> Result<(), OpenError> {
-        let mut socket = Socket::open(events, host, self.ports.clone())?;
+        let mut socket = Socket::open(&self.events, host, self.ports.clone())?;
         let mut local = LocalAddress::udp(socket.local);
         local.interface = host.interface;
         socket.candidate = Some(self.agent.add_local(events.now(), stream, COMPONENT, local)?);
@@ -188,7 +195,7 @@ impl Driver {
 
     /// Gives up an address: its candidates are removed, its sockets closed.
     #[allow(dead_code, reason = "not every example loses an address")]
-    pub(crate) fn close(&mut self, events: &mut EventLoop, ip: IpAddr) -> Result<(), CloseError> {
+    pub(crate) fn close(&mut self, events: &EventLoop, ip: IpAddr) -> Result<(), CloseError> {
         let (gone, kept): (Vec<_>, Vec<_>) =
             self.sockets.drain(..).partition(|socket| socket.is_on(ip));
         self.sockets = kept;
@@ -196,7 +203,7 @@ impl Driver {
             match socket.candidate.map(|id| self.agent.remove_local(events.now(), id)) {
                 // The agent may have given it up before.
                 None | Some(Ok(()) | Err(RemoveLocalError::UnknownCandidate)) => {
-                    socket.close(events)?;
+                    socket.close(&self.events)?;
                 }
                 Some(Err(error)) => return Err(error.into()),
             }
@@ -216,7 +223,11 @@ impl Driver {
     /// Hands one thing that has arrived to the agent; `None` when there is nothing left.
     ///
     /// Drain the output after each: an agent holds only so many answers.
-    pub(crate) fn receive(&mut self, now: Timestamp) -> Option<Received<'_>> {
+    pub(crate) fn receive<'a>(
+        &'a mut self,
+        now: Timestamp,
+        buffer: &'a mut [u8],
+    ) -> Option<Received<'a>> {
         if self.take_name(now) {
             return Some(Received::Consumed);
         }
@@ -224,8 +235,8 @@ impl Driver {
         for _ in 0..places {
             self.turn = self.turn.saturating_add(1).checked_rem(places)?;
             if let Some(socket) = self.sockets.get_mut(self.turn) {
-                if let Some((len, from)) = socket.read(&mut self.incoming) {
-                    let (local, datagram) = (socket.local, self.incoming.get(..len)?);
+                if let Some((len, from)) = socket.read(buffer) {
+                    let (local, datagram) = (socket.local, buffer.get(..len)?);
                     let agent = &mut self.agent;
                     return Some(agent.handle_datagram(now, Transport::Udp, local, from, datagram));
                 }
@@ -312,19 +323,19 @@ impl Driver {
     /// Sends what the agent wants to be sent and sees to what it asks for, then gives its next
     /// event. To be called until it returns `None`, since an event that was taken may make more to
     /// send.
-    pub(crate) fn poll(&mut self, events: &mut EventLoop) -> Option<Event> {
+    pub(crate) fn poll(&mut self, now: Timestamp) -> Option<Event> {
         loop {
-            self.transmit(events.now());
-            match self.agent.poll_event(events.now())? {
-                Event::OpenSocket { socket, ip } => self.open_wanted(events, socket, ip),
-                Event::CloseSocket { socket } => self.close_wanted(events, socket),
+            self.transmit(now);
+            match self.agent.poll_event(now)? {
+                Event::OpenSocket { socket, ip } => self.open_wanted(now, socket, ip),
+                Event::CloseSocket { socket } => self.close_wanted(socket),
                 Event::OpenConnection { connection, local, remote, security } => {
-                    self.connect(events, connection, local, remote, security);
+                    self.connect(now, connection, local, remote, security);
                 }
-                Event::CloseConnection { connection } => self.disconnect(events, connection),
+                Event::CloseConnection { connection } => self.disconnect(connection),
                 Event::ResolveName { lookup, name } => {
                     if let Err(why) = self.names.resolve(lookup, name.clone()) {
-                        self.name_failed(events.now(), lookup, &name, why);
+                        self.name_failed(now, lookup, &name, why);
                     }
                 }
                 other => return Some(other),
@@ -350,33 +361,33 @@ impl Driver {
         }
     }
 
-    fn open_wanted(&mut self, events: &mut EventLoop, id: SocketId, ip: IpAddr) {
+    fn open_wanted(&mut self, now: Timestamp, id: SocketId, ip: IpAddr) {
         // On a link-local address, of the same link.
         let near = self.sockets.iter().find(|socket| socket.local.ip() == ip);
         let host = Host { ip, interface: near.map_or(0, Socket::scope) };
-        match Socket::open(events, host, self.ports.clone()) {
+        match Socket::open(&self.events, host, self.ports.clone()) {
             Ok(mut socket) => {
                 socket.wanted = Some(id);
-                self.agent.socket_opened(events.now(), id, socket.local);
+                self.agent.socket_opened(now, id, socket.local);
                 self.sockets.push(socket);
             }
             Err(why) => {
                 self.trouble(format!("another socket on {ip}"), why);
-                self.agent.socket_failed(events.now(), id);
+                self.agent.socket_failed(now, id);
             }
         }
     }
 
-    fn close_wanted(&mut self, events: &EventLoop, id: SocketId) {
+    fn close_wanted(&mut self, id: SocketId) {
         let place = self.sockets.iter().position(|socket| socket.wanted == Some(id));
-        if let Some(Err(why)) = place.map(|place| self.sockets.remove(place).close(events)) {
+        if let Some(Err(why)) = place.map(|place| self.sockets.remove(place).close(&self.events)) {
             self.trouble("a socket that was closed".to_owned(), why);
         }
     }
 
     fn connect(
         &mut self,
-        events: &mut EventLoop,
+        now: Timestamp,
         id: ConnectionId,
         local: SocketAddr,
         remote: SocketAddr,
@@ -385,11 +396,11 @@ impl Driver {
         let near = self.sockets.iter().find(|socket| socket.local.ip() == local.ip());
         let from = (without_scope(local), near.map_or(0, Socket::scope));
         let opened = match security {
-            ConnectionSecurity::Tcp => Connection::open(events, id, from, remote, None),
+            ConnectionSecurity::Tcp => Connection::open(&self.events, id, from, remote, None),
             ConnectionSecurity::Tls { server_name } => self
                 .tls
                 .connect(&server_name)
-                .and_then(|tls| Connection::open(events, id, from, remote, Some(tls))),
+                .and_then(|tls| Connection::open(&self.events, id, from, remote, Some(tls))),
             // rustls has none.
             _ => Err(io::Error::new(io::ErrorKind::Unsupported, "the examples have no DTLS")),
         };
@@ -397,14 +408,16 @@ impl Driver {
             Ok(connection) => self.connections.push(connection),
             Err(why) => {
                 self.trouble(format!("connection to {remote}"), why);
-                self.agent.connection_failed(events.now(), id);
+                self.agent.connection_failed(now, id);
             }
         }
     }
 
-    fn disconnect(&mut self, events: &EventLoop, id: ConnectionId) {
+    fn disconnect(&mut self, id: ConnectionId) {
         let place = self.connections.iter().position(|connection| connection.id == id);
-        if let Some(Err(why)) = place.map(|place| self.connections.remove(place).close(events)) {
+        if let Some(Err(why)) =
+            place.map(|place| self.connections.remove(place).close(&self.events))
+        {
             self.trouble("a connection that was closed".to_owned(), why);
         }
     }

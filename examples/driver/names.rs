@@ -6,10 +6,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
+use super::event_loop::Entrance;
 use frazil::LookupId;
-use mio::Waker;
-
-use super::event_loop::EventLoop;
 
 /// A name that was looked up.
 pub(crate) struct Found {
@@ -22,23 +20,23 @@ pub(crate) struct Found {
 pub(crate) struct Names {
     sender: Sender<Found>,
     found: Receiver<Found>,
-    waker: Arc<Waker>,
+    entrance: Arc<Entrance>,
 }
 
 impl Names {
-    pub(crate) fn new(events: &EventLoop) -> Self {
+    pub(crate) fn new(entrance: Arc<Entrance>) -> Self {
         let (sender, found) = channel();
-        Self { sender, found, waker: events.waker() }
+        Self { sender, found, entrance }
     }
 
     /// Starts to look up a name.
     pub(crate) fn resolve(&self, lookup: LookupId, name: String) -> io::Result<()> {
-        let (sender, waker) = (self.sender.clone(), Arc::clone(&self.waker));
+        let (sender, entrance) = (self.sender.clone(), Arc::clone(&self.entrance));
         let resolve = move || {
             let addresses = resolve(&name);
             // Without a receiver the process is about to end.
             if sender.send(Found { lookup, name, addresses }).is_ok() {
-                waker.wake().ok();
+                entrance.wake().ok();
             }
         };
         thread::Builder::new().name("name".to_owned()).spawn(resolve).map(drop)

@@ -9,7 +9,7 @@ use mio::net::UdpSocket;
 use mio::{Interest, Token};
 use socket2::SockRef;
 
-use super::event_loop::EventLoop;
+use super::event_loop::Entrance;
 use super::host::Host;
 
 /// A socket on one address. None is bound to a wildcard: the agent has to know on which address a
@@ -34,7 +34,7 @@ pub(crate) struct Socket {
 impl Socket {
     /// A socket on the first of `ports` that is free.
     pub(crate) fn open(
-        events: &mut EventLoop,
+        events: &Entrance,
         host: Host,
         ports: impl Iterator<Item = u16>,
     ) -> io::Result<Self> {
@@ -53,7 +53,7 @@ impl Socket {
         })
     }
 
-    pub(crate) fn close(mut self, events: &EventLoop) -> io::Result<()> {
+    pub(crate) fn close(mut self, events: &Entrance) -> io::Result<()> {
         self.udp.deregister(events.registry())
     }
 

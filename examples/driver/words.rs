@@ -51,6 +51,9 @@ pub(crate) fn server_failure(
 ) -> String {
     match local {
         Some(local) => format!("{server} from {local}: {failure}"),
+        None if *failure == ServerFailure::Unreachable => {
+            format!("{server}: not to be reached from any address in use")
+        }
         None => format!("{server}: {failure}"),
     }
 }

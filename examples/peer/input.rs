@@ -8,10 +8,8 @@ use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
+use crate::driver::{Entrance, EventLoop};
 use frazil::Timestamp;
-use mio::Waker;
-
-use crate::driver::EventLoop;
 
 /// The longest line that is taken, in bytes.
 const MAX_LINE: usize = 64 * 1024;
@@ -38,11 +36,11 @@ pub(crate) struct Input {
 impl Input {
     /// Starts to read. The thread ends with its input, or with the process.
     pub(crate) fn start(events: &EventLoop) -> io::Result<Self> {
-        let waker = events.waker();
+        let entrance = events.entrance();
         let (sender, lines) = sync_channel(AHEAD);
         thread::Builder::new()
             .name("standard input".to_owned())
-            .spawn(move || read_all(io::stdin().lock(), &sender, &waker))?;
+            .spawn(move || read_all(io::stdin().lock(), &sender, &entrance))?;
         Ok(Self { lines, readable: false })
     }
 
@@ -70,12 +68,12 @@ impl Input {
     }
 }
 
-fn read_all(mut from: impl BufRead, lines: &SyncSender<Line>, waker: &Waker) {
+fn read_all(mut from: impl BufRead, lines: &SyncSender<Line>, entrance: &Entrance) {
     loop {
         let line = read_line(&mut from).unwrap_or(Line::End);
         let end = matches!(line, Line::End);
         // Without a receiver the process is about to end.
-        if lines.send(line).is_err() || waker.wake().is_err() || end {
+        if lines.send(line).is_err() || entrance.wake().is_err() || end {
             return;
         }
     }

@@ -11,7 +11,7 @@ PUPPETEER_VERSION=25.16.0
 # The peer that `first_echo.mjs` compares with.
 WERIFT_VERSION=0.25.2
 PACKAGES=(golang golang-github-pion-ice.v2-dev python3 python3-venv chromium firefox-esr
-    fonts-dejavu-core iproute2 util-linux avahi-daemon avahi-utils dbus)
+    fonts-dejavu-core iproute2 util-linux avahi-daemon avahi-utils dbus coturn nftables openssl)
 # Node.js may be there from elsewhere than Debian, whose npm would not install beside it.
 command -v node >/dev/null || PACKAGES+=(nodejs)
 command -v npm >/dev/null || PACKAGES+=(npm)

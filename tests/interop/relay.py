@@ -46,7 +46,7 @@ def relay_rows():
     rows = []
     for role, other in ROLES.items():
         rows += [
-            on_loopback(relayed("frazil", role, transport), Side("frazil", other))
+            on_loopback(relayed("frazil", role, transport), Side("frazil", other), record=True)
             for transport in TURN_PORTS
         ]
         for peer in ("frazil", "pion", "aioice"):

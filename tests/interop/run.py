@@ -450,7 +450,8 @@ class Session:
 
     def transcript(self):
         with self.news:
-            return "\n".join(peer.transcript() for peer in self.peers)
+            told = [*self.peers, *filter(None, [getattr(self.hosts, "server", None)])]
+            return "\n".join(each.transcript() for each in told)
 
     def kill(self):
         for peer in self.peers:

@@ -32,7 +32,7 @@ impl Bench {
         let mut stacks = [Role::Controlling, Role::Controlled].map(|role| {
             let mut config = AgentConfig::new(role);
             config.loopback = true;
-            Stack::new(IceAgent::new(config, [role as u8; 32]).unwrap(), clock).unwrap()
+            Stack::new(IceAgent::new(config, [role as u8; 32]).unwrap(), clock, &events).unwrap()
         });
         let now = events.now();
         let parameters = stacks.each_mut().map(|stack| stack.agent().local_parameters());

@@ -266,7 +266,8 @@ impl Call {
         };
         config.loopback = shared.options.bind.iter().any(IpAddr::is_loopback);
         let agent = IceAgent::new(config, seed::random()?)?;
-        let mut stack = Stack::new(agent, shared.clock).ok_or("an agent without streams")?;
+        let mut stack =
+            Stack::new(agent, shared.clock, events).ok_or("an agent without streams")?;
         for host in shared.options.addresses()? {
             // One that cannot be used, such as an IPv6 address that is not settled, is passed over.
             if let Err(error) = stack.add_address(events, host) {

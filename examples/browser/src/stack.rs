@@ -15,6 +15,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use frazil::replay::Recorder;
 use frazil::{Event, IceAgent, Received, StreamId, Timestamp};
 
 use crate::channel::{ChannelError, ChannelEvent, ChannelId, Channels, Message};
@@ -74,10 +75,10 @@ enum Fault {
 
 impl Stack {
     /// `None` for an agent without streams.
-    pub(crate) fn new(agent: IceAgent, clock: Clock) -> Option<Self> {
+    pub(crate) fn new(agent: IceAgent, clock: Clock, events: &EventLoop) -> Option<Self> {
         let stream = agent.streams().next()?;
         Some(Self {
-            driver: Driver::new(agent),
+            driver: Driver::new(Recorder::without_log(agent), events),
             stream,
             tls: None,
             sctp: Sctp::new(clock),
@@ -93,7 +94,7 @@ impl Stack {
         events: &mut EventLoop,
         host: Host,
     ) -> Result<(), OpenError> {
-        self.driver.open(events, self.stream, host, std::iter::once(0))
+        self.driver.open(events, self.stream, host)
     }
 
     /// Gives an address up.
@@ -313,7 +314,7 @@ impl Stack {
         News::Closed(reason)
     }
 
-    pub(crate) fn agent(&mut self) -> &mut IceAgent {
+    pub(crate) fn agent(&mut self) -> &mut Recorder {
         &mut self.driver.agent
     }
 
