@@ -384,7 +384,7 @@ impl Peer {
     }
 
     fn on_stats(&mut self) -> Result<(), Box<dyn Error>> {
-        let report = stats::report(&self.driver, self.stream, self.events.now());
+        let report = stats::report(&self.driver);
         Ok(say(format_args!("stats {report}"))?)
     }
 }

@@ -3,12 +3,13 @@
 use core::net::SocketAddr;
 
 use crate::candidate::{CandidateKind, Transport};
+use crate::checklist::Traffic;
 use crate::id::{CandidateId, PairId, StreamId};
 use crate::stun;
 use crate::time::Timestamp;
 
-use super::IceAgent;
 use super::io::{Ignored, Outgoing, Received, Route};
+use super::{IceAgent, Stream};
 
 /// The way of a component's data, with everything that a packet needs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +26,8 @@ pub(super) struct Path {
     relayed: bool,
     /// What a router has told of the largest packet that gets through.
     mtu: u16,
+    /// What has passed since it became the path.
+    pub(super) traffic: Traffic,
 }
 
 impl Path {
@@ -95,14 +98,22 @@ impl IceAgent {
         if !self.config.consent {
             self.path_used(stream, component);
         }
-        let path = self.path_to(stream, component)?;
+        let (now, bytes) = (self.now, payload.len() as u64);
+        let path = path_in(&mut self.streams, stream, component)?;
         if path.relayed {
             let (local, pair, to) = (path.local, path.pair, path.remote_addr);
-            return self.send_relayed(local, pair, to, payload);
+            let outgoing = self.send_relayed(local, pair, to, payload);
+            match &outgoing {
+                Ok(_) => self.count_sent(stream, component, 1, bytes),
+                Err(_) => self.count_discarded(pair, bytes),
+            }
+            return outgoing;
         }
+        path.traffic.sent(now, 1, bytes);
         Ok(Outgoing::direct(path.route(), path.pair, self.config.dscp, payload))
     }
 
+    /// The path of a component, if all of its stream have one (RFC 8445 §12.1).
     pub(super) fn path_to(&self, stream: StreamId, number: u16) -> Result<&Path, SendError> {
         let stream = self.streams.iter().find(|other| other.id == stream);
         let components = &stream.ok_or(SendError::UnknownComponent)?.components;
@@ -124,13 +135,15 @@ impl IceAgent {
         from: SocketAddr,
         payload: &'a [u8],
     ) -> Result<Received<'a>, Ignored> {
-        for stream in &self.streams {
-            for component in &stream.components {
-                if let Some(path) = &component.path {
+        let now = self.now;
+        for stream in &mut self.streams {
+            for component in &mut stream.components {
+                if let Some(path) = &mut component.path {
                     if path.local_addr == local
                         && path.remote_addr == from
                         && path.transport == transport
                     {
+                        path.traffic.received(now, payload.len());
                         return Ok(Received::Data {
                             stream: stream.id,
                             component: component.number,
@@ -149,6 +162,7 @@ impl IceAgent {
             pair.local == local && pair.heard && remote.is_some_and(|remote| remote.addr == from)
         });
         let (pair, _) = heard.ok_or(Ignored::UnknownRemote)?;
+        self.count_received(stream, component, pair, payload.len());
         Ok(Received::Data { stream, component, pair, payload })
     }
 
@@ -173,11 +187,27 @@ impl IceAgent {
                 mapped: local.mapped,
                 relayed: local.kind == CandidateKind::Relayed && self.is_own_relay(pair.local),
                 mtu: u16::MAX,
+                traffic: Traffic::default(),
             })
         });
+        self.settle_traffic_of(stream, number);
         if let Some(component) = self.component_mut(stream, number) {
             component.path = path;
         }
         self.keep_path(stream, number);
     }
+}
+
+/// [`IceAgent::path_to`], to be changed.
+fn path_in(streams: &mut [Stream], stream: StreamId, number: u16) -> Result<&mut Path, SendError> {
+    let stream = streams.iter_mut().find(|other| other.id == stream);
+    let components = &mut stream.ok_or(SendError::UnknownComponent)?.components;
+    let mut path = Err(SendError::UnknownComponent);
+    for component in components {
+        let this = component.path.as_mut().ok_or(SendError::NotConnected)?;
+        if component.number == number {
+            path = Ok(this);
+        }
+    }
+    path
 }
