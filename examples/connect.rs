@@ -24,12 +24,12 @@ use std::mem;
 use std::process::ExitCode;
 
 use driver::host::{self, Host};
-use driver::{BATCH, DATAGRAM, EventLoop, words};
+use driver::{BATCH, EventLoop, words};
 use frazil::{
     AgentConfig, Candidate, CandidateAddress, CandidateView, ConnectionState, Event,
     GatheringState, Received, Role, StreamId, Timestamp,
 };
-use options::{HELP, Options};
+use options::Options;
 use pings::{Phase, Pings};
 use side::{Side, Sides, Who, news_of, position};
 use timeline::{Names, Timeline, place};
@@ -43,7 +43,9 @@ const FOLLOWS: &str = "new credentials in answer";
 fn main() -> ExitCode {
     let done = match Options::parse() {
         Ok(Some(options)) => run(&options),
-        Ok(None) => io::stdout().write_all(HELP.as_bytes()).map(|()| true).map_err(Into::into),
+        Ok(None) => {
+            io::stdout().write_all(options::help().as_bytes()).map(|()| true).map_err(Into::into)
+        }
         Err(error) => {
             complain(&error);
             return ExitCode::from(2);
@@ -89,8 +91,6 @@ struct Session {
     restart_begun: Option<Timestamp>,
     /// When the later side had selected all its pairs anew.
     restarted: Option<Timestamp>,
-    /// The one buffer that everything is received in.
-    incoming: Vec<u8>,
 }
 
 impl Session {
@@ -103,10 +103,10 @@ impl Session {
         other_seed.iter_mut().for_each(|byte| *byte = !*byte);
         let mut config = AgentConfig::new(Role::Controlling);
         config.nomination = options.nomination;
-        let a = Side::new(config.clone(), options.seed, options.streams, &hosts, &mut events)?;
+        let a = Side::new(config.clone(), options.seed, options, &hosts, &mut events)?;
         config.role = Role::Controlled;
         config.lite = options.lite;
-        let b = Side::new(config, other_seed, options.streams, &hosts, &mut events)?;
+        let b = Side::new(config, other_seed, options, &hosts, &mut events)?;
         Ok(Self {
             events,
             names: Names::default(),
@@ -114,7 +114,6 @@ impl Session {
             pings: Pings::new(usize::from(options.streams), options.restart),
             restart_begun: None,
             restarted: None,
-            incoming: vec![0; DATAGRAM],
             sides: Sides { a, b },
         })
     }
@@ -176,9 +175,10 @@ impl Session {
         for _ in 0..BATCH {
             let now = self.events.now();
             let side = self.sides.of(who);
-            let Some(received) = side.driver.receive(now, &mut self.incoming) else { break };
+            let Some(received) = side.driver.receive(now) else { break };
             if let Received::Data { stream, payload, .. } = received {
-                if let Some(round_trip) = self.pings.receive(now, who, side, stream, payload) {
+                let payload = payload.to_vec();
+                if let Some(round_trip) = self.pings.receive(now, who, side, stream, &payload) {
                     self.timeline.line(now, who, "ping", round_trip)?;
                 }
             }
@@ -194,7 +194,12 @@ impl Session {
             for who in [Who::A, Who::B] {
                 let now = self.events.now();
                 self.tell_pairs(now, who)?;
-                while let Some(event) = self.sides.of(who).driver.poll(now) {
+                loop {
+                    let event = self.sides.of(who).driver.poll(&mut self.events);
+                    while let Some(trouble) = self.sides.of(who).driver.poll_trouble() {
+                        self.timeline.line(now, who, "trouble", trouble)?;
+                    }
+                    let Some(event) = event else { break };
                     idle = false;
                     self.on_event(now, who, event)?;
                     self.tell_pairs(now, who)?;
@@ -264,6 +269,11 @@ impl Session {
             }
             Event::RoleChanged(role) => {
                 Ok(self.timeline.line(now, who, "role", words::role(role))?)
+            }
+            Event::CandidateError { server, local, failure, .. } => {
+                let server = self.sides.of(who).driver.server(server);
+                let failure = words::server_failure(&server, local, &failure);
+                Ok(self.timeline.line(now, who, "no server", failure)?)
             }
             Event::RemoteRestart { .. } => self.follow_restart(now, who),
             Event::RemoteCandidateDiscovered { candidate, .. } => {
@@ -383,11 +393,33 @@ impl Session {
         if let Some(reason) = &reason {
             self.timeline.failed(reason, &self.names, &self.sides)?;
         }
+        self.close()?;
+        Ok(reason.is_none())
+    }
+
+    /// Closes the agents, and drives them until their servers know.
+    fn close(&mut self) -> Result<(), Box<dyn Error>> {
         let now = self.events.now();
         for who in [Who::A, Who::B] {
             self.sides.of(who).driver.agent.close(now);
         }
-        Ok(reason.is_none())
+        loop {
+            for who in [Who::A, Who::B] {
+                let now = self.events.now();
+                let driver = &mut self.sides.of(who).driver;
+                while driver.receive(now).is_some() {}
+                driver.expire(now);
+                while driver.poll(&mut self.events).is_some() {}
+            }
+            let Sides { a, b } = &self.sides;
+            if a.driver.is_done() && b.driver.is_done() {
+                return Ok(());
+            }
+            let deadlines = [a.driver.deadline(), b.driver.deadline()];
+            self.events.wait(deadlines.into_iter().flatten().min())?;
+            self.sides.a.driver.note_ready(&self.events);
+            self.sides.b.driver.note_ready(&self.events);
+        }
     }
 }
 

@@ -28,14 +28,14 @@ use std::net::IpAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use driver::{BATCH, DATAGRAM, Driver, EventLoop, words};
+use driver::{BATCH, Driver, EventLoop, words};
 use frazil::{
-    AddRemoteError, AgentConfig, Candidate, CandidateParseError, CandidateView, ConnectionState,
-    Event, GatheringState, Received, StreamId, Timestamp, Transport,
+    AddRemoteError, AgentConfig, Candidate, CandidateKind, CandidateParseError, CandidateView,
+    ConnectionState, Event, GatheringState, Received, StreamId, Timestamp, Transport,
 };
 use input::{Input, Line};
 use network::Change;
-use options::{HELP, Options};
+use options::Options;
 use record::Record;
 use signalling::{Announced, ParametersLine};
 use trace::TraceFile;
@@ -49,7 +49,7 @@ const QUOTE: usize = 60;
 fn main() -> ExitCode {
     let done = match Options::parse() {
         Ok(Some(options)) => run(options),
-        Ok(None) => io::stdout().write_all(HELP.as_bytes()).map_err(Failure::from),
+        Ok(None) => io::stdout().write_all(options::help().as_bytes()).map_err(Failure::from),
         Err(error) => Err(Failure::Flag(error.to_string())),
     };
     match done {
@@ -100,8 +100,6 @@ struct Peer {
     trace: Option<TraceFile>,
     stream: StreamId,
     input: Input,
-    /// The one buffer that everything is received in.
-    incoming: Vec<u8>,
     options: Options,
     /// What the other side said of itself before its credentials.
     announced: Announced,
@@ -120,20 +118,21 @@ impl Peer {
         if let Some(pacing) = options.pacing {
             config.timing.ta = pacing;
         }
+        options.gathering.configure(&mut config).map_err(Failure::Flag)?;
         config.trace = options.trace.is_some();
+        config.statistics = true;
         let trace = TraceFile::create(&options)?;
         let (agent, record) = record::agent(config, options.seed, options.record.as_deref())?;
         let stream = agent.streams().next().ok_or(Failure::NoAddress)?;
-        let mut driver = Driver::new(agent);
+        let mut driver = Driver::new(agent, &events, &options.gathering, &options.seed)?;
         network::open_all(&options, &mut driver, stream, &mut events)?;
         Ok(Self {
-            input: Input::start(&mut events)?,
+            input: Input::start(&events)?,
             events,
             driver,
             record,
             trace,
             stream,
-            incoming: vec![0; DATAGRAM],
             options,
             announced: Announced::default(),
             closing: None,
@@ -157,7 +156,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Until the agent is closed.
+    /// Until the agent is closed, and its servers know.
     fn drive(&mut self) -> Result<(), Failure> {
         loop {
             self.settle()?;
@@ -167,13 +166,15 @@ impl Peer {
             if let Some(trace) = &mut self.trace {
                 trace.write(&mut self.driver.agent)?;
             }
-            if self.is_closed() {
+            if self.driver.is_done() {
                 return Ok(());
             }
             let deadlines = [self.driver.deadline(), self.input.deadline(), self.closing];
             self.events.wait(deadlines.into_iter().flatten().min())?;
-            self.take_lines()?;
-            self.take_datagrams()?;
+            if !self.is_closed() {
+                self.take_lines()?;
+            }
+            self.take_arrivals()?;
             self.take_time();
         }
     }
@@ -206,15 +207,16 @@ impl Peer {
         Ok(())
     }
 
-    fn take_datagrams(&mut self) -> io::Result<()> {
+    fn take_arrivals(&mut self) -> io::Result<()> {
         self.driver.note_ready(&self.events);
         for _ in 0..BATCH {
             let now = self.events.now();
-            let Some(received) = self.driver.receive(now, &mut self.incoming) else { break };
+            let Some(received) = self.driver.receive(now) else { break };
             if let Received::Data { stream, payload, .. } = received {
                 say(format_args!("recv {}", one_line(&String::from_utf8_lossy(payload))))?;
                 if self.options.echo {
-                    if let Err(error) = self.driver.send(now, stream, payload) {
+                    let payload = payload.to_vec();
+                    if let Err(error) = self.driver.send(now, stream, &payload) {
                         say(format_args!("error echo: {error}"))?;
                     }
                 }
@@ -234,11 +236,14 @@ impl Peer {
 
     /// Sends and tells all there is.
     fn settle(&mut self) -> io::Result<()> {
-        let now = self.events.now();
-        while let Some(event) = self.driver.poll(now) {
+        loop {
+            let event = self.driver.poll(&mut self.events);
+            while let Some(trouble) = self.driver.poll_trouble() {
+                note(trouble);
+            }
+            let Some(event) = event else { return Ok(()) };
             self.tell(event)?;
         }
-        Ok(())
     }
 
     fn tell(&mut self, event: Event) -> io::Result<()> {
@@ -249,7 +254,18 @@ impl Peer {
                 say(format_args!("state {}", words::state(state)))?;
                 if state == ConnectionState::Failed { self.explain() } else { Ok(()) }
             }
-            Event::SelectedPair { local, remote, .. } => say_selected(&local, &remote),
+            Event::SelectedPair { local, remote, .. } => self.say_selected(&local, &remote),
+            Event::CandidateError { server, local, failure, .. } => {
+                let server = self.driver.server(server);
+                let failure = words::server_failure(&server, local, &failure);
+                note(failure);
+                Ok(())
+            }
+            Event::AllocationLost { server, relayed, failure } => {
+                let server = self.driver.server(server);
+                note(format_args!("{server} no longer relays for {relayed}: {failure}"));
+                Ok(())
+            }
             Event::RoleChanged(role) => say(format_args!("role {}", words::role(role))),
             Event::RemoteRestart { .. } => self.begin_generation(),
             Event::RestartNeeded => {
@@ -260,10 +276,22 @@ impl Peer {
         }
     }
 
+    fn say_selected(&self, local: &CandidateView, remote: &CandidateView) -> io::Result<()> {
+        let path = match (local.kind, local.transport) {
+            (CandidateKind::Relayed, _) => format!("relay-{}", self.options.gathering.transport()),
+            (_, Transport::Udp) => "udp".to_owned(),
+            (_, Transport::Tcp) => "tcp".to_owned(),
+        };
+        say(format_args!(
+            "selected {} {} {} {} {path}",
+            local.addr, remote.addr, local.kind, remote.kind
+        ))
+    }
+
     /// Why there is no connection: a line for each pair and server, and the verdict last.
     fn explain(&self) -> io::Result<()> {
         if let Some(error) = &self.driver.unsent.last {
-            say(format_args!("why datagrams not sent: {}: {error}", self.driver.unsent.count))?;
+            say(format_args!("why messages not sent: {}: {error}", self.driver.unsent.count))?;
         }
         for counter in words::counters(self.driver.agent.counters()) {
             say(format_args!("why {counter}"))?;
@@ -356,7 +384,7 @@ impl Peer {
 
     fn on_network(&mut self, rest: &str) -> Result<(), Box<dyn Error>> {
         let Change { ip, up } = Change::parse(rest)?;
-        let is_up = self.driver.agent.local_candidates().any(|own| own.base.ip() == ip);
+        let is_up = self.driver.uses(ip);
         match (is_up, up) {
             (true, true) => Err(format!("{ip} is up").into()),
             (false, false) => Err(format!("{ip} is not in use").into()),
@@ -394,23 +422,12 @@ const fn is_passed_over(why: AddRemoteError) -> bool {
     matches!(
         why,
         AddRemoteError::UnknownComponent
-            | AddRemoteError::Transport
+            | AddRemoteError::SimultaneousOpen
             | AddRemoteError::Name
             | AddRemoteError::Loopback
             | AddRemoteError::PastGeneration
             | AddRemoteError::Limit
     )
-}
-
-fn say_selected(local: &CandidateView, remote: &CandidateView) -> io::Result<()> {
-    let path = match local.transport {
-        Transport::Udp => "udp",
-        Transport::Tcp => "tcp",
-    };
-    say(format_args!(
-        "selected {} {} {} {} {path}",
-        local.addr, remote.addr, local.kind, remote.kind
-    ))
 }
 
 /// One line of the protocol. Whoever reads it may wait for just this one, so it is not kept back.

@@ -131,6 +131,10 @@ pub struct AgentConfig {
     /// [`IceAgent::poll_trace`](crate::IceAgent::poll_trace): to find out why a session went as it
     /// did. Off by default.
     pub trace: bool,
+    /// Counts the checks of each pair and measures their round trips, for
+    /// [`IceAgent::stats`](crate::IceAgent::stats): 64 bytes for each pair that is checked. Off by
+    /// default, so that an agent stays small; application data is counted in any case.
+    pub statistics: bool,
     /// DSCP that transmits carry (RFC 8445 §7.2.3); 0 to 63.
     pub dscp: u8,
     /// What is gathered, told and used; everything, if there are none. Agents may share them.
@@ -167,6 +171,7 @@ impl AgentConfig {
             consent: true,
             icmp: true,
             trace: false,
+            statistics: false,
             dscp: 0,
             policies: None,
             mdns: MdnsMode::default(),
@@ -244,6 +249,9 @@ pub struct Timing {
     /// How long gathering waits for servers, 500 ms to two minutes: those that have given nothing by
     /// then are given up, unless gathering is continual.
     pub gathering_timeout: Duration,
+    /// How long a TCP connection that somebody has opened to this side may go without an
+    /// authenticated message, one second to two minutes. Then it is closed.
+    pub first_message: Duration,
     /// Sends further checks in idle Ta slots while a component has no valid pair, and further
     /// nominating checks of the same pair while it has no selected one, so that one lost packet does
     /// not cost a whole RTO.
@@ -264,6 +272,7 @@ impl Default for Timing {
             lite_timeout: Duration::from_secs(30),
             keepalive: Duration::from_secs(15),
             gathering_timeout: Duration::from_secs(10),
+            first_message: Duration::from_secs(10),
             hedging: true,
         }
     }
@@ -330,6 +339,9 @@ impl Timing {
         if !within(self.gathering_timeout, 500, 120_000) {
             return Err(ConfigError::GatheringTimeout);
         }
+        if !within(self.first_message, 1_000, 120_000) {
+            return Err(ConfigError::FirstMessage);
+        }
         Ok(())
     }
 }
@@ -366,8 +378,15 @@ pub struct Limits {
     pub permissions: u16,
     /// Channels of one allocation, those that rest among them (RFC 8656 §12).
     pub channels: u16,
-    /// Connections that are open or being opened.
+    /// Connections that are open or being opened, to servers and peers together.
     pub connections: u16,
+    /// Those among them that others have opened and that have brought no authenticated message yet.
+    pub unproven_connections: u16,
+    /// Bytes that such a connection may bring.
+    pub unproven_bytes: u16,
+    /// The longest frame that is taken from a TCP connection to a peer (RFC 4571), in bytes. So much
+    /// is kept of each at most, while the rest of a frame is on its way.
+    pub frame: u16,
     /// Events that wait to be polled. Beyond it an agent stops to admit what would raise events.
     pub events: u16,
     /// Events of the trace that wait to be polled. Those beyond it are counted in its place:
@@ -392,6 +411,9 @@ impl Default for Limits {
             permissions: 128,
             channels: 64,
             connections: 64,
+            unproven_connections: 16,
+            unproven_bytes: 4096,
+            frame: u16::MAX,
             events: 1024,
             trace: 1024,
         }
@@ -470,6 +492,9 @@ pub enum ConfigError {
     /// Host addresses cannot both be hidden behind names and be rewritten.
     #[error("mdns: host addresses that are rewritten cannot have names")]
     Mdns,
+    /// `timing.first_message` is not within one second to two minutes.
+    #[error("timing.first_message: must be 1 s to 2 min")]
+    FirstMessage,
     /// `path_mtu` is below 576.
     #[error("path_mtu: must be at least 576 bytes")]
     PathMtu,

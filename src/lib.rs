@@ -50,9 +50,8 @@
 //!
 //! # What is not there yet
 //!
-//! Restarts, servers (STUN and TURN), ICE-TCP and mDNS candidates. They are refused where they would be asked
-//! for. When the last path of a component is lost, [`Event::RestartNeeded`] says so, and only a new
-//! agent can connect again.
+//! Simultaneous opens of ICE-TCP. They are refused where they would be asked for. When the last path
+//! of a component is lost, [`Event::RestartNeeded`] says so, and only a restart can connect again.
 #![cfg_attr(feature = "mdns", doc = "\n[`Mdns`] publishes and resolves names by itself.")]
 #![cfg_attr(feature = "sim", doc = "\n[`sim`] is a network to test on, without any network.")]
 #![forbid(unsafe_code)]
@@ -94,6 +93,7 @@ pub mod replay;
 pub mod sim;
 mod siphash;
 mod stun;
+mod tcp;
 mod time;
 pub mod trace;
 mod turn;
@@ -104,11 +104,11 @@ pub use agent::io::{
     Origin, Outgoing, Parameters, Received, Route, TimeoutReason, Transmit,
 };
 pub use agent::{
-    AddLocalError, AddRemoteError, AddServerError, AddStreamError, CandidateStats, Choice,
-    ConnectionState, Counters, Explanation, IceAgent, IcmpError, LossReason, PairExplanation,
-    PairReason, PairStats, PairView, Refused, Rejected, RejectedCandidate, RemoveLocalError,
-    RenominateError, RestartError, SendError, ServerExplanation, ServerSituation, SetRemoteError,
-    Stats, TransmitError, TransportStats, Verdict,
+    AcceptError, AddLocalError, AddRemoteError, AddServerError, AddStreamError, CandidateStats,
+    Choice, ConnectionState, Counters, Explanation, IceAgent, IcmpError, LossReason,
+    PairExplanation, PairReason, PairStats, PairView, Refused, Rejected, RejectedCandidate,
+    RemoveLocalError, RenominateError, RestartError, SendError, ServerExplanation, ServerSituation,
+    SetRemoteError, Stats, TransmitError, TransportStats, Verdict,
 };
 pub use candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateParseError, CandidateTransport,

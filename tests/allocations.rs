@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use common::{Bench, USE_CANDIDATE, addr};
-use frazil::{IceAgent, Received, Role, Transport};
+use frazil::{
+    AgentConfig, ConnectionId, ConnectionState, Event, IceAgent, LocalAddress, Received, Role,
+    Timestamp, Transport,
+};
 use wire::{Wire, address};
 
 const LOCAL: &str = "10.0.0.1:1000";
@@ -127,4 +130,114 @@ fn a_hundred_candidates_change_nothing() {
         let _ = agent.send(now, stream, 1, &[0x80; 100]).unwrap();
     });
     assert_eq!(info.count_total, 0);
+}
+
+/// Two agents of which the first one has opened a connection to the other one; no bytes are lost, and
+/// the clock goes from deadline to deadline.
+struct Connected {
+    agents: [IceAgent; 2],
+    ends: [ConnectionId; 2],
+    now: Timestamp,
+}
+
+fn connected_over_tcp() -> Connected {
+    let (client, server) = (addr("10.0.0.1:40000"), addr(REMOTE));
+    let roles = [Role::Controlling, Role::Controlled];
+    let mut seed = 0;
+    let mut agents = roles.map(|role| {
+        seed += 1;
+        IceAgent::new(AgentConfig::new(role), [seed; 32]).unwrap()
+    });
+    let mut now = Timestamp::ZERO;
+    let parameters = agents.each_ref().map(IceAgent::local_parameters);
+    let stream = agents[0].streams().next().unwrap();
+    let locals = [LocalAddress::tcp_active(client.ip()), LocalAddress::tcp_passive(server)];
+    for (agent, local) in agents.iter_mut().zip(locals) {
+        agent.add_local(now, stream, 1, local).unwrap();
+        agent.gather(now);
+    }
+    for (agent, theirs) in agents.iter_mut().zip(parameters.into_iter().rev()) {
+        agent.set_remote(now, theirs).unwrap();
+    }
+    let mut ends = Vec::new();
+    let completed = |agent: &IceAgent| agent.state() == ConnectionState::Completed;
+    while !agents.iter().all(completed) {
+        for side in [0, 1] {
+            let [one, other] = &mut agents;
+            let (from, to) = if side == 0 { (one, other) } else { (other, one) };
+            let mut buf = Vec::new();
+            while let Some(transmit) = from.poll_transmit(now, &mut buf) {
+                let end: ConnectionId = ends[1 - side];
+                let mut bytes = &buf[transmit.range];
+                assert_eq!(to.handle_stream(now, end, &mut bytes), Received::Consumed);
+                buf.clear();
+            }
+            while let Some(event) = from.poll_event(now) {
+                match event {
+                    Event::LocalCandidate { candidate, .. } => {
+                        to.add_remote_candidate(now, stream, &candidate).unwrap();
+                    }
+                    Event::OpenConnection { connection, .. } => {
+                        ends.push(connection);
+                        ends.push(to.connection_accepted(now, server, client).unwrap());
+                        from.connection_opened(now, connection, client);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        now = now + Duration::from_millis(5);
+        agents.iter_mut().for_each(|agent| agent.handle_timeout(now));
+    }
+    Connected { agents, ends: [ends[0], ends[1]], now }
+}
+
+#[test]
+fn data_and_checks_over_a_connection_allocate_nothing() {
+    let Connected { mut agents, ends, mut now } = connected_over_tcp();
+    let stream = agents[0].streams().next().unwrap();
+    let payload = [0x80; 1200];
+    let frame = [&1200_u16.to_be_bytes()[..], &payload].concat();
+    let info = measure(|| {
+        let mut input = &frame[..];
+        let received = agents[0].handle_stream(now, ends[0], &mut input);
+        assert!(matches!(received, Received::Data { payload: same, .. } if same.len() == 1200));
+        let outgoing = agents[0].send(now, stream, 1, &payload).unwrap();
+        assert_eq!(outgoing.payload().as_ptr(), payload.as_ptr());
+    });
+    assert_eq!(info.count_total, 0);
+    // A consent check, from its deadline to the taking of its answer.
+    let mut buf = [Vec::with_capacity(2048), Vec::with_capacity(2048)];
+    let mut checks = 0;
+    for round in 0..40 {
+        now = agents[0].poll_timeout().unwrap().min(agents[1].poll_timeout().unwrap());
+        let info = measure(|| {
+            for side in [0, 1] {
+                agents[side].handle_timeout(now);
+            }
+            for side in [0, 1, 0] {
+                let out = &mut buf[side];
+                out.clear();
+                while let Some(transmit) = agents[side].poll_transmit(now, out) {
+                    checks += 1;
+                    let mut bytes = &out[transmit.range];
+                    let other = &mut agents[1 - side];
+                    let taken = other.handle_stream(now, ends[1 - side], &mut bytes);
+                    assert_eq!(taken, Received::Consumed);
+                }
+            }
+        });
+        // The first checks of each side make the room that the others use.
+        assert!(round < 8 || info.count_total == 0, "{round}: {}", info.count_total);
+    }
+    assert!(checks >= 40, "{checks} messages");
+}
+
+#[test]
+fn an_agent_that_is_connected_over_tcp_is_small() {
+    let mut agents = None;
+    let heap = measure(|| agents = Some(connected_over_tcp().agents)).bytes_current;
+    let each = heap / 2 + size_of::<IceAgent>() as i64;
+    assert!(each < 4096, "{each} bytes");
+    assert!(agents.is_some() && heap > 0);
 }

@@ -19,10 +19,17 @@ fn transport(bench: &Bench) -> TransportStats {
     bench.agent.stats().transports.remove(0)
 }
 
+fn counting(role: Role) -> AgentConfig {
+    let mut config = plain(role);
+    config.statistics = true;
+    config
+}
+
 /// A controlled agent with consent checks, whose only pair is selected at once.
 fn with_consent() -> Bench {
     let mut config = AgentConfig::new(Role::Controlled);
     config.timing.hedging = false;
+    config.statistics = true;
     let mut bench = Bench::started(config, &[LOCAL], &[REMOTE]);
     let check = bench.last_request();
     bench.now = bench.now + Duration::from_millis(24);
@@ -72,7 +79,7 @@ fn consent_checks_are_counted_apart_and_smooth_the_round_trip() {
 
 #[test]
 fn a_pair_that_nobody_answers_counts_repetitions_and_loss() {
-    let mut bench = Bench::started(plain(Role::Controlling), &[LOCAL], &[REMOTE]);
+    let mut bench = Bench::started(counting(Role::Controlling), &[LOCAL], &[REMOTE]);
     bench.run_until(ms(60_000));
     let stats = pair(&bench);
     assert_eq!((stats.requests_sent, stats.retransmissions_sent), (1, 6));
@@ -84,7 +91,7 @@ fn a_pair_that_nobody_answers_counts_repetitions_and_loss() {
 /// An answer to a request that was repeated says nothing of the round trip (RFC 8489 §6.2.1).
 #[test]
 fn an_ambiguous_answer_counts_as_a_response_alone() {
-    let mut bench = Bench::started(plain(Role::Controlling), &[LOCAL], &[REMOTE]);
+    let mut bench = Bench::started(counting(Role::Controlling), &[LOCAL], &[REMOTE]);
     bench.run_until(ms(600));
     let check = bench.last_request();
     let _ = bench.answer(&check);
@@ -155,6 +162,15 @@ fn a_selection_that_is_lost_is_a_change() {
     let stats = transport(&bench);
     assert_eq!(stats.selected_candidate_pair_changes, 2);
     assert_eq!(stats.selected_candidate_pair_id, None);
+}
+
+/// Who has not asked for it pays nothing for the counts of checks.
+#[test]
+fn checks_are_counted_for_those_who_ask() {
+    let bench = Bench::selected(LOCAL, REMOTE);
+    let stats = pair(&bench);
+    assert_eq!((stats.requests_sent, stats.responses_sent, stats.check_loss), (0, 0, None));
+    assert!(stats.nominated);
 }
 
 /// Counting has no part in what an agent does.

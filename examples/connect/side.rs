@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt;
-use std::iter;
 
 use frazil::replay::Recorder;
 use frazil::{
@@ -11,6 +10,7 @@ use frazil::{
 
 use crate::driver::host::Host;
 use crate::driver::{Driver, EventLoop, OpenError};
+use crate::options::Options;
 
 /// One of the two agents.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,10 +86,11 @@ impl Side {
     pub(crate) fn new(
         mut config: AgentConfig,
         seed: [u8; 32],
-        streams: u16,
+        options: &Options,
         hosts: &[Host],
         events: &mut EventLoop,
     ) -> Result<Self, Box<dyn Error>> {
+        let streams = options.streams;
         config.loopback = hosts.iter().any(|host| host.ip.is_loopback());
         // Every address makes a candidate in every stream.
         let candidates = hosts.len().saturating_mul(usize::from(streams));
@@ -98,7 +99,9 @@ impl Side {
         limits.local_candidates = limits.local_candidates.max(candidates);
         limits.remote_candidates = limits.remote_candidates.max(candidates);
         let lite = config.lite;
-        let mut driver = Driver::new(Recorder::without_log(IceAgent::new(config, seed)?));
+        options.gathering.configure(&mut config)?;
+        let agent = Recorder::without_log(IceAgent::new(config, seed)?);
+        let mut driver = Driver::new(agent, events, &options.gathering, &seed)?;
         for _ in 1..streams {
             driver.agent.add_stream(events.now(), 1)?;
         }
@@ -112,7 +115,7 @@ impl Side {
             completed: None,
         };
         side.open(hosts, events);
-        if side.driver.agent.local_candidates().next().is_none() {
+        if !side.driver.is_open() {
             let reasons = side.unused.iter().map(|(host, error)| format!("; {}: {error}", host.ip));
             return Err(format!("no address to use{}", reasons.collect::<String>()).into());
         }
@@ -124,7 +127,7 @@ impl Side {
     fn open(&mut self, hosts: &[Host], events: &mut EventLoop) {
         for &stream in &self.streams {
             for &host in hosts {
-                if let Err(error) = self.driver.open(events, stream, host, iter::once(0)) {
+                if let Err(error) = self.driver.open(events, stream, host) {
                     self.unused.push((host, error));
                 }
             }

@@ -1,130 +1,102 @@
 //! How to embed an agent: sockets, a clock and the loop between them, shared by the examples.
 //!
-//! An agent does no I/O. Its driver owes it three things, and they are all that is here:
+//! An agent does no I/O. Its driver owes it four things, and they are all that is here:
 //!
-//! 1. every datagram that arrives, with the address that it arrived on ([`Driver::receive`]);
+//! 1. everything that arrives: datagrams with the address that they arrived on, bytes of
+//!    connections ([`Driver::receive`]);
 //! 2. a call when its deadline has come ([`Driver::expire`]);
 //! 3. after each of these, and after every other call, everything that it wants to be sent and
-//!    to be known ([`Driver::poll`], until it returns `None`).
+//!    to be known ([`Driver::poll`], until it returns `None`);
+//! 4. what it asks for meanwhile: sockets, connections to servers and the addresses of names, which
+//!    `poll` sees to by itself.
 //!
-//! Between them the thread sleeps in [`EventLoop::wait`].
+//! Between them the thread sleeps in [`EventLoop::wait`]. An agent that was closed still takes
+//! leave of its servers: the loop goes on until [`Driver::is_done`].
 
+mod connection;
+mod event_loop;
+pub(crate) mod gathering;
 pub(crate) mod host;
+mod names;
 pub(crate) mod seed;
+mod socket;
+mod tls;
 pub(crate) mod words;
 
-use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
 
 use frazil::replay::Recorder;
 use frazil::{
-    AddLocalError, CandidateView, Event, LocalAddress, Received, RemoveLocalError, Route,
-    SendError, StreamId, Timestamp, Transport,
+    AddLocalError, ConnectionId, ConnectionSecurity, ConnectionState, Event, LocalAddress,
+    LookupId, Ports, Received, RemoveLocalError, Route, SendError, ServerId, ServerUri, SocketId,
+    StreamId, Timestamp, TransmitError, Transport,
 };
-use mio::event::Source;
-use mio::net::UdpSocket;
-use mio::{Events, Interest, Poll, Registry, Token};
 
+use connection::{Connection, Progress};
+pub(crate) use event_loop::EventLoop;
+use gathering::GatheringFlags;
 use host::Host;
+use names::{Found, Names};
+use socket::{Socket, without_scope};
+use tls::Tls;
 
 /// Room for the largest UDP datagram: one that is cut short would be lost.
 pub(crate) const DATAGRAM: usize = 65_535;
 
-/// Datagrams that are taken from the sockets before timers have their turn again, so that a flood
+/// What is taken from sockets and connections before timers have their turn again, so that a flood
 /// cannot hold them up.
 pub(crate) const BATCH: usize = 64;
 
 /// The streams of the examples have one component.
 pub(crate) const COMPONENT: u16 = 1;
 
-/// The clock and the sockets' readiness.
-pub(crate) struct EventLoop {
-    poll: Poll,
-    ready: Events,
-    start: Instant,
-    tokens: usize,
-}
-
-impl EventLoop {
-    pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self {
-            poll: Poll::new()?,
-            ready: Events::with_capacity(256),
-            start: Instant::now(),
-            tokens: 0,
-        })
-    }
-
-    /// The agent's time: the epoch is the start of the loop.
-    pub(crate) fn now(&self) -> Timestamp {
-        Timestamp::from_duration(self.start.elapsed())
-    }
-
-    pub(crate) fn registry(&self) -> &Registry {
-        self.poll.registry()
-    }
-
-    /// A token that nothing else has.
-    pub(crate) fn token(&mut self) -> Token {
-        let token = Token(self.tokens);
-        self.tokens = self.tokens.saturating_add(1);
-        token
-    }
-
-    /// Sleeps until something is ready, or until `deadline`; without one, for as long as it takes.
-    pub(crate) fn wait(&mut self, deadline: Option<Timestamp>) -> io::Result<()> {
-        let timeout = deadline.map(|at| at - self.now());
-        match self.poll.poll(&mut self.ready, timeout) {
-            // A signal. The caller looks at its deadlines and comes back.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                self.ready.clear();
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
-    /// What the last wait found.
-    pub(crate) fn ready(&self) -> impl Iterator<Item = Token> {
-        self.ready.iter().map(mio::event::Event::token)
-    }
-}
-
-/// An agent with its sockets.
+/// An agent with its sockets and connections.
 pub(crate) struct Driver {
     /// The agent, for a program that can be asked to record it. Otherwise an `IceAgent`, which has the
     /// same calls, would do.
     pub(crate) agent: Recorder,
     sockets: Vec<Socket>,
-    /// The socket that was read last: each has its turn.
+    /// The ports to bind to, those that are taken among them.
+    ports: Ports,
+    connections: Vec<Connection>,
+    servers: Vec<(ServerId, ServerUri)>,
+    names: Names,
+    /// A name may have been looked up.
+    resolved: bool,
+    tls: Tls,
+    /// The socket or connection that was read last: each has its turn.
     turn: usize,
-    /// What goes out, one datagram after the other.
+    /// The one buffer that all datagrams are received in.
+    incoming: Vec<u8>,
+    /// What the agent writes itself.
     outgoing: Vec<u8>,
     /// What the system refused to send.
     pub(crate) unsent: Unsent,
+    troubles: VecDeque<Trouble>,
 }
 
-/// A socket on one address. None is bound to a wildcard: the agent has to know on which address a
-/// datagram arrived, and to choose from which one it leaves.
-struct Socket {
-    udp: UdpSocket,
-    token: Token,
-    /// Its address without the scope, as the agent knows it.
-    local: SocketAddr,
-    /// The scope of a link-local address. It means something on this machine only and is in no
-    /// message and no candidate line, so the agent never sees it: whatever leaves from a
-    /// link-local address goes to the link of that address.
-    scope: u32,
-    /// Not read empty since it was last reported.
-    readable: bool,
-}
-
-/// Datagrams that the system did not take.
+/// Messages that the system did not take.
 #[derive(Debug, Default)]
 pub(crate) struct Unsent {
     pub(crate) count: u64,
     pub(crate) last: Option<io::Error>,
+}
+
+/// Why the agent did not get what it has asked for. It is told that it did not, but not why: that
+/// is for people.
+pub(crate) struct Trouble {
+    what: String,
+    why: io::Error,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.why)
+    }
 }
 
 /// Why an address did not become a candidate.
@@ -156,85 +128,178 @@ pub(crate) enum DataError {
 }
 
 impl Driver {
-    pub(crate) const fn new(agent: Recorder) -> Self {
-        Self {
+    /// Drives an agent, to which it adds the servers of the flags.
+    pub(crate) fn new(
+        mut agent: Recorder,
+        events: &EventLoop,
+        flags: &GatheringFlags,
+        seed: &[u8; 32],
+    ) -> Result<Self, Box<dyn Error>> {
+        let servers = flags.add_to(&mut agent, events.now())?;
+        Ok(Self {
             agent,
             sockets: Vec::new(),
+            ports: flags.ports(seed),
+            connections: Vec::new(),
+            servers,
+            names: Names::new(events),
+            resolved: false,
+            tls: Tls::new(flags.insecure()),
             turn: 0,
+            incoming: vec![0; DATAGRAM],
             outgoing: Vec::new(),
-            unsent: Unsent { count: 0, last: None },
-        }
+            unsent: Unsent::default(),
+            troubles: VecDeque::new(),
+        })
     }
 
-    /// Opens a socket on an address of this machine, on the first of `ports` that is free, and
-    /// makes a candidate of it.
+    /// What a server is called.
+    pub(crate) fn server(&self, id: ServerId) -> String {
+        let known = self.servers.iter().find(|(server, _)| *server == id);
+        known.map_or_else(|| "a server".to_owned(), |(_, uri)| uri.to_string())
+    }
+
+    /// Opens a socket on an address of this machine, on a port that is free, and gives it to the
+    /// agent.
     pub(crate) fn open(
         &mut self,
         events: &mut EventLoop,
         stream: StreamId,
         host: Host,
-        ports: impl Iterator<Item = u16>,
     ) -> Result<(), OpenError> {
-        let mut udp = bind(host, ports)?;
-        let addr = udp.local_addr()?;
-        let token = events.token();
-        udp.register(events.registry(), token, Interest::READABLE)?;
-        let mut local = LocalAddress::udp(without_scope(addr));
+        let mut socket = Socket::open(events, host, self.ports.clone())?;
+        let mut local = LocalAddress::udp(socket.local);
         local.interface = host.interface;
-        let socket = Socket { udp, token, local: local.addr, scope: host.scope(), readable: false };
-        self.agent.add_local(events.now(), stream, COMPONENT, local)?;
+        socket.candidate = Some(self.agent.add_local(events.now(), stream, COMPONENT, local)?);
         self.sockets.push(socket);
         Ok(())
+    }
+
+    /// Whether there is a socket on an address of this machine.
+    #[allow(dead_code, reason = "not every example loses an address")]
+    pub(crate) fn uses(&self, ip: IpAddr) -> bool {
+        self.sockets.iter().any(|socket| socket.is_on(ip))
+    }
+
+    /// Whether there is a socket at all.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.sockets.is_empty()
     }
 
     /// Gives up an address: its candidates are removed, its sockets closed.
     #[allow(dead_code, reason = "not every example loses an address")]
     pub(crate) fn close(&mut self, events: &mut EventLoop, ip: IpAddr) -> Result<(), CloseError> {
-        let gone = |addr: SocketAddr| addr.ip().to_canonical() == ip.to_canonical();
-        // Those that a peer has seen go with the candidate that is their base.
-        let own = |candidate: &CandidateView| candidate.addr == candidate.base;
-        let candidates = self.agent.local_candidates();
-        let ids: Vec<_> =
-            candidates.filter(|c| own(c) && gone(c.addr)).map(|candidate| candidate.id).collect();
-        for id in ids {
-            self.agent.remove_local(events.now(), id)?;
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            self.sockets.drain(..).partition(|socket| socket.is_on(ip));
+        self.sockets = kept;
+        for socket in gone {
+            match socket.candidate.map(|id| self.agent.remove_local(events.now(), id)) {
+                // The agent may have given it up before.
+                None | Some(Ok(()) | Err(RemoveLocalError::UnknownCandidate)) => {
+                    socket.close(events)?;
+                }
+                Some(Err(error)) => return Err(error.into()),
+            }
         }
-        for socket in self.sockets.iter_mut().filter(|socket| gone(socket.local)) {
-            socket.udp.deregister(events.registry())?;
-        }
-        self.sockets.retain(|socket| !gone(socket.local));
         Ok(())
     }
 
-    /// Notes which sockets the last wait found readable.
+    /// Notes what the last wait found.
     pub(crate) fn note_ready(&mut self, events: &EventLoop) {
+        self.resolved |= events.is_woken();
         for token in events.ready() {
-            for socket in self.sockets.iter_mut().filter(|socket| socket.token == token) {
-                socket.readable = true;
-            }
+            self.sockets.iter_mut().for_each(|socket| socket.note_ready(token));
+            self.connections.iter_mut().for_each(|connection| connection.note_ready(token));
         }
     }
 
-    /// Hands one datagram to the agent; `None` when no socket has any left.
+    /// Hands one thing that has arrived to the agent; `None` when there is nothing left.
     ///
     /// Drain the output after each: an agent holds only so many answers.
-    pub(crate) fn receive<'b>(
-        &mut self,
-        now: Timestamp,
-        buffer: &'b mut [u8],
-    ) -> Option<Received<'b>> {
-        for _ in 0..self.sockets.len() {
-            self.turn = self.turn.saturating_add(1).checked_rem(self.sockets.len())?;
-            let socket = self.sockets.get_mut(self.turn)?;
-            if let Some((len, from)) = socket.read(buffer) {
-                let from = without_scope(from);
-                let datagram = buffer.get(..len)?;
-                let received =
-                    self.agent.handle_datagram(now, Transport::Udp, socket.local, from, datagram);
-                return Some(received);
+    pub(crate) fn receive(&mut self, now: Timestamp) -> Option<Received<'_>> {
+        if self.take_name(now) {
+            return Some(Received::Consumed);
+        }
+        let places = self.sockets.len().saturating_add(self.connections.len());
+        for _ in 0..places {
+            self.turn = self.turn.saturating_add(1).checked_rem(places)?;
+            if let Some(socket) = self.sockets.get_mut(self.turn) {
+                if let Some((len, from)) = socket.read(&mut self.incoming) {
+                    let (local, datagram) = (socket.local, self.incoming.get(..len)?);
+                    let agent = &mut self.agent;
+                    return Some(agent.handle_datagram(now, Transport::Udp, local, from, datagram));
+                }
+                continue;
+            }
+            let place = self.turn.checked_sub(self.sockets.len())?;
+            match self.connections.get_mut(place)?.progress() {
+                Progress::None => {}
+                Progress::Input => {
+                    let connection = self.connections.get_mut(place)?;
+                    let id = connection.id;
+                    let (input, taken) = connection.input();
+                    let mut rest = input.get(*taken..)?;
+                    let received = self.agent.handle_stream(now, id, &mut rest);
+                    *taken = input.len().saturating_sub(rest.len());
+                    return Some(received);
+                }
+                Progress::Opened(local) => {
+                    let id = self.connections.get(place)?.id;
+                    self.agent.connection_opened(now, id, local);
+                    return Some(Received::Consumed);
+                }
+                Progress::Failed(why) => {
+                    let id = self.lose(place, why)?;
+                    self.agent.connection_failed(now, id);
+                    return Some(Received::Consumed);
+                }
+                Progress::Closed(why) => {
+                    let id = self.lose(place, why)?;
+                    self.agent.connection_closed(now, id);
+                    return Some(Received::Consumed);
+                }
             }
         }
         None
+    }
+
+    /// Tells the agent of a name that was looked up; whether there was one.
+    fn take_name(&mut self, now: Timestamp) -> bool {
+        if !self.resolved {
+            return false;
+        }
+        let Some(Found { lookup, name, addresses }) = self.names.next() else {
+            self.resolved = false;
+            return false;
+        };
+        match addresses {
+            Ok(addresses) => self.agent.name_resolved(now, lookup, &addresses),
+            Err(why) => self.name_failed(now, lookup, &name, why),
+        }
+        true
+    }
+
+    fn name_failed(&mut self, now: Timestamp, lookup: LookupId, name: &str, why: io::Error) {
+        self.trouble(format!("the name {name}"), why);
+        self.agent.name_failed(now, lookup);
+    }
+
+    /// A connection is no more. What is dropped leaves the event loop by itself.
+    fn lose(&mut self, place: usize, why: io::Error) -> Option<ConnectionId> {
+        let connection = self.connections.get(place)?;
+        let (id, remote) = (connection.id, connection.remote);
+        self.connections.remove(place);
+        self.trouble(format!("connection to {remote}"), why);
+        Some(id)
+    }
+
+    fn trouble(&mut self, what: String, why: io::Error) {
+        self.troubles.push_back(Trouble { what, why });
+    }
+
+    /// What went wrong since this was asked last, for people.
+    pub(crate) fn poll_trouble(&mut self) -> Option<Trouble> {
+        self.troubles.pop_front()
     }
 
     /// Tells the agent that its deadline has come, if it has.
@@ -244,29 +309,118 @@ impl Driver {
         }
     }
 
-    /// Sends what the agent wants to be sent, then gives its next event. To be called until it
-    /// returns `None`, since an event that was taken may make more to send.
-    pub(crate) fn poll(&mut self, now: Timestamp) -> Option<Event> {
+    /// Sends what the agent wants to be sent and sees to what it asks for, then gives its next
+    /// event. To be called until it returns `None`, since an event that was taken may make more to
+    /// send.
+    pub(crate) fn poll(&mut self, events: &mut EventLoop) -> Option<Event> {
+        loop {
+            self.transmit(events.now());
+            match self.agent.poll_event(events.now())? {
+                Event::OpenSocket { socket, ip } => self.open_wanted(events, socket, ip),
+                Event::CloseSocket { socket } => self.close_wanted(events, socket),
+                Event::OpenConnection { connection, local, remote, security } => {
+                    self.connect(events, connection, local, remote, security);
+                }
+                Event::CloseConnection { connection } => self.disconnect(events, connection),
+                Event::ResolveName { lookup, name } => {
+                    if let Err(why) = self.names.resolve(lookup, name.clone()) {
+                        self.name_failed(events.now(), lookup, &name, why);
+                    }
+                }
+                other => return Some(other),
+            }
+        }
+    }
+
+    fn transmit(&mut self, now: Timestamp) {
         loop {
             self.outgoing.clear();
             let Some(transmit) = self.agent.poll_transmit(now, &mut self.outgoing) else { break };
-            let datagram = self.outgoing.get(transmit.range).unwrap_or_default();
+            let message = self.outgoing.get(transmit.range).unwrap_or_default();
             // What cannot be sent is a lost packet: the agent sends it again when its time comes.
-            // `Transmit::dscp` is left out, since the standard library cannot set it.
-            if let Err(error) = send_on(&self.sockets, transmit.route, datagram) {
+            // `Transmit::dscp` is left out: it is an option of the socket, not of a datagram.
+            let route = transmit.route;
+            let sent = send_on(&self.sockets, &mut self.connections, route, &[message]);
+            if let Err(error) = sent {
+                if let Some(fact) = fact_of(&error) {
+                    self.agent.transmit_failed(now, route, fact);
+                }
                 self.unsent.note(error);
             }
         }
-        self.agent.poll_event(now)
+    }
+
+    fn open_wanted(&mut self, events: &mut EventLoop, id: SocketId, ip: IpAddr) {
+        // On a link-local address, of the same link.
+        let near = self.sockets.iter().find(|socket| socket.local.ip() == ip);
+        let host = Host { ip, interface: near.map_or(0, Socket::scope) };
+        match Socket::open(events, host, self.ports.clone()) {
+            Ok(mut socket) => {
+                socket.wanted = Some(id);
+                self.agent.socket_opened(events.now(), id, socket.local);
+                self.sockets.push(socket);
+            }
+            Err(why) => {
+                self.trouble(format!("another socket on {ip}"), why);
+                self.agent.socket_failed(events.now(), id);
+            }
+        }
+    }
+
+    fn close_wanted(&mut self, events: &EventLoop, id: SocketId) {
+        let place = self.sockets.iter().position(|socket| socket.wanted == Some(id));
+        if let Some(Err(why)) = place.map(|place| self.sockets.remove(place).close(events)) {
+            self.trouble("a socket that was closed".to_owned(), why);
+        }
+    }
+
+    fn connect(
+        &mut self,
+        events: &mut EventLoop,
+        id: ConnectionId,
+        local: SocketAddr,
+        remote: SocketAddr,
+        security: ConnectionSecurity,
+    ) {
+        let near = self.sockets.iter().find(|socket| socket.local.ip() == local.ip());
+        let from = (without_scope(local), near.map_or(0, Socket::scope));
+        let opened = match security {
+            ConnectionSecurity::Tcp => Connection::open(events, id, from, remote, None),
+            ConnectionSecurity::Tls { server_name } => self
+                .tls
+                .connect(&server_name)
+                .and_then(|tls| Connection::open(events, id, from, remote, Some(tls))),
+            // rustls has none.
+            _ => Err(io::Error::new(io::ErrorKind::Unsupported, "the examples have no DTLS")),
+        };
+        match opened {
+            Ok(connection) => self.connections.push(connection),
+            Err(why) => {
+                self.trouble(format!("connection to {remote}"), why);
+                self.agent.connection_failed(events.now(), id);
+            }
+        }
+    }
+
+    fn disconnect(&mut self, events: &EventLoop, id: ConnectionId) {
+        let place = self.connections.iter().position(|connection| connection.id == id);
+        if let Some(Err(why)) = place.map(|place| self.connections.remove(place).close(events)) {
+            self.trouble("a connection that was closed".to_owned(), why);
+        }
     }
 
     /// When the loop has to come back at the latest.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
-        if self.sockets.iter().any(|socket| socket.readable) {
-            // A socket is reported once: what was left in it has to be fetched unasked.
-            return Some(Timestamp::ZERO);
-        }
-        self.agent.poll_timeout()
+        let left = self.resolved
+            || self.sockets.iter().any(Socket::is_readable)
+            || self.connections.iter().any(Connection::is_ready);
+        // Each is reported once: what was left has to be fetched unasked.
+        if left { Some(Timestamp::ZERO) } else { self.agent.poll_timeout() }
+    }
+
+    /// Whether the agent is closed and its servers know.
+    pub(crate) fn is_done(&self) -> bool {
+        self.agent.state() == ConnectionState::Closed && self.agent.poll_timeout().is_none()
     }
 
     /// Sends application data where the agent says.
@@ -277,41 +431,14 @@ impl Driver {
         payload: &[u8],
     ) -> Result<(), DataError> {
         let out = self.agent.send(now, stream, COMPONENT, payload)?;
-        // A socket that can write several slices at once needs no copy.
-        self.outgoing.clear();
-        for part in [out.head(), out.payload(), out.padding()] {
-            self.outgoing.extend_from_slice(part);
-        }
-        match send_on(&self.sockets, out.route, &self.outgoing) {
+        let parts = [out.head(), out.payload(), out.padding()];
+        match send_on(&self.sockets, &mut self.connections, out.route, &parts) {
             // A full socket buffer is a full queue on the way: the packet is lost.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.unsent.note(error);
                 Ok(())
             }
             other => Ok(other?),
-        }
-    }
-}
-
-impl Socket {
-    /// Reads a datagram, if there is one.
-    fn read(&mut self, buffer: &mut [u8]) -> Option<(usize, SocketAddr)> {
-        if !self.readable {
-            return None;
-        }
-        match self.udp.recv_from(buffer) {
-            Ok(datagram) => Some(datagram),
-            Err(error) => {
-                // A signal, or an ICMP message about something sent before: others may wait
-                // behind it. Anything else, an empty socket above all, ends the reading.
-                self.readable = matches!(
-                    error.kind(),
-                    io::ErrorKind::Interrupted
-                        | io::ErrorKind::ConnectionReset
-                        | io::ErrorKind::ConnectionRefused
-                );
-                None
-            }
         }
     }
 }
@@ -323,39 +450,39 @@ impl Unsent {
     }
 }
 
-/// Binds to the first port that is free.
-fn bind(host: Host, ports: impl Iterator<Item = u16>) -> io::Result<UdpSocket> {
-    let mut last = None;
-    for port in ports {
-        match UdpSocket::bind(host.socket_addr(port)) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = Some(error),
-            other => return other,
+/// Sends the parts as one message, without putting them together first.
+fn send_on(
+    sockets: &[Socket],
+    connections: &mut [Connection],
+    route: Route,
+    parts: &[&[u8]],
+) -> io::Result<()> {
+    let mut slices = [IoSlice::new(&[]); 3];
+    slices.iter_mut().zip(parts).for_each(|(slice, part)| *slice = IoSlice::new(part));
+    match route {
+        Route::Datagram { local, remote, .. } => {
+            let socket = sockets.iter().find(|socket| socket.local == local);
+            socket.ok_or_else(|| not_there("socket on that address"))?.send(&slices, remote)
+        }
+        Route::Stream(id) => {
+            let connection = connections.iter_mut().find(|connection| connection.id == id);
+            connection.ok_or_else(|| not_there("such connection"))?.send(&slices)
         }
     }
-    Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::AddrInUse, "no port to bind")))
 }
 
-fn send_on(sockets: &[Socket], route: Route, datagram: &[u8]) -> io::Result<()> {
-    let Route::Datagram { local, remote, .. } = route else {
-        return Err(io::Error::new(io::ErrorKind::Unsupported, "no stream connection was opened"));
-    };
-    let socket = sockets
-        .iter()
-        .find(|socket| socket.local == local)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no socket on that address"))?;
-    socket.udp.send_to(datagram, with_scope(remote, socket.scope)).map(drop)
+fn not_there(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("no {what}"))
 }
 
-fn without_scope(addr: SocketAddr) -> SocketAddr {
-    SocketAddr::new(addr.ip(), addr.port())
-}
-
-/// The address of a neighbour on the link of the socket.
-fn with_scope(addr: SocketAddr, scope: u32) -> SocketAddr {
-    match addr {
-        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => {
-            SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), 0, scope))
+/// What an error says about a route, for as long as it lasts.
+fn fact_of(error: &io::Error) -> Option<TransmitError> {
+    match error.kind() {
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+            Some(TransmitError::Unreachable)
         }
-        other => other,
+        io::ErrorKind::PermissionDenied => Some(TransmitError::NotPermitted),
+        _ if error.raw_os_error() == Some(libc::EMSGSIZE) => Some(TransmitError::TooLarge),
+        _ => None,
     }
 }

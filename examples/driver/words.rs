@@ -1,6 +1,8 @@
 //! How the examples call what an agent tells.
 
-use frazil::{ConnectionState, Counters, NominationMode, PairState, Role};
+use std::net::SocketAddr;
+
+use frazil::{ConnectionState, Counters, NominationMode, PairState, Role, ServerFailure};
 
 pub(crate) const fn role(role: Role) -> &'static str {
     match role {
@@ -31,6 +33,7 @@ pub(crate) fn parse_nomination(text: &str) -> Result<NominationMode, &'static st
     }
 }
 
+#[allow(dead_code, reason = "not every example shows pairs")]
 pub(crate) const fn pair_state(state: PairState) -> &'static str {
     match state {
         PairState::Frozen => "frozen",
@@ -38,6 +41,18 @@ pub(crate) const fn pair_state(state: PairState) -> &'static str {
         PairState::InProgress => "in-progress",
         PairState::Succeeded => "succeeded",
         PairState::Failed => "failed",
+    }
+}
+
+/// Why a server gave nothing to the socket on `local`.
+pub(crate) fn server_failure(
+    server: &str,
+    local: Option<SocketAddr>,
+    failure: &ServerFailure,
+) -> String {
+    match local {
+        Some(local) => format!("{server} from {local}: {failure}"),
+        None => format!("{server}: {failure}"),
     }
 }
 

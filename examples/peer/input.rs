@@ -5,12 +5,11 @@
 //! open.
 
 use std::io::{self, BufRead, Read};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 
 use frazil::Timestamp;
-use mio::{Token, Waker};
+use mio::Waker;
 
 use crate::driver::EventLoop;
 
@@ -32,29 +31,23 @@ pub(crate) enum Line {
 /// The receiving end of the reader thread.
 pub(crate) struct Input {
     lines: Receiver<Line>,
-    /// Kept, since what a waker has reported is forgotten when it is dropped, and the reader ends
-    /// with the input.
-    _waker: Arc<Waker>,
-    token: Token,
-    /// Not found empty since the reader last called.
+    /// Not found empty since a thread last called.
     readable: bool,
 }
 
 impl Input {
     /// Starts to read. The thread ends with its input, or with the process.
-    pub(crate) fn start(events: &mut EventLoop) -> io::Result<Self> {
-        let token = events.token();
-        let waker = Arc::new(Waker::new(events.registry(), token)?);
-        let readers = Arc::clone(&waker);
+    pub(crate) fn start(events: &EventLoop) -> io::Result<Self> {
+        let waker = events.waker();
         let (sender, lines) = sync_channel(AHEAD);
         thread::Builder::new()
             .name("standard input".to_owned())
-            .spawn(move || read_all(io::stdin().lock(), &sender, &readers))?;
-        Ok(Self { lines, _waker: waker, token, readable: false })
+            .spawn(move || read_all(io::stdin().lock(), &sender, &waker))?;
+        Ok(Self { lines, readable: false })
     }
 
     pub(crate) fn note_ready(&mut self, events: &EventLoop) {
-        self.readable |= events.ready().any(|token| token == self.token);
+        self.readable |= events.is_woken();
     }
 
     /// The next line; `None` when none is there yet, and after the end.

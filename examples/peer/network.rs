@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::io;
-use std::iter;
 use std::net::IpAddr;
 
 use frazil::StreamId;
@@ -47,7 +46,7 @@ pub(crate) fn open_all(
     }
     for &ip in &options.bind {
         let host = named(ip, &hosts).map_err(|why| Failure::Flag(format!("--bind {why}")))?;
-        open(host, options, driver, stream, events).map_err(|error| {
+        driver.open(events, stream, host).map_err(|error| {
             no_port(host, options, &error)
                 .unwrap_or_else(|| Failure::Flag(format!("--bind {ip}: {error}")))
         })?;
@@ -65,14 +64,14 @@ fn open_any(
     events: &mut EventLoop,
 ) -> Result<(), Failure> {
     for &host in hosts.iter().filter(|host| !host.ip.is_loopback()) {
-        if let Err(error) = open(host, options, driver, stream, events) {
+        if let Err(error) = driver.open(events, stream, host) {
             if let Some(failure) = no_port(host, options, &error) {
                 return Err(failure);
             }
             note(format_args!("{} passed over: {error}", host.ip));
         }
     }
-    if driver.agent.local_candidates().next().is_none() {
+    if !driver.is_open() {
         return Err(Failure::NoAddress);
     }
     Ok(())
@@ -87,7 +86,8 @@ pub(crate) fn open_late(
     events: &mut EventLoop,
 ) -> Result<(), Box<dyn Error>> {
     let host = named(ip, &host::all()?)?;
-    open(host, options, driver, stream, events)
+    driver
+        .open(events, stream, host)
         .map_err(|error| no_port(host, options, &error).map_or_else(|| error.into(), Into::into))
 }
 
@@ -104,23 +104,17 @@ fn named(ip: IpAddr, hosts: &[Host]) -> Result<Host, String> {
     }
 }
 
-fn open(
-    host: Host,
-    options: &Options,
-    driver: &mut Driver,
-    stream: StreamId,
-    events: &mut EventLoop,
-) -> Result<(), OpenError> {
-    match options.ports {
-        Some(ports) => driver.open(events, stream, host, ports.starting_by(&options.seed)),
-        None => driver.open(events, stream, host, iter::once(0)),
-    }
-}
-
 /// Whether the reason is that all ports of the range are taken.
 fn no_port(host: Host, options: &Options, error: &OpenError) -> Option<Failure> {
-    let ports = options.ports?;
+    let ports = options.gathering.port_range()?;
     let taken =
         matches!(error, OpenError::Socket(error) if error.kind() == io::ErrorKind::AddrInUse);
-    taken.then(|| Failure::Flag(format!("--port-range {ports}: none is free on {}", host.ip)))
+    taken.then(|| {
+        Failure::Flag(format!(
+            "--port-range {}-{}: none is free on {}",
+            ports.min(),
+            ports.max(),
+            host.ip
+        ))
+    })
 }

@@ -1,6 +1,5 @@
 //! The flags of the peer.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,9 +7,10 @@ use std::time::Duration;
 use frazil::trace::TraceAddresses;
 use frazil::{NominationMode, Role};
 
+use crate::driver::gathering::{self, GatheringFlags};
 use crate::driver::{host, seed, words};
 
-pub(crate) const HELP: &str = "\
+const HEAD: &str = "\
 One ICE agent on real sockets, driven by lines on standard input and output.
 
 usage: peer --role controlling|controlled [flags]
@@ -19,12 +19,13 @@ usage: peer --role controlling|controlled [flags]
   --lite                         a lite agent: it answers checks and sends none (default: full)
   --bind IP                      an address of this machine to use, loopback among them;
                                  repeatable (default: all but loopback)
-  --nomination MODE              regular: one pair, once; aggressive: with every check, as in RFC
+";
+
+const REST: &str = "  --nomination MODE              regular: one pair, once; aggressive: with every check, as in RFC
                                  5245; renomination: a better pair takes over when both sides
                                  have it, else regular (default: regular)
   --continual                    never tell end-of-candidates: `network IP up` adds a candidate to
                                  the session instead of restarting it
-  --port-range MIN-MAX           the ports to bind to (default: whatever the system gives)
   --pacing MS                    the Ta to propose, 5 to 500 (default: 50)
   --echo                         send every received datagram back
   --seed HEX                     up to 64 hexadecimal digits, the seed of everything random
@@ -37,7 +38,7 @@ usage: peer --role controlling|controlled [flags]
   -h, --help                     this text
 
 not supported yet:
-  --stun --turn --turn-transport --insecure --relay-only --tcp --no-udp --mdns --nat-1to1
+  --tcp --no-udp --mdns
 
 lines it prints                                      lines it takes
   parameters [lite] [pacing=MS] [options=A,B]          parameters ..
@@ -56,18 +57,12 @@ A restart, by either side, prints new parameters, credentials and candidates. So
 exit status: 0 after `close` or the end of input, 1 when it could not go on, 2 for wrong flags
 ";
 
+pub(crate) fn help() -> String {
+    [HEAD, gathering::HELP, REST].concat()
+}
+
 /// Flags of the line protocol whose features have not been built.
-const NOT_YET: [&str; 9] = [
-    "stun",
-    "turn",
-    "turn-transport",
-    "insecure",
-    "relay-only",
-    "tcp",
-    "no-udp",
-    "mdns",
-    "nat-1to1",
-];
+const NOT_YET: [&str; 3] = ["tcp", "no-udp", "mdns"];
 
 pub(crate) struct Options {
     pub(crate) role: Role,
@@ -78,7 +73,7 @@ pub(crate) struct Options {
     pub(crate) continual: bool,
     /// The addresses to use; all of the machine's when there is none.
     pub(crate) bind: Vec<IpAddr>,
-    pub(crate) ports: Option<PortRange>,
+    pub(crate) gathering: GatheringFlags,
     pub(crate) pacing: Option<Duration>,
     pub(crate) echo: bool,
     pub(crate) seed: [u8; 32],
@@ -101,7 +96,7 @@ impl Options {
             nomination: NominationMode::Regular,
             continual: false,
             bind: Vec::new(),
-            ports: None,
+            gathering: GatheringFlags::default(),
             pacing: None,
             echo: false,
             seed: seed::random().map_err(|error| error.to_string())?,
@@ -114,9 +109,6 @@ impl Options {
             match argument {
                 Long("role") => role = Some(arguments.value()?.parse_with(parse_role)?),
                 Long("bind") => options.bind(arguments.value()?.parse_with(parse_address)?),
-                Long("port-range") => {
-                    options.ports = Some(arguments.value()?.parse_with(PortRange::parse)?);
-                }
                 Long("pacing") => {
                     options.pacing = Some(arguments.value()?.parse_with(parse_pacing)?);
                 }
@@ -133,6 +125,10 @@ impl Options {
                     let key = arguments.value()?.parse_with(seed::parse)?;
                     options.addresses = TraceAddresses::Pseudonyms { key };
                 }
+                Long(flag) if gathering::FLAGS.contains(&flag) => {
+                    let flag = flag.to_owned();
+                    options.gathering.take(&flag, &mut arguments)?;
+                }
                 Short('h') | Long("help") => return Ok(None),
                 Long(flag) if NOT_YET.contains(&flag) => {
                     return Err(format!("--{flag}: not supported yet").into());
@@ -144,6 +140,7 @@ impl Options {
             return Err("--redact goes with --trace".into());
         }
         options.role = role.ok_or("--role is missing")?;
+        options.gathering.check(options.lite)?;
         Ok(Some(options))
     }
 
@@ -170,40 +167,4 @@ fn parse_address(text: &str) -> Result<IpAddr, &'static str> {
 fn parse_pacing(text: &str) -> Result<Duration, &'static str> {
     let millis = text.parse().ok().filter(|millis| (5..=500).contains(millis));
     millis.map(Duration::from_millis).ok_or("--pacing is 5 to 500 ms")
-}
-
-/// Ports to choose from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PortRange {
-    min: u16,
-    max: u16,
-}
-
-impl PortRange {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        let range = text
-            .split_once('-')
-            .and_then(|(min, max)| Some(Self { min: min.parse().ok()?, max: max.parse().ok()? }));
-        let valid = range.filter(|range| range.min > 0 && range.min <= range.max);
-        valid.ok_or("--port-range is MIN-MAX, within 1 to 65535")
-    }
-
-    /// All its ports once, from one that the seed chooses: agents that share a range should not
-    /// all begin with the same port.
-    pub(crate) fn starting_by(self, seed: &[u8; 32]) -> impl Iterator<Item = u16> + use<> {
-        let Self { min, max } = self;
-        let hash = seed
-            .iter()
-            .fold(0u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(*byte)));
-        let ports = u32::from(max.abs_diff(min)).saturating_add(1);
-        let offset = hash.checked_rem(ports).unwrap_or(0);
-        let start = min.saturating_add(u16::try_from(offset).unwrap_or(0));
-        (start..=max).chain(min..start)
-    }
-}
-
-impl fmt::Display for PortRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.min, self.max)
-    }
 }

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use frazil::{
-    AgentConfig, ConnectionState, Credentials, Event, GatheringState, IceAgent, IcmpError, Ignored,
-    LocalAddress, PairId, Parameters, Received, Refused, Role, Route, StreamId, Timestamp,
-    Transmit, TransmitError, Transport,
+    AgentConfig, CandidateTransport, ConnectionState, Credentials, Event, GatheringState, IceAgent,
+    IcmpError, Ignored, LocalAddress, PairId, Parameters, Received, Refused, Role, Route, StreamId,
+    TcpType, Timestamp, Transmit, TransmitError, Transport,
 };
 
 use super::OnPanic;
@@ -347,7 +347,8 @@ impl Bench {
 
     /// What is sent leaves from a socket that the agent still has.
     fn assert_local(&self, route: Route) {
-        let Route::Datagram { local, .. } = route else { panic!("there are no streams") };
+        // A connection is told of when it is to be opened, and when it is needed no more.
+        let Route::Datagram { local, .. } = route else { return };
         let plain = |addr: std::net::SocketAddr| (addr.ip().to_canonical(), addr.port());
         let mut bases = self.agent.local_candidates().map(|local| plain(local.base));
         assert!(bases.any(|base| base == plain(local)), "{local} is gone");
@@ -431,7 +432,9 @@ fn call(agent: &mut IceAgent, peer: &Peer, now: Timestamp, input: &Input<'_>) ->
             socket.deprecated = local.flags & 6 == 6;
             socket.interface = u32::from(local.interface % 4);
             if local.flags & 24 == 24 {
-                socket.transport = Transport::Tcp;
+                let directions = [TcpType::Active, TcpType::Passive, TcpType::SimultaneousOpen];
+                let direction = directions[usize::from(local.cost) % directions.len()];
+                socket.transport = CandidateTransport::Tcp(direction);
             }
             let component = u16::from(local.component % 4) + 1;
             return format!("{:?}", agent.add_local(now, stream, component, socket));

@@ -49,8 +49,11 @@ pub enum AddLocalError {
     /// There is no such stream or component.
     #[error("no such stream or component")]
     UnknownComponent,
-    /// Only UDP sockets can be added so far.
-    #[error("transport: only UDP is supported")]
+    /// Simultaneous opens (RFC 6544 §4.1) are read, but not made.
+    #[error("transport: TCP simultaneous-open is not supported")]
+    SimultaneousOpen,
+    /// A relayed address is one of UDP.
+    #[error("transport: a relayed address is one of UDP")]
     Transport,
     /// The port is zero.
     #[error("addr: the port is zero")]
@@ -93,6 +96,21 @@ pub enum AddLocalError {
     UnknownCandidate,
     /// `limits.local_candidates` are there.
     #[error("the limit of local candidates is reached")]
+    Limit,
+    /// The agent is closed.
+    #[error("the agent is closed")]
+    Closed,
+}
+
+/// Why a connection that somebody has opened was not taken. It is the caller's to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// No passive TCP candidate has this address.
+    #[error("local: no passive TCP candidate has this address")]
+    UnknownLocal,
+    /// `limits.connections` are there, or `limits.unproven_connections` that have brought nothing.
+    #[error("the limit of connections is reached")]
     Limit,
     /// The agent is closed.
     #[error("the agent is closed")]
@@ -181,9 +199,9 @@ pub enum AddRemoteError {
     /// There is no such stream, or it has no such component (RFC 8445 §6.1.2.2).
     #[error("no such stream or component")]
     UnknownComponent,
-    /// Only UDP candidates can be checked so far.
-    #[error("transport: only UDP is supported")]
-    Transport,
+    /// Simultaneous opens (RFC 6544 §4.1) are read, but not made.
+    #[error("transport: TCP simultaneous-open is not supported")]
+    SimultaneousOpen,
     /// The address is a name, and not one of multicast DNS, or `config.mdns` is off.
     #[error("address: a name that is not resolved")]
     Name,

@@ -6,9 +6,9 @@ use smallvec::SmallVec;
 
 use crate::address;
 use crate::candidate::foundation::{LocalFoundations, RemoteFoundations};
-use crate::candidate::priority::{self, HostAddress};
+use crate::candidate::priority::{self, HostAddress, TCP_SINGLE_PREFERENCE};
 use crate::candidate::{
-    Candidate, CandidateAddress, CandidateKind, CandidateTransport, Foundation, Transport,
+    Candidate, CandidateAddress, CandidateKind, CandidateTransport, Foundation, TcpType, Transport,
 };
 use crate::checklist::{Endpoint, Reach};
 use crate::id::{CandidateId, LookupId, StreamId, Table};
@@ -143,6 +143,27 @@ impl Candidates {
             .map(|(id, _)| id)
     }
 
+    /// The candidate that accepts TCP connections at this address.
+    pub(super) fn passive_at(&self, addr: SocketAddr) -> Option<CandidateId> {
+        let transport = CandidateTransport::Tcp(TcpType::Passive);
+        self.locals
+            .iter()
+            .find(|(_, local)| {
+                local.addr == addr && local.base.is_none() && local.transport == transport
+            })
+            .map(|(id, _)| id)
+    }
+
+    /// Whether a component has a candidate that opens TCP connections from this address.
+    pub(super) fn has_active(&self, stream: StreamId, component: u16, addr: SocketAddr) -> bool {
+        self.locals.iter().any(|(_, local)| {
+            local.stream == stream
+                && local.component == component
+                && local.addr == addr
+                && local.transport == CandidateTransport::Tcp(TcpType::Active)
+        })
+    }
+
     /// RFC 8445 §5.1.3: whether a candidate with this address and base would be redundant.
     pub(super) fn is_taken(
         &self,
@@ -209,8 +230,11 @@ impl Candidates {
     pub(super) fn place_obtained(&mut self, id: CandidateId) {
         let Some(new) = self.locals.get(id) else { return };
         let (stream, component, kind) = (new.stream, new.component, new.kind);
+        let transport = new.transport;
         let base = new.base.and_then(|base| self.locals.get(base));
-        let mut preference = base.map_or(u16::MAX, |base| base.preference);
+        let mut preference = base.map_or(u16::MAX, |base| {
+            priority::obtained_preference(kind, transport, base.preference)
+        });
         let taken = |preference: u16| {
             self.locals.iter().any(|(other, local)| {
                 other != id
@@ -300,12 +324,17 @@ impl Candidates {
     pub(super) fn place_host(&mut self, id: CandidateId) {
         let Some(new) = self.locals.get(id) else { return };
         let (stream, component, transport) = (new.stream, new.component, new.transport);
+        if let CandidateTransport::Tcp(direction) = transport {
+            self.place_tcp(id, stream, component, direction);
+            return;
+        }
         let (ipv6, cost) = (new.addr.is_ipv6(), new.cost);
         let neighbours = self.locals.iter().filter(|&(other, local)| {
             other != id
                 && local.stream == stream
                 && local.component == component
                 && local.kind == CandidateKind::Host
+                && local.transport == transport
         });
         let mut interleaved = false;
         let mut lowest: Option<u16> = None;
@@ -325,6 +354,27 @@ impl Candidates {
         }
     }
 
+    /// RFC 6544 §4.2: a new TCP candidate comes after those of its direction and component.
+    fn place_tcp(&mut self, id: CandidateId, stream: StreamId, component: u16, direction: TcpType) {
+        let transport = CandidateTransport::Tcp(direction);
+        let neighbours = self.locals.iter().filter(|&(other, local)| {
+            other != id
+                && local.stream == stream
+                && local.component == component
+                && local.kind == CandidateKind::Host
+                && local.transport == transport
+        });
+        let lowest = neighbours.map(|(_, local)| local.preference & TCP_SINGLE_PREFERENCE).min();
+        let other = lowest.map_or(TCP_SINGLE_PREFERENCE, |lowest| lowest.saturating_sub(1));
+        let kind = CandidateKind::Host;
+        let preference = priority::tcp_local_preference(kind, direction, other);
+        if let Some(local) = self.locals.get_mut(id) {
+            let type_preference = priority::type_preference(kind, transport);
+            local.preference = preference;
+            local.priority = priority::candidate_priority(type_preference, preference, component);
+        }
+    }
+
     /// RFC 8421 §4: ranks the host candidates of a component that nobody has seen yet, behind
     /// those that were conveyed.
     fn rank_hosts(&mut self, stream: StreamId, component: u16) {
@@ -332,6 +382,7 @@ impl Candidates {
             local.stream == stream
                 && local.component == component
                 && local.kind == CandidateKind::Host
+                && local.transport == CandidateTransport::Udp
         };
         let taken = self
             .locals
@@ -471,6 +522,7 @@ impl Candidates {
             component: local.component,
             kind: local.kind,
             transport: local.transport.transport(),
+            tcp_type: local.transport.tcp_type(),
             addr: local.addr,
             base: self.locals.get(self.base_of(id))?.addr,
             priority: local.priority,
@@ -486,6 +538,7 @@ impl Candidates {
             component: remote.component,
             kind: remote.kind,
             transport: remote.transport.transport(),
+            tcp_type: remote.transport.tcp_type(),
             addr: remote.addr,
             base: remote.addr,
             priority: remote.priority,

@@ -2,10 +2,12 @@
 
 use core::net::SocketAddr;
 
-use crate::candidate::{CandidateKind, Transport};
+use crate::candidate::{CandidateKind, CandidateTransport, Transport};
+use smallvec::SmallVec;
+
 use crate::checklist::{Attempts, PairState, Setback, ValidPair};
 use crate::config::Role;
-use crate::id::{CandidateId, PairId};
+use crate::id::{CandidateId, ConnectionId, PairId};
 use crate::stun::{self, CheckRequest, Class, Scan, Schedule, TransactionId, Writer, method};
 
 use super::IceAgent;
@@ -24,11 +26,24 @@ const ROLE_CHANGES: u8 = 16;
 impl IceAgent {
     /// Starts a check of a pair (RFC 8445 §7.2.4), which takes a Ta slot.
     pub(super) fn send_check(&mut self, id: PairId, purpose: Purpose) {
+        self.start_transaction(id, purpose);
+        if purpose == Purpose::Consent {
+            self.pacer.asked_consent(self.now);
+        } else {
+            self.pacer.started(self.now);
+        }
+    }
+
+    /// Puts a check out.
+    pub(super) fn start_transaction(&mut self, id: PairId, purpose: Purpose) {
         let timing = &self.config.timing;
         let timeout = timing.transaction_timeout();
+        let reliable = self.lists.get(id).is_some_and(|pair| self.is_reliable(pair.local));
         let schedule = match purpose {
-            Purpose::Hedge | Purpose::NominateAgain => Schedule::once(self.now, timeout),
             Purpose::Consent => Schedule::once(self.now, timing.consent_timeout),
+            Purpose::Hedge | Purpose::NominateAgain => Schedule::once(self.now, timeout),
+            // RFC 8489 §6.2.2: TCP repeats what is lost.
+            Purpose::Decide | Purpose::Nominate if reliable => Schedule::once(self.now, timeout),
             Purpose::Decide | Purpose::Nominate => {
                 Schedule::new(self.now, timing.rto, timing.transmissions, timing.final_wait)
             }
@@ -41,13 +56,16 @@ impl IceAgent {
             Purpose::Decide | Purpose::Hedge | Purpose::Consent => None,
         };
         let aggressive = purpose != Purpose::Consent && self.nominates_aggressively();
+        let counting = self.config.statistics;
         let Some(pair) = self.lists.annotate(id) else { return };
-        let counts = pair.counts.get_mut();
-        let counted = match purpose {
-            Purpose::Consent => &mut counts.consent_requests,
-            _ => &mut counts.requests_sent,
-        };
-        *counted = counted.saturating_add(1);
+        if counting {
+            let counts = pair.counts.get_mut();
+            let counted = match purpose {
+                Purpose::Consent => &mut counts.consent_requests,
+                _ => &mut counts.requests_sent,
+            };
+            *counted = counted.saturating_add(1);
+        }
         if purpose != Purpose::Consent {
             let sent = &mut pair.attempts;
             match purpose {
@@ -58,6 +76,10 @@ impl IceAgent {
             sent.last = now;
             sent.transmissions = sent.transmissions.saturating_add(1);
             sent.hedges = sent.hedges.saturating_add(u8::from(purpose.is_hedge()));
+            if reliable {
+                // What cannot be lost needs no further chances.
+                sent.hedges = u8::MAX;
+            }
         }
         let check = Check {
             id: self.rng.transaction_id(),
@@ -73,11 +95,6 @@ impl IceAgent {
             ends: if purpose == Purpose::Consent { schedule.next() } else { now + timeout },
             schedule,
         };
-        if purpose == Purpose::Consent {
-            self.pacer.asked_consent(now);
-        } else {
-            self.pacer.started(now);
-        }
         self.output.check(check.id);
         if self.checks.push(check, usize::from(self.config.limits.transactions)) {
             self.counters.refuse(Refused::Transaction);
@@ -101,7 +118,14 @@ impl IceAgent {
         };
         request.write(&mut writer);
         let range = writer.integrity(&them.key).fingerprint().finish();
-        Some(Rendered { range, local: check.local, to: remote.addr })
+        let via = self.stream_between(check.local, check.remote);
+        Some(Rendered { range, local: check.local, to: remote.addr, via })
+    }
+
+    /// Whether what leaves from a candidate goes over a transport that loses nothing.
+    fn is_reliable(&self, local: CandidateId) -> bool {
+        let transport = self.candidates.locals.get(local).map(|local| local.transport);
+        transport.is_some_and(|transport| transport != CandidateTransport::Udp)
     }
 
     /// Both sides in the generation of a remote candidate.
@@ -122,6 +146,7 @@ impl IceAgent {
         scan: &Scan<'_>,
         at: CandidateId,
         from: SocketAddr,
+        connection: Option<ConnectionId>,
     ) -> Result<bool, Ignored> {
         let id = scan.transaction_id();
         let check = self.checks.get(id).ok_or(Ignored::UnknownTransaction)?;
@@ -130,16 +155,22 @@ impl IceAgent {
         let (_, them) = self.sides_of(remote).ok_or(Ignored::UnknownTransaction)?;
         // RFC 8489 §9.1.4: a response that cannot be trusted is as if it had never come, an error
         // without integrity among them.
+        let same =
+            connection.is_none() || connection == self.stream_between(check.local, check.remote);
+        let symmetric = check.local == at && remote.addr == from && same;
         if !scan.verify(&them.key) {
+            self.forged_response(id, symmetric && connection.is_some());
             self.observed.forged_answer(stun::message::read_error(scan).map(|error| error.code));
             return Err(Ignored::BadIntegrity);
         }
-        let symmetric = check.local == at && remote.addr == from;
         let current = remote.is_of(self.local.generation);
         let Some(check) = self.checks.take(id) else { return Err(Ignored::UnknownTransaction) };
+        if let Some(connection) = connection {
+            self.prove(connection);
+        }
         self.observed.answer();
         let round_trip = check.schedule.round_trip(self.now);
-        self.lists.count(check.pair, |counts| counts.response(round_trip));
+        self.count(check.pair, |counts| counts.response(round_trip));
         let understood = scan.unknown_required(stun::attribute::is_known).next().is_none();
         let mapped = stun::xor_mapped_address(scan).map(crate::address::normal);
         if self.is_traced() {
@@ -175,13 +206,23 @@ impl IceAgent {
         Ok(false)
     }
 
+    /// RFC 8489 §9.1.4: what cannot be trusted ends the transaction where nothing else will come. Over
+    /// TCP the peer has said it itself, or somebody who could as well close the connection.
+    fn forged_response(&mut self, id: TransactionId, over_its_connection: bool) {
+        let check = if over_its_connection { self.checks.take(id) } else { None };
+        if let Some(check) = check {
+            self.check_failed(&check, Setback::Unusable);
+            self.run();
+        }
+    }
+
     /// Ends the checks that nobody has answered (RFC 8445 §7.2.5.2.3).
     pub(super) fn expire_checks(&mut self) {
         while let Some(check) = self.checks.expired(self.now) {
             if self.is_traced() {
                 self.trace_expired(&check);
             }
-            self.lists.count(check.pair, |counts| {
+            self.count(check.pair, |counts| {
                 counts.unanswered = counts.unanswered.saturating_add(1);
             });
             let decides = check.purpose == Purpose::Decide || check.purpose.nominates();
@@ -201,7 +242,12 @@ impl IceAgent {
         if pair.state != PairState::Failed {
             pair.attempts.setback = setback;
         }
-        match pair.state {
+        let state = pair.state;
+        match state {
+            // A connection that was opened again, and does not reach the peer.
+            PairState::Succeeded if check.purpose.nominates() && self.is_renewed(check.pair) => {
+                self.consent_lost(check.pair, setback);
+            }
             PairState::Succeeded if check.purpose.nominates() => {
                 if !self.checks.iter().any(|other| other.is_open_nomination_of(check.pair)) {
                     self.nomination_failed(check.pair);
@@ -353,6 +399,11 @@ impl IceAgent {
         if known.is_some() {
             return known;
         }
+        let priority = Candidates::reflexive_priority(local);
+        let local = local.clone();
+        if transport == Transport::Tcp {
+            self.drop_unseen(base);
+        }
         if self.candidates.locals.len() >= usize::from(self.config.limits.local_candidates) {
             self.counters.refuse(Refused::LocalCandidate);
             return Some(base);
@@ -361,12 +412,31 @@ impl IceAgent {
             kind: CandidateKind::PeerReflexive,
             addr: mapped,
             base: Some(base),
-            priority: Candidates::reflexive_priority(local),
+            priority,
             conveyed: true,
-            ..local.clone()
+            ..local
         };
         let foundation = self.candidates.unique_foundation();
         self.candidates.locals.insert(Local { foundation, ..reflexive })
+    }
+
+    /// Every connection is seen from another port: the candidates of those that are gone go as well.
+    fn drop_unseen(&mut self, base: CandidateId) {
+        let unseen: SmallVec<[CandidateId; 4]> = self
+            .candidates
+            .locals
+            .iter()
+            .filter(|(id, local)| {
+                let mut pairs = self.lists.pairs();
+                local.base == Some(base)
+                    && local.kind == CandidateKind::PeerReflexive
+                    && pairs.all(|(_, pair)| pair.valid.is_none_or(|valid| valid.local != *id))
+            })
+            .map(|(id, _)| id)
+            .collect();
+        if !unseen.is_empty() {
+            self.candidates.remove_locals(&unseen);
+        }
     }
 
     /// Where a datagram arrived.

@@ -34,8 +34,11 @@ pub enum Refused {
     RemoteAddress,
     /// What a server could be asked beyond `limits.server_tasks`.
     ServerTask,
-    /// A connection beyond `limits.connections`.
+    /// A connection beyond `limits.connections`, or accepted beyond `limits.unproven_connections`.
     Connection,
+    /// An accepted connection that was closed since it brought no authenticated message within
+    /// `timing.first_message` or `limits.unproven_bytes`.
+    UnprovenConnection,
     /// An old event that made way for a newer one at `limits.events`.
     Event,
 }
@@ -60,7 +63,7 @@ const IGNORED: [Ignored; 15] = [
 ];
 
 /// All refusals, in the order of their counts.
-const REFUSED: [Refused; 15] = [
+const REFUSED: [Refused; 16] = [
     Refused::LocalCandidate,
     Refused::RemoteCandidate,
     Refused::PeerReflexiveCandidate,
@@ -75,6 +78,7 @@ const REFUSED: [Refused; 15] = [
     Refused::RemoteAddress,
     Refused::ServerTask,
     Refused::Connection,
+    Refused::UnprovenConnection,
     Refused::Event,
 ];
 

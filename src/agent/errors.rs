@@ -38,7 +38,8 @@ pub enum IcmpError {
 
 impl IceAgent {
     /// A transmit could not be sent. Checks under way on that route fail, unless their pair has
-    /// been valid before: a fact about the moment, which a later check of the peer can undo.
+    /// been valid before: a fact about the moment, which a later check of the peer can undo. Of a
+    /// stream there is nothing to say but [`connection_closed`](Self::connection_closed).
     pub fn transmit_failed(&mut self, now: Timestamp, route: Route, error: TransmitError) {
         self.advance(now);
         let Route::Datagram { transport, local, remote } = route else { return };

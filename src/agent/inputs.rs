@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::address;
 use crate::candidate::foundation::FoundationKey;
-use crate::candidate::{CandidateKind, CandidateTransport, Transport};
+use crate::candidate::{CandidateKind, CandidateTransport, TcpType, Transport};
 use crate::config::{ConfigError, NominationMode, Timing};
 use crate::id::{CandidateId, Id as _, StreamId};
 use crate::time::Timestamp;
@@ -16,8 +16,8 @@ use super::call_error::{AddLocalError, AddStreamError};
 use super::candidates::{Local, Usage};
 use super::counters::Refused;
 use super::explain::Rejected;
-use super::io::{Description, GatheringState, LocalAddress, Origin, Parameters};
-use super::local_address::{check_host, yields_to_temporary};
+use super::io::{DISCARD_PORT, Description, GatheringState, LocalAddress, Origin, Parameters};
+use super::local_address::{check_host, check_transport, yields_to_temporary};
 use super::output::Notice;
 use super::pacing::DEFAULT_TA;
 use super::renomination::RENOMINATION;
@@ -58,7 +58,8 @@ impl IceAgent {
     }
 
     /// Adds an address of this machine on which the caller has a socket, as a host candidate
-    /// (RFC 8445 §5.1.1.1). Legal until gathering is complete or nomination has concluded for the
+    /// (RFC 8445 §5.1.1.1); or from which it opens TCP connections, or where it accepts them (RFC
+    /// 6544 §4.1). Without such candidates no connection to a peer is opened or accepted. Legal until gathering is complete or nomination has concluded for the
     /// component; at any time with [`AgentConfig::continual`](crate::AgentConfig::continual), or
     /// while a restart is staged.
     ///
@@ -102,21 +103,31 @@ impl IceAgent {
         if current && self.is_concluded(stream, component) {
             return Err(AddLocalError::Concluded);
         }
-        if local.transport != Transport::Udp {
-            return Err(AddLocalError::Transport);
+        check_transport(&local)?;
+        let mut addr = address::normal(local.addr);
+        let active = local.transport == CandidateTransport::Tcp(TcpType::Active);
+        if active {
+            addr.set_port(DISCARD_PORT);
         }
-        let addr = address::normal(local.addr);
         check_host(addr, self.config.loopback)?;
         if local.deprecated {
             return Err(AddLocalError::Deprecated);
         }
         let (kind, base) = self.origin_of(stream, component, &local)?;
-        if self.candidates.is_taken(local.transport, addr, base) {
+        let transport = local.transport.transport();
+        let taken = if active {
+            self.candidates.has_active(stream, component, addr)
+        } else {
+            self.candidates.is_taken(transport, addr, base)
+        };
+        if taken {
             return Err(AddLocalError::Duplicate);
         }
         let usage = self.usage_of(addr, kind, &local)?;
         if self.config.lite
-            && (kind != CandidateKind::Host || self.has_host(stream, component, addr.ip()))
+            && (active
+                || kind != CandidateKind::Host
+                || self.has_host(stream, component, transport, addr.ip()))
         {
             return Err(AddLocalError::LiteAddress);
         }
@@ -133,7 +144,7 @@ impl IceAgent {
             stream,
             component,
             kind,
-            transport: CandidateTransport::Udp,
+            transport: local.transport,
             addr,
             base,
             foundation,
@@ -184,7 +195,8 @@ impl IceAgent {
             Origin::Socket => Ok((CandidateKind::Host, None)),
             Origin::Relayed { .. } => Ok((CandidateKind::Relayed, None)),
             Origin::Reflexive { base, .. } => {
-                let id = self.candidates.local_at(local.transport, address::normal(base));
+                let transport = local.transport.transport();
+                let id = self.candidates.local_at(transport, address::normal(base));
                 let of_component = |id: &CandidateId| {
                     self.candidates
                         .locals
@@ -198,25 +210,26 @@ impl IceAgent {
     }
 
     fn foundation_key(&self, addr: SocketAddr, local: &LocalAddress) -> FoundationKey {
+        let transport = local.transport.transport();
         match local.origin {
-            Origin::Socket => FoundationKey::host(addr.ip(), local.transport),
+            Origin::Socket => FoundationKey::host(addr.ip(), transport),
             Origin::Reflexive { base, server } => {
                 let base = address::normal(base).ip();
-                FoundationKey::server_reflexive(base, server.to_canonical(), local.transport)
+                FoundationKey::server_reflexive(base, server.to_canonical(), transport)
             }
             // How the caller reaches its server is not known here.
-            Origin::Relayed { server, .. } => FoundationKey::relayed(
-                addr.ip(),
-                server.to_canonical(),
-                local.transport,
-                local.transport,
-            ),
+            Origin::Relayed { server, .. } => {
+                FoundationKey::relayed(addr.ip(), server.to_canonical(), transport, transport)
+            }
         }
     }
 
-    fn has_host(&self, stream: StreamId, component: u16, ip: IpAddr) -> bool {
+    fn has_host(&self, stream: StreamId, component: u16, transport: Transport, ip: IpAddr) -> bool {
         self.candidates.locals.iter().any(|(_, local)| {
-            local.stream == stream && local.component == component && local.addr.ip() == ip
+            local.stream == stream
+                && local.component == component
+                && local.transport.transport() == transport
+                && local.addr.ip() == ip
         })
     }
 

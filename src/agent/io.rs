@@ -5,7 +5,7 @@ use core::ops::Range;
 use core::time::Duration;
 
 use crate::agent::ConnectionState;
-use crate::candidate::{Candidate, CandidateKind, Transport};
+use crate::candidate::{Candidate, CandidateKind, CandidateTransport, TcpType, Transport};
 use crate::config::Role;
 use crate::credentials::Credentials;
 use crate::gather::ServerFailure;
@@ -15,13 +15,16 @@ use crate::policy::AddressUse;
 use crate::time::Timestamp;
 use crate::turn;
 
+/// RFC 6544 §4.5: the port in active candidates, which nobody connects to.
+pub(super) const DISCARD_PORT: u16 = 9;
+
 /// An address at which this side can be reached: of a socket on this machine, or one that the
 /// caller has obtained for such a socket by means of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LocalAddress {
-    /// The transport of the socket.
-    pub transport: Transport,
+    /// The transport of the socket; of TCP the direction as well.
+    pub transport: CandidateTransport,
     /// The concrete address, even when the socket is bound to a wildcard.
     pub addr: SocketAddr,
     /// How the caller came by it.
@@ -49,7 +52,7 @@ impl LocalAddress {
     #[must_use]
     pub const fn udp(addr: SocketAddr) -> Self {
         Self {
-            transport: Transport::Udp,
+            transport: CandidateTransport::Udp,
             addr,
             origin: Origin::Socket,
             cost: 0,
@@ -59,6 +62,27 @@ impl LocalAddress {
             interface_name: String::new(),
             usage: AddressUse::Host,
         }
+    }
+
+    /// An address from which TCP connections to the peer may be opened (RFC 6544): an active
+    /// candidate. There is no socket yet, [`Event::OpenConnection`] asks for each. The candidate is
+    /// signalled with the discard port, as RFC 6544 §4.5 wants it. A link-local address needs its
+    /// scope: give `addr` with any port.
+    #[must_use]
+    pub const fn tcp_active(ip: IpAddr) -> Self {
+        let mut local = Self::udp(SocketAddr::new(ip, DISCARD_PORT));
+        local.transport = CandidateTransport::Tcp(TcpType::Active);
+        local
+    }
+
+    /// An address at which the caller accepts TCP connections for one component (RFC 6544): a passive
+    /// candidate. Tell of each connection with
+    /// [`connection_accepted`](crate::IceAgent::connection_accepted).
+    #[must_use]
+    pub const fn tcp_passive(addr: SocketAddr) -> Self {
+        let mut local = Self::udp(addr);
+        local.transport = CandidateTransport::Tcp(TcpType::Passive);
+        local
     }
 
     /// The public address to which a NAT maps a UDP socket that was added before as `base`, such as
@@ -342,8 +366,9 @@ pub enum Event {
         /// The socket.
         socket: SocketId,
     },
-    /// A connection is needed: answer with [`connection_opened`](crate::IceAgent::connection_opened)
-    /// or [`connection_failed`](crate::IceAgent::connection_failed).
+    /// A connection is needed, to a server or from an active TCP candidate to the peer: answer with
+    /// [`connection_opened`](crate::IceAgent::connection_opened) or
+    /// [`connection_failed`](crate::IceAgent::connection_failed).
     OpenConnection {
         /// Its name from now on.
         connection: ConnectionId,
@@ -417,7 +442,9 @@ pub struct CandidateView {
     pub kind: CandidateKind,
     /// Its transport.
     pub transport: Transport,
-    /// Its address.
+    /// Its direction, if that is TCP.
+    pub tcp_type: Option<TcpType>,
+    /// Its address. The port of an active TCP candidate means nothing.
     pub addr: SocketAddr,
     /// The address that packets leave from, for a local candidate; its address for a remote one.
     pub base: SocketAddr,
@@ -503,6 +530,8 @@ pub enum TimeoutReason {
     Forget,
     /// Candidates that are not used are freed (RFC 8445 §8.3).
     Release,
+    /// A TCP connection to a peer is to be opened, closed or given up, or its first message may go.
+    Connection,
     /// Something of a server is due: the end of what it gave, of credentials, or of the patience of
     /// gathering.
     Server,

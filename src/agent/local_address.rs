@@ -3,8 +3,22 @@
 use core::net::{IpAddr, SocketAddr};
 
 use crate::address::is_link_local;
+use crate::candidate::{CandidateTransport, TcpType};
 
 use super::call_error::{AddLocalError, AddRemoteError};
+use super::io::{LocalAddress, Origin};
+
+/// Whether candidates of this transport can be had that way.
+pub(super) fn check_transport(local: &LocalAddress) -> Result<(), AddLocalError> {
+    match (local.transport, local.origin) {
+        (CandidateTransport::Tcp(TcpType::SimultaneousOpen), _) => {
+            Err(AddLocalError::SimultaneousOpen)
+        }
+        (CandidateTransport::Tcp(_), Origin::Relayed { .. }) => Err(AddLocalError::Transport),
+        (CandidateTransport::Tcp(_), Origin::Socket | Origin::Reflexive { .. })
+        | (CandidateTransport::Udp, _) => Ok(()),
+    }
+}
 
 /// Whether a host candidate may be made of an address, in its normal form.
 pub(super) fn check_host(addr: SocketAddr, loopback: bool) -> Result<(), AddLocalError> {

@@ -33,6 +33,7 @@ mod schedule;
 mod server;
 mod servers;
 mod stats;
+mod tcp;
 mod traced;
 mod transactions;
 mod upkeep;
@@ -54,7 +55,7 @@ use crate::time::Timestamp;
 use crate::trace::Trace;
 
 pub use call_error::{
-    AddLocalError, AddRemoteError, AddServerError, AddStreamError, RemoveLocalError,
+    AcceptError, AddLocalError, AddRemoteError, AddServerError, AddStreamError, RemoveLocalError,
     RenominateError, RestartError, SetRemoteError,
 };
 use candidates::Candidates;
@@ -413,6 +414,7 @@ impl IceAgent {
         }
         self.lists.revise();
         self.deadline = None;
+        self.leave_peers();
         self.leave_servers();
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Reply {
     /// Where the request arrived: the response leaves from there (RFC 8489 §6.3.1.2).
     pub(super) local: CandidateId,
     pub(super) to: SocketAddr,
+    /// The connection on which it came: RFC 6544 §7.2, the response takes the same.
+    pub(super) via: Option<ConnectionId>,
     pub(super) id: TransactionId,
     /// The generation that the request was sent to.
     pub(super) generation: Generation,

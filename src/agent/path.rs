@@ -2,11 +2,13 @@
 
 use core::net::SocketAddr;
 
-use crate::candidate::{CandidateKind, Transport};
+use crate::candidate::{CandidateKind, CandidateTransport, Transport};
 use crate::checklist::Traffic;
-use crate::id::{CandidateId, PairId, StreamId};
+use crate::id::{CandidateId, ConnectionId, PairId, StreamId};
 use crate::stun;
+use crate::tcp::frame_head;
 use crate::time::Timestamp;
+use crate::turn::Head;
 
 use super::io::{Ignored, Outgoing, Received, Route};
 use super::{IceAgent, Stream};
@@ -22,15 +24,29 @@ pub(super) struct Path {
     pub(super) remote_addr: SocketAddr,
     /// The caller wrote the local address in its IPv6 form.
     mapped: bool,
-    /// A server that the agent has asked relays it.
-    relayed: bool,
+    pub(super) via: Via,
     /// What a router has told of the largest packet that gets through.
     mtu: u16,
     /// What has passed since it became the path.
     pub(super) traffic: Traffic,
 }
 
+/// What a path goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Via {
+    /// Datagrams.
+    Direct,
+    /// A server that the agent has asked.
+    Relay,
+    /// Frames on this connection, if it is there now.
+    Stream(Option<ConnectionId>),
+}
+
 impl Path {
+    pub(super) const fn is_stream(&self) -> bool {
+        matches!(self.via, Via::Stream(_))
+    }
+
     fn route(&self) -> Route {
         let form = |addr| if self.mapped { crate::address::to_mapped(addr) } else { addr };
         Route::Datagram {
@@ -67,6 +83,12 @@ pub enum SendError {
     /// this size. It is mended without a call.
     #[error("the server does not relay it now")]
     NoRelay,
+    /// The TCP connection of the path was lost. The side that had opened it opens another one.
+    #[error("the connection of the path was lost")]
+    NoConnection,
+    /// The payload does not fit into a frame of 65,535 bytes.
+    #[error("the payload does not fit into a frame")]
+    TooLarge,
 }
 
 impl IceAgent {
@@ -76,7 +98,7 @@ impl IceAgent {
     #[must_use]
     pub fn route(&self, stream: StreamId, component: u16) -> Option<Route> {
         let path = self.path_to(stream, component).ok()?;
-        (!path.relayed).then(|| path.route())
+        (path.via == Via::Direct).then(|| path.route())
     }
 
     /// Prepares application data for sending. Nothing is copied, and nothing is queued: the
@@ -98,19 +120,34 @@ impl IceAgent {
         if !self.config.consent {
             self.path_used(stream, component);
         }
-        let (now, bytes) = (self.now, payload.len() as u64);
+        let (now, bytes, dscp) = (self.now, payload.len() as u64, self.config.dscp);
         let path = path_in(&mut self.streams, stream, component)?;
-        if path.relayed {
-            let (local, pair, to) = (path.local, path.pair, path.remote_addr);
-            let outgoing = self.send_relayed(local, pair, to, payload);
-            match &outgoing {
-                Ok(_) => self.count_sent(stream, component, 1, bytes),
-                Err(_) => self.count_discarded(pair, bytes),
+        let pair = path.pair;
+        match path.via {
+            Via::Direct => {
+                path.traffic.sent(now, 1, bytes);
+                Ok(Outgoing::direct(path.route(), pair, dscp, payload))
             }
-            return outgoing;
+            Via::Relay => {
+                let (local, to) = (path.local, path.remote_addr);
+                let outgoing = self.send_relayed(local, pair, to, payload);
+                match &outgoing {
+                    Ok(_) => self.count_sent(stream, component, 1, bytes),
+                    Err(_) => self.count_discarded(pair, bytes),
+                }
+                outgoing
+            }
+            Via::Stream(None) => {
+                self.count_discarded(pair, bytes);
+                Err(SendError::NoConnection)
+            }
+            Via::Stream(Some(id)) => {
+                let head = frame_head(payload.len()).ok_or(SendError::TooLarge)?;
+                path.traffic.sent(now, 1, bytes);
+                let outgoing = Outgoing::direct(Route::Stream(id), pair, dscp, payload);
+                Ok(outgoing.with_head(Head::of_frame(head)))
+            }
         }
-        path.traffic.sent(now, 1, bytes);
-        Ok(Outgoing::direct(path.route(), path.pair, self.config.dscp, payload))
     }
 
     /// The path of a component, if all of its stream have one (RFC 8445 §12.1).
@@ -166,6 +203,39 @@ impl IceAgent {
         Ok(Received::Data { stream, component, pair, payload })
     }
 
+    /// The same on a connection between a candidate and an address.
+    pub(super) fn receive_stream_data<'a>(
+        &mut self,
+        connection: ConnectionId,
+        local: CandidateId,
+        from: SocketAddr,
+        payload: &'a [u8],
+    ) -> Result<Received<'a>, Ignored> {
+        let via = Via::Stream(Some(connection));
+        let now = self.now;
+        for stream in &mut self.streams {
+            for component in &mut stream.components {
+                if let Some(path) = component.path.as_mut().filter(|path| path.via == via) {
+                    path.traffic.received(now, payload.len());
+                    let (stream, component, pair) = (stream.id, component.number, path.pair);
+                    return Ok(Received::Data { stream, component, pair, payload });
+                }
+            }
+        }
+        let candidate = self.candidates.locals.get(local).ok_or(Ignored::UnknownLocal)?;
+        let (stream, component) = (candidate.stream, candidate.component);
+        let heard = self.lists.pairs().find(|(_, pair)| {
+            let remote = self.candidates.remotes.get(pair.remote);
+            pair.local == local
+                && pair.heard
+                && remote.is_some_and(|remote| remote.addr == from)
+                && self.connection_between(local, pair.remote) == Some(connection)
+        });
+        let (pair, _) = heard.ok_or(Ignored::UnknownRemote)?;
+        self.count_received(stream, component, pair, payload.len());
+        Ok(Received::Data { stream, component, pair, payload })
+    }
+
     /// Finds the way of a component's data anew.
     pub(super) fn refresh_path(&mut self, stream: StreamId, number: u16) {
         self.doubt_stale_pairs(stream, number);
@@ -178,6 +248,13 @@ impl IceAgent {
             let pair = self.lists.get(id)?;
             let local = self.candidates.locals.get(pair.local)?;
             let remote = self.candidates.remotes.get(pair.remote)?;
+            let via = if local.transport != CandidateTransport::Udp {
+                Via::Stream(self.connection_between(pair.local, pair.remote))
+            } else if local.kind == CandidateKind::Relayed && self.is_own_relay(pair.local) {
+                Via::Relay
+            } else {
+                Via::Direct
+            };
             Some(Path {
                 pair: id,
                 local: pair.local,
@@ -185,14 +262,19 @@ impl IceAgent {
                 local_addr: local.addr,
                 remote_addr: remote.addr,
                 mapped: local.mapped,
-                relayed: local.kind == CandidateKind::Relayed && self.is_own_relay(pair.local),
+                via,
                 mtu: u16::MAX,
                 traffic: Traffic::default(),
             })
         });
         self.settle_traffic_of(stream, number);
         if let Some(component) = self.component_mut(stream, number) {
-            component.path = path;
+            let before = component.path.take();
+            component.path = path.map(|mut path| {
+                // What a router has said of this pair is still so.
+                path.mtu = before.filter(|it| it.pair == path.pair).map_or(path.mtu, |it| it.mtu);
+                path
+            });
         }
         self.keep_path(stream, number);
     }

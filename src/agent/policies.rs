@@ -40,7 +40,7 @@ impl IceAgent {
             return usage(local.usage, true, true).ok_or(AddLocalError::Policy);
         };
         policies.local.check(addr.ip(), &local.interface_name)?;
-        if !policies.networks.has(NetworkType::of(local.transport, addr.ip())) {
+        if !policies.networks.has(NetworkType::of(local.transport.transport(), addr.ip())) {
             return Err(AddLocalError::Policy);
         }
         if kind != CandidateKind::Host {

@@ -8,11 +8,12 @@ use core::ops::Range;
 use smallvec::SmallVec;
 
 use crate::address;
-use crate::candidate::{CandidateKind, Transport};
+use crate::candidate::{CandidateKind, CandidateTransport, Transport};
 use crate::checklist::{PairState, Setback};
 use crate::gather::{Link, Rejected, Task};
 use crate::id::{CandidateId, ConnectionId, PairId, StreamId, TaskId};
 use crate::stun::{self, Class, TransactionId};
+use crate::tcp::frame_head;
 use crate::turn::{self, FromServer, PeerError, is_channel};
 
 use super::IceAgent;
@@ -25,6 +26,8 @@ pub(super) struct Rendered {
     pub(super) range: Range<usize>,
     pub(super) local: CandidateId,
     pub(super) to: SocketAddr,
+    /// The connection that it takes from a candidate of TCP.
+    pub(super) via: Option<ConnectionId>,
 }
 
 impl Task {
@@ -45,13 +48,13 @@ impl Task {
 impl IceAgent {
     /// Gives a rendered message its way. What cannot be sent is taken back out of the buffer.
     pub(super) fn dispatch(&mut self, message: Rendered, buf: &mut Vec<u8>) -> Option<Transmit> {
-        let Rendered { range, local, to } = message;
+        let Rendered { range, local, to, via } = message;
         let dscp = self.config.dscp;
-        let relayed = self
-            .candidates
-            .locals
-            .get(local)
-            .is_some_and(|local| local.kind == CandidateKind::Relayed);
+        let candidate = self.candidates.locals.get(local);
+        if candidate.is_some_and(|local| local.transport != CandidateTransport::Udp) {
+            return self.frame(range, via, buf);
+        }
+        let relayed = candidate.is_some_and(|local| local.kind == CandidateKind::Relayed);
         let task = self.servers.as_ref().filter(|_| relayed).and_then(|it| it.relay_of(local));
         let Some((task, _)) = task else {
             let route = self.route_between(local, to);
@@ -69,6 +72,23 @@ impl IceAgent {
         buf.splice(range.start..range.start, head.as_bytes().iter().copied());
         buf.extend_from_slice(head.padding());
         Some(Transmit { route, range: range.start..buf.len(), dscp })
+    }
+
+    /// RFC 4571: the head of its frame before a message. One whose connection is gone is taken back.
+    fn frame(
+        &self,
+        range: Range<usize>,
+        via: Option<ConnectionId>,
+        buf: &mut Vec<u8>,
+    ) -> Option<Transmit> {
+        let via = via.filter(|id| self.connections.peer(*id).is_some());
+        let Some((id, head)) = via.zip(frame_head(range.len())) else {
+            buf.truncate(range.start);
+            return None;
+        };
+        buf.splice(range.start..range.start, head);
+        let range = range.start..buf.len();
+        Some(Transmit { route: Route::Stream(id), range, dscp: self.config.dscp })
     }
 
     /// What goes before a message of this length that a server is to relay, and how it gets there.
@@ -146,6 +166,10 @@ impl IceAgent {
         id: ConnectionId,
         message: &'a [u8],
     ) -> Result<Received<'a>, Ignored> {
+        if let Some(peer) = self.connections.peer(id) {
+            let (local, from) = (peer.local, peer.addr);
+            return self.receive_framed(id, local, from, message);
+        }
         let servers = self.servers.as_ref().ok_or(Ignored::UnknownConnection)?;
         let task = servers.by_connection(id).ok_or(Ignored::UnknownConnection)?;
         let from = servers.task(task).map(Task::remote).ok_or(Ignored::UnknownConnection)?;
@@ -245,6 +269,7 @@ impl IceAgent {
             .filter(|(_, remote)| {
                 remote.stream == stream
                     && remote.component == component
+                    && remote.transport == CandidateTransport::Udp
                     && remote.is_of(self.candidates.generation)
                     && remote.addr.is_ipv4() == candidate.addr.is_ipv4()
             })
@@ -258,7 +283,7 @@ impl IceAgent {
     /// The same for a new candidate of the peer.
     pub(super) fn permit_remote(&mut self, remote: CandidateId) {
         let Some(candidate) = self.candidates.remotes.get(remote) else { return };
-        if self.servers.is_none() {
+        if self.servers.is_none() || candidate.transport != CandidateTransport::Udp {
             return;
         }
         let (stream, component, addr) = (candidate.stream, candidate.component, candidate.addr);
@@ -294,18 +319,30 @@ impl IceAgent {
     pub(super) fn is_deferred(&mut self, id: TransactionId) -> bool {
         let Some(servers) = &self.servers else { return false };
         let Some(check) = self.checks.get(id) else { return false };
-        let Some((_, allocation)) = servers.relay_of(check.local) else { return false };
+        let (local, pair) = (check.local, check.pair);
+        let Some((_, allocation)) = servers.relay_of(local) else { return false };
         let Some(remote) = self.candidates.remotes.get(check.remote) else { return false };
         let ip = remote.addr.ip();
         if allocation.is_permitted(self.now, ip) {
             return false;
         }
-        if allocation.awaits_permission(ip) {
-            if let Some(servers) = self.servers.as_mut().filter(|it| !it.deferred.contains(&id)) {
-                servers.deferred.push(id);
-            }
+        let mut awaits = allocation.awaits_permission(ip);
+        let renews = !awaits && !allocation.has_refused(ip);
+        if renews {
+            // It was let go, since nothing used it.
+            self.permit(local, ip);
+            let allocation = self.servers.as_ref().and_then(|servers| servers.relay_of(local));
+            awaits = allocation.is_some_and(|(_, allocation)| allocation.awaits_permission(ip));
+        }
+        if let Some(servers) = self.servers.as_mut().filter(|_| awaits) {
+            let checks = &self.checks;
+            servers.deferred.retain(|other| *other != id && checks.get(*other).is_some());
+            servers.deferred.push(id);
         } else {
-            self.fail_unrelayed(check.pair, Setback::NotRelayed);
+            self.fail_unrelayed(pair, Setback::NotRelayed);
+        }
+        if renews || !awaits {
+            self.run();
         }
         true
     }
@@ -341,12 +378,7 @@ impl IceAgent {
             .pairs()
             .filter(|(_, pair)| {
                 let to = self.candidates.remotes.get(pair.remote).map(|remote| remote.addr.ip());
-                task.relayed.contains(&pair.local)
-                    && to == Some(ip)
-                    && matches!(
-                        pair.state,
-                        PairState::Frozen | PairState::Waiting | PairState::InProgress
-                    )
+                task.relayed.contains(&pair.local) && to == Some(ip) && is_open(pair.state)
             })
             .map(|(id, _)| id)
             .collect();
@@ -356,10 +388,13 @@ impl IceAgent {
         }
     }
 
+    /// A path that is valid ends as any other that falls silent.
     fn fail_unrelayed(&mut self, pair: PairId, setback: Setback) {
-        self.checks.cancel(pair);
-        self.lists.note_setback(pair, setback);
-        self.lists.fail(pair);
+        if self.lists.get(pair).is_some_and(|pair| is_open(pair.state)) {
+            self.checks.cancel(pair);
+            self.lists.note_setback(pair, setback);
+            self.lists.fail(pair);
+        }
     }
 
     /// Sends a check whose permission has come, if the spacing of packets allows it.
@@ -415,16 +450,26 @@ impl IceAgent {
 
     /// The largest payload of a component's path that no router has to fragment, in bytes: what is
     /// left of [`AgentConfig::path_mtu`](crate::AgentConfig::path_mtu), or of what a router has told,
-    /// behind the headers of IP, UDP and a relay (RFC 8656 §3.8). `None` while there is no path.
+    /// behind the headers of IP, UDP or TCP, and a relay (RFC 8656 §3.8). Over TCP larger payloads go
+    /// as well, up to 65,535 bytes. `None` while there is no path.
     #[must_use]
     pub fn max_payload(&self, stream: StreamId, component: u16) -> Option<usize> {
         let path = self.path_to(stream, component).ok()?;
         let relayed = self.relay_overhead(path.local, path.remote_addr);
         let (overhead, ipv4) = relayed.unwrap_or_else(|| (0, path.remote_addr.is_ipv4()));
-        let headers = if ipv4 { 28 } else { 48 };
+        let mut headers: usize = if ipv4 { 28 } else { 48 };
+        if path.is_stream() {
+            // The header of TCP is larger than that of UDP, and there is the head of the frame.
+            headers = headers.saturating_add(14);
+        }
         let mtu = usize::from(path.mtu().min(self.config.path_mtu));
         Some(mtu.saturating_sub(headers).saturating_sub(overhead))
     }
+}
+
+/// Whether it is still to be found out if a pair works.
+const fn is_open(state: PairState) -> bool {
+    matches!(state, PairState::Frozen | PairState::Waiting | PairState::InProgress)
 }
 
 /// Whether a datagram from a server's address answers something that was asked.

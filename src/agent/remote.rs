@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use crate::address;
-use crate::candidate::{Candidate, CandidateAddress, CandidateTransport};
+use crate::candidate::{Candidate, CandidateAddress, CandidateTransport, TcpType};
 use crate::config::MdnsMode;
 use crate::id::{CandidateId, LookupId, StreamId};
 use crate::mdns::MdnsName;
@@ -170,8 +170,8 @@ impl IceAgent {
         if ended {
             return Err(AddRemoteError::AfterEnd);
         }
-        if candidate.transport != CandidateTransport::Udp {
-            return Err(AddRemoteError::Transport);
+        if candidate.transport == CandidateTransport::Tcp(TcpType::SimultaneousOpen) {
+            return Err(AddRemoteError::SimultaneousOpen);
         }
         Ok(())
     }

@@ -7,14 +7,15 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::address;
-use crate::candidate::CandidateKind;
 use crate::candidate::foundation::FoundationKey;
+use crate::candidate::{CandidateKind, CandidateTransport, TcpType};
 use crate::checklist::{ChecklistState, PairState};
 use crate::id::{CandidateId, PairId, StreamId};
 use crate::time::Timestamp;
 
 use super::call_error::{AddLocalError, RemoveLocalError};
 use super::candidates::Local;
+use super::io::DISCARD_PORT;
 use super::local_address::check_host;
 use super::output::Notice;
 use super::{ConnectionState, IceAgent};
@@ -40,13 +41,18 @@ impl IceAgent {
         }
         self.own_candidate(id).ok_or(RemoveLocalError::UnknownCandidate)?;
         let affected = self.forget_local(id);
-        for (stream, number) in affected {
+        self.ask_for_restart(&affected);
+        self.run();
+        Ok(())
+    }
+
+    /// These components have lost their selected pair. Those that have no other need a restart.
+    pub(super) fn ask_for_restart(&mut self, affected: &[(StreamId, u16)]) {
+        for &(stream, number) in affected {
             if self.component(stream, number).is_some_and(|component| !component.is_connected()) {
                 self.notice(Notice::RestartNeeded);
             }
         }
-        self.run();
-        Ok(())
     }
 
     /// The socket of a local candidate has moved to another address of this machine, as when a
@@ -71,9 +77,18 @@ impl IceAgent {
         let old = self.own_candidate(id).filter(|local| local.kind == CandidateKind::Host);
         let old = old.ok_or(AddLocalError::UnknownCandidate)?.clone();
         let mapped = address::is_mapped(addr);
-        let addr = address::normal(addr);
+        let mut addr = address::normal(addr);
+        if old.transport == CandidateTransport::Tcp(TcpType::Active) {
+            addr.set_port(DISCARD_PORT);
+        }
         check_host(addr, self.config.loopback)?;
-        if self.candidates.local_at(old.transport.transport(), addr).is_some() {
+        let active = old.transport == CandidateTransport::Tcp(TcpType::Active);
+        let taken = if active {
+            self.candidates.has_active(old.stream, old.component, addr)
+        } else {
+            self.candidates.local_at(old.transport.transport(), addr).is_some()
+        };
+        if taken {
             return Err(AddLocalError::Duplicate);
         }
         let key = FoundationKey::host(addr.ip(), old.transport.transport());
@@ -223,6 +238,7 @@ impl IceAgent {
         }
         self.lists.forget_proofs(&ids, &pairs);
         self.lists.remove_local(id);
+        self.forget_relayed(id);
         self.candidates.remove_locals(&ids);
         self.forget_base(id);
         affected
@@ -283,6 +299,12 @@ impl IceAgent {
             .flat_map(|stream| &stream.components)
             .flat_map(|component| &component.upkeep)
             .filter_map(|upkeep| Some(self.lists.get(upkeep.pair)?.local))
+            .flat_map(|local| {
+                // What a server relays goes through the socket from which it was asked.
+                let base = self.servers.as_ref().and_then(|servers| servers.base_of(local));
+                [Some(local), base]
+            })
+            .flatten()
             .collect();
         let freed: SmallVec<[(CandidateId, StreamId); 4]> = self
             .candidates

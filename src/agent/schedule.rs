@@ -31,7 +31,9 @@ impl IceAgent {
             return;
         }
         self.tend_servers();
+        self.expire_connections();
         self.forget_past();
+        self.release_candidates();
         self.pair_lite();
         loop {
             self.expire_checks();
@@ -41,14 +43,17 @@ impl IceAgent {
             if self.upkeep() || self.start() || self.repeat_check() || self.repeat_asking() {
                 continue;
             }
-            if self.release_deferred() {
+            if self.release_deferred() || self.tend_waiting() {
                 continue;
             }
             break;
         }
         self.update_lists();
         self.update_state();
+        // A lite agent does so at once.
         self.release_candidates();
+        self.settle_connections();
+        self.pass_on_commands();
         self.compute_deadline();
     }
 
@@ -87,7 +92,7 @@ impl IceAgent {
             self.lists.fail(pair);
             return true;
         }
-        self.send_check(pair, purpose);
+        self.begin_check(pair, purpose);
         true
     }
 
@@ -205,17 +210,19 @@ impl IceAgent {
         if let Some(pair) = self.checks.get(id).map(|check| check.pair) {
             if let Some(pair) = self.lists.annotate(pair) {
                 pair.attempts.transmissions = pair.attempts.transmissions.saturating_add(1);
-                let counts = pair.counts.get_mut();
-                counts.retransmissions = counts.retransmissions.saturating_add(1);
+                if self.config.statistics {
+                    let counts = pair.counts.get_mut();
+                    counts.retransmissions = counts.retransmissions.saturating_add(1);
+                }
             }
         }
         self.output.check(id);
         true
     }
 
-    /// Checks need the peer's parameters, and a full implementation (RFC 8445 §7).
+    /// Checks need the peer's parameters, and a full implementation (RFC 8445 §7), until the end.
     fn may_check(&self) -> bool {
-        self.remote.is_some() && !self.config.lite
+        self.remote.is_some() && !self.config.lite && !self.is_closed()
     }
 
     pub(super) fn has_check(&self) -> bool {
@@ -248,6 +255,7 @@ impl IceAgent {
         let repeat = repeat.map(|due| self.pacer.next_retransmission(self.now, due, busy));
         consider(repeat, TimeoutReason::Retransmission);
         consider(end, TimeoutReason::TransactionTimeout);
+        consider(self.connection_deadline(), TimeoutReason::Connection);
         consider(self.nomination_deadline(), TimeoutReason::Nomination);
         if let Some((at, reason)) = self.upkeep_deadline() {
             consider(Some(at), reason);

@@ -7,10 +7,10 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::address;
-use crate::candidate::{CandidateKind, CandidateTransport, Transport};
+use crate::candidate::{CandidateKind, CandidateTransport, TcpType, Transport};
 use crate::checklist::{CandidatePair, Nomination, PairState, Triggered};
 use crate::config::Role;
-use crate::id::{CandidateId, PairId, StreamId};
+use crate::id::{CandidateId, ConnectionId, PairId, StreamId};
 use crate::stun::{
     self, CheckRequest, Class, Fingerprint, IntegrityKeySha256, Scan, TransactionId, Writer,
     attribute, method,
@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 
 use super::candidates::{Membership, Named, Remote};
 use super::counters::Refused;
-use super::generation::{Generation, LocalSide};
+use super::generation::{Generation, LocalSide, RemoteSide};
 use super::io::{Ignored, Received};
 use super::output::{ErrorReply, Notice, Reply};
 use super::relay::Rendered;
@@ -110,6 +110,8 @@ impl TokenBucket {
 struct Arrival {
     local: CandidateId,
     from: SocketAddr,
+    /// The connection, if it was one.
+    via: Option<ConnectionId>,
     id: TransactionId,
     len: usize,
     /// The generation that a request was sent to: the current one unless its USERNAME says
@@ -172,6 +174,31 @@ impl IceAgent {
             return self.receive_data(transport, local, from, datagram);
         }
         let local = self.local_at(transport, local).ok_or(Ignored::UnknownLocal)?;
+        self.receive_stun(local, from, None, datagram)
+    }
+
+    /// A message of a frame on a connection to a peer.
+    pub(super) fn receive_framed<'a>(
+        &mut self,
+        connection: ConnectionId,
+        local: CandidateId,
+        from: SocketAddr,
+        message: &'a [u8],
+    ) -> Result<Received<'a>, Ignored> {
+        if stun::is_stun(message) {
+            self.receive_stun(local, from, Some(connection), message)
+        } else {
+            self.receive_stream_data(connection, local, from, message)
+        }
+    }
+
+    fn receive_stun<'a>(
+        &mut self,
+        local: CandidateId,
+        from: SocketAddr,
+        via: Option<ConnectionId>,
+        datagram: &[u8],
+    ) -> Result<Received<'a>, Ignored> {
         if self.config.policies.is_some() && self.is_for_servers_alone(local) {
             return Err(Ignored::Policy);
         }
@@ -183,11 +210,11 @@ impl IceAgent {
             return Err(Ignored::UnexpectedMessage);
         }
         let (id, len, generation) = (scan.transaction_id(), datagram.len(), self.local.generation);
-        let arrival = Arrival { local, from, id, len, generation };
+        let arrival = Arrival { local, from, via, id, len, generation };
         match scan.class() {
             Class::Request => self.handle_request(&scan, arrival)?,
             Class::Success | Class::Error => {
-                let renewed = self.handle_response(&scan, local, from)?;
+                let renewed = self.handle_response(&scan, local, from, via)?;
                 if renewed && self.is_settled() {
                     self.compute_deadline();
                 } else {
@@ -223,6 +250,9 @@ impl IceAgent {
             self.observed.request();
         }
         // Everything below is the word of the peer.
+        if let Some(connection) = arrival.via {
+            self.prove(connection);
+        }
         let mut unknown = scan.unknown_required(attribute::is_known);
         if let Some(first) = unknown.next() {
             let unknown = core::iter::once(first).chain(unknown).collect();
@@ -236,6 +266,7 @@ impl IceAgent {
         let reply = Reply {
             local: arrival.local,
             to: arrival.from,
+            via: arrival.via,
             id: scan.transaction_id(),
             generation: arrival.generation,
             sha256: !scan.has_integrity(),
@@ -245,11 +276,13 @@ impl IceAgent {
         }
         let role_before = self.role();
         let past = arrival.generation < self.local.generation;
-        // An answer says that data will be taken, and of a generation that has ended only the path
-        // that was kept takes any. A peer that is told otherwise prefers that pair to those of the
-        // new generation, as browsers do that have not heard of our restart when they gather.
+        // An answer says that data will be taken. A check to old credentials by a peer of the new
+        // generation comes from where none is taken, unless that is the path that was kept; a peer
+        // that is told otherwise prefers that pair to those of the new generation. Browsers check so
+        // that have not heard of our new credentials when they have gathered.
         let kept = if past { self.kept_pair(arrival) } else { None };
-        if past && kept.is_none() {
+        let of_then = |side: &RemoteSide| side.ufrag().as_bytes() == remote_ufrag;
+        if past && kept.is_none() && !self.remote_side(arrival.generation).is_some_and(of_then) {
             self.refuse(scan, arrival, 401);
             return Err(Ignored::UnknownUser);
         }
@@ -273,7 +306,7 @@ impl IceAgent {
             // The peer still uses that path, and that is all that it says.
             self.path_answered(pair);
             self.count_request(pair);
-        } else if !early && self.is_from_peer(remote_ufrag) {
+        } else if !past && !early && self.is_from_peer(remote_ufrag) {
             let changed = self.check_arrived(arrival, &request);
             if changed || role_before != self.role() {
                 self.run();
@@ -283,7 +316,7 @@ impl IceAgent {
     }
 
     fn count_request(&mut self, pair: PairId) {
-        self.lists.count(pair, |counts| {
+        self.count(pair, |counts| {
             counts.requests_received = counts.requests_received.saturating_add(1);
         });
     }
@@ -371,6 +404,7 @@ impl IceAgent {
         let reply = Reply {
             local: arrival.local,
             to: arrival.from,
+            via: arrival.via,
             id: scan.transaction_id(),
             generation: arrival.generation,
             sha256: !scan.has_integrity(),
@@ -403,7 +437,7 @@ impl IceAgent {
         for check in early.checks {
             let EarlyCheck { local, from, id, generation, .. } = check;
             if generation == self.local.generation && self.is_from_peer(&check.ufrag) {
-                let arrival = Arrival { local, from, id, len: 0, generation };
+                let arrival = Arrival { local, from, via: None, id, len: 0, generation };
                 let request = CheckRequest {
                     username: None,
                     priority: (check.priority > 0).then_some(check.priority),
@@ -556,6 +590,12 @@ impl IceAgent {
         let local = self.candidates.locals.get(arrival.local)?;
         let (stream, component) = (local.stream, local.component);
         let transport = local.transport.transport();
+        // RFC 6544 §7.2: who connects to a passive candidate is an active one.
+        let counterpart = match local.transport {
+            CandidateTransport::Tcp(TcpType::Passive) => CandidateTransport::Tcp(TcpType::Active),
+            CandidateTransport::Tcp(TcpType::Active) => CandidateTransport::Tcp(TcpType::Passive),
+            same => same,
+        };
         let known = self.candidates.remote_at(stream, component, transport, arrival.from);
         if let Some(known) = known {
             return Some((known, false));
@@ -589,7 +629,7 @@ impl IceAgent {
             stream,
             component,
             kind: CandidateKind::PeerReflexive,
-            transport: CandidateTransport::Udp,
+            transport: counterpart,
             addr: arrival.from,
             foundation,
             // RFC 8445 §7.3.1.3: the value of PRIORITY, within what priorities are; the least when a
@@ -661,7 +701,7 @@ impl IceAgent {
         writer.xor_address(attribute::XOR_MAPPED_ADDRESS, reply.to);
         seal(&mut writer, side, reply.sha256);
         let range = writer.fingerprint().finish();
-        Some(Rendered { range, local: reply.local, to: reply.to })
+        Some(Rendered { range, local: reply.local, to: reply.to, via: reply.via })
     }
 
     /// Writes an error response (RFC 8489 §6.3.1.1).
@@ -674,7 +714,7 @@ impl IceAgent {
             seal(&mut writer, side, reply.sha256);
         }
         let range = writer.fingerprint().finish();
-        Some(Rendered { range, local: reply.local, to: reply.to })
+        Some(Rendered { range, local: reply.local, to: reply.to, via: reply.via })
     }
 }
 

@@ -10,9 +10,9 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::candidate::foundation::FoundationKey;
-use crate::candidate::{CandidateKind, CandidateTransport, Transport};
+use crate::candidate::{CandidateKind, CandidateTransport, TcpType, Transport};
 use crate::gather::{
-    Awaits, Base, BindingFact, Command, Found, Link, RequestTiming, Server, ServerCredentials,
+    Awaits, Base, BindingFact, Command, Found, RequestTiming, Server, ServerCredentials,
     ServerFailure, Settings, Wanted, settled,
 };
 use crate::id::{CandidateId, LookupId, PairId, ServerId, SocketId, TaskId};
@@ -78,6 +78,10 @@ impl IceAgent {
         }
         let id = servers.add(server).ok_or(AddServerError::Limit)?;
         if self.gathering == GatheringState::Gathering {
+            let until = self.gathering_end();
+            if let Some(servers) = &mut self.servers {
+                servers.resolve(until, &mut || take_lookup(&mut self.next_lookup));
+            }
             self.ask_servers();
         }
         self.run();
@@ -92,10 +96,14 @@ impl IceAgent {
         if !known || self.is_closed() {
             return false;
         }
-        let tasks = self.servers.iter().flat_map(|servers| servers.tasks());
-        let candidates: SmallVec<[CandidateId; 4]> = tasks
+        let tasks = || self.servers.iter().flat_map(|servers| servers.tasks());
+        let kept = |candidate: &CandidateId| {
+            tasks().any(|(_, task)| task.server != id && task.reflexive == Some(*candidate))
+        };
+        let candidates: SmallVec<[CandidateId; 4]> = tasks()
             .filter(|(_, task)| task.server == id)
             .flat_map(|(_, task)| task.relayed.iter().copied().chain(task.reflexive))
+            .filter(|candidate| !kept(candidate))
             .collect();
         let now = self.now;
         if let Some(servers) = &mut self.servers {
@@ -177,17 +185,22 @@ impl IceAgent {
         let now = self.now;
         if let Some(servers) = &mut self.servers {
             servers.give_up();
-            servers.close_barren(now);
         }
-        if !self.config.continual {
-            self.set_gathering(GatheringState::Complete);
+        self.tend_servers();
+        if let Some(servers) = self.servers.as_mut().filter(|_| self.config.continual) {
+            servers.close_barren(now);
         }
         self.run();
     }
 
+    /// When what is asked now is not waited for any more.
+    fn gathering_end(&self) -> Timestamp {
+        self.now + self.config.timing.gathering_timeout
+    }
+
     /// Servers have their say, from now until gathering does not wait any more.
     pub(super) fn begin_asking(&mut self) {
-        let (now, until) = (self.now, self.now + self.config.timing.gathering_timeout);
+        let (now, until) = (self.now, self.gathering_end());
         if let Some(servers) = &mut self.servers {
             let lookups = &mut self.next_lookup;
             servers.begin(now, until, &mut || take_lookup(lookups));
@@ -205,6 +218,7 @@ impl IceAgent {
             .locals
             .iter()
             .filter(|(_, local)| local.kind == CandidateKind::Host && local.base.is_none())
+            .filter(|(_, local)| self.is_socket(local))
             .map(|(id, local)| base_of(id, local))
             .collect();
         let settings = self.server_settings();
@@ -224,6 +238,24 @@ impl IceAgent {
         });
         if !all {
             self.counters.refuse(Refused::ServerTask);
+        }
+    }
+
+    /// Whether servers are asked from this address: sockets, and where there are none but an address
+    /// from which TCP connections may be opened, that.
+    fn is_socket(&self, local: &Local) -> bool {
+        let beside = |other: &Local| {
+            other.transport == CandidateTransport::Udp
+                && other.stream == local.stream
+                && other.component == local.component
+                && other.addr.ip() == local.addr.ip()
+        };
+        match local.transport {
+            CandidateTransport::Udp => true,
+            CandidateTransport::Tcp(TcpType::Active) => {
+                self.candidates.locals.iter().all(|(_, other)| !beside(other))
+            }
+            CandidateTransport::Tcp(_) => false,
         }
     }
 
@@ -278,6 +310,12 @@ impl IceAgent {
         let waiting = self.servers.as_ref().is_some_and(|servers| servers.is_waiting());
         if self.gathering == GatheringState::Gathering && !waiting && !self.config.continual {
             let now = self.now;
+            while let Some(server) =
+                self.servers.as_mut().and_then(|servers| servers.poll_unasked())
+            {
+                let failure = ServerFailure::Unreachable;
+                self.report(Report::ServerFailed { server, local: None, failure });
+            }
             if let Some(servers) = &mut self.servers {
                 servers.close_barren(now);
             }
@@ -314,11 +352,16 @@ impl IceAgent {
     }
 
     fn found(&mut self, id: TaskId, found: Found) {
+        let awaited = self.awaited_of(id);
         self.settle(id, settled(&found));
         match found {
             Found::Mapping(BindingFact::Mapped { addr, .. }) => self.mapping_found(id, addr),
             Found::Mapping(BindingFact::Confirmed) => {}
-            Found::Mapping(BindingFact::Failed(failure)) => self.task_failed(id, failure),
+            // Else it was a request that keeps a mapping alive.
+            Found::Mapping(BindingFact::Failed(failure)) if awaited.mapping => {
+                self.task_failed(id, failure);
+            }
+            Found::Mapping(BindingFact::Failed(_)) => {}
             Found::Relay(Fact::Relayed { relayed, mapped }) => {
                 self.relay_found(id, &relayed, mapped);
             }
@@ -359,8 +402,13 @@ impl IceAgent {
                 | Fact::Closed,
             ) => {}
             Found::Unreachable => self.task_failed(id, ServerFailure::Unreachable),
-            Found::TooLate => self.task_failed(id, ServerFailure::Timeout),
+            Found::TooLate => self.report_failure(id, ServerFailure::Timeout),
         }
+    }
+
+    fn awaited_of(&self, id: TaskId) -> Awaits {
+        let task = self.servers.as_ref().and_then(|servers| servers.task(id));
+        task.map(|task| task.awaits).unwrap_or_default()
     }
 
     fn settle(&mut self, id: TaskId, settled: Awaits) {
@@ -412,8 +460,12 @@ impl IceAgent {
         let Some(task) = self.servers.as_mut().and_then(|servers| servers.task_mut(id)) else {
             return;
         };
+        // Another socket has another mapping.
+        if !task.is_direct() {
+            return;
+        }
         task.fruitful = true;
-        let (base, server, old) = (task.base, task.addr.ip(), task.reflexive);
+        let (base, server, old) = (task.base, task.remote().ip(), task.reflexive);
         let server_id = task.server;
         let before = old.and_then(|old| self.candidates.locals.get(old)).map(|local| local.addr);
         if before == Some(addr) || !self.tells_mapping(server_id) || !self.may_tell(&base) {
@@ -421,12 +473,10 @@ impl IceAgent {
         }
         let key = FoundationKey::server_reflexive(base.addr.ip(), server, Transport::Udp);
         let kind = CandidateKind::ServerReflexive;
-        let new = self.insert_obtained(
-            id,
-            &base,
-            Gift { kind, addr, of: Some(base.candidate), key, related: None },
-        );
-        if let Some(old) = old.filter(|old| !self.is_in_use(*old)) {
+        let gift = Gift { kind, addr, of: Some(base.candidate), key, related: None };
+        let new = self.insert_obtained(id, &base, gift).or_else(|| self.reflexive_at(&base, addr));
+        let shared = old.is_some_and(|old| self.is_seen_by_other(id, old));
+        if let Some(old) = old.filter(|old| !shared && !self.is_in_use(*old)) {
             self.withdraw(old);
         }
         if let Some(task) = self.servers.as_mut().and_then(|servers| servers.task_mut(id)) {
@@ -438,6 +488,22 @@ impl IceAgent {
     fn tells_mapping(&self, server: ServerId) -> bool {
         let server = self.servers.as_ref().and_then(|servers| servers.server(server));
         server.is_some_and(|server| self.asked_of(server).0)
+    }
+
+    /// The candidate that a mapping of this base is already, since another server sees the same.
+    fn reflexive_at(&self, base: &Base, addr: SocketAddr) -> Option<CandidateId> {
+        let same = |local: &Local| {
+            local.kind == CandidateKind::ServerReflexive
+                && local.base == Some(base.candidate)
+                && local.addr == addr
+        };
+        self.candidates.locals.iter().find(|(_, local)| same(local)).map(|(id, _)| id)
+    }
+
+    /// Whether another server sees this mapping as well.
+    fn is_seen_by_other(&self, task: TaskId, candidate: CandidateId) -> bool {
+        let mut tasks = self.servers.iter().flat_map(|servers| servers.tasks());
+        tasks.any(|(id, other)| id != task && other.reflexive == Some(candidate))
     }
 
     /// Whether the peer sees a valid pair's packets come from this candidate.
@@ -452,7 +518,7 @@ impl IceAgent {
         };
         task.fruitful = true;
         let (base, server) = (task.base, task.remote().ip());
-        let direct = matches!(task.link, Link::Socket { local, .. } if local == base.addr);
+        let direct = task.is_direct();
         let transport = if task.is_stream() { Transport::Tcp } else { Transport::Udp };
         let lost = core::mem::take(&mut task.relayed);
         let now = self.now;
@@ -478,6 +544,7 @@ impl IceAgent {
             }
         }
         self.release_redundant(id, relayed);
+        self.release_useless(id);
         // Of a family that the server does not have any more.
         for old in lost {
             if self.candidates.locals.get(old).is_some() && !self.is_relayed_by(id, old) {
@@ -500,6 +567,16 @@ impl IceAgent {
                     allocation.release_family(now, Family::of(addr.ip()));
                 }
             }
+        }
+    }
+
+    /// What has become no candidate at all is not kept either: it is another one, or it came when
+    /// the peer could not be told any more.
+    fn release_useless(&mut self, id: TaskId) {
+        let now = self.now;
+        let Some(servers) = &mut self.servers else { return };
+        if servers.task(id).is_some_and(|task| task.relayed.is_empty()) {
+            servers.release_relay(now, id);
         }
     }
 
@@ -543,8 +620,11 @@ impl IceAgent {
         let told = self.candidates.locals.get(old).is_some_and(|local| local.conveyed);
         let first = self.remotes_by_use(stream, number, old);
         let signalled = self.may_tell(base);
-        self.withdraw(old);
-        let Some(new) = self.add_relayed(id, base, addr, mapped, key) else { return };
+        let affected = self.forget_local(old);
+        self.notice(Notice::LocalCandidateRemoved(old, stream));
+        let Some(new) = self.add_relayed(id, base, addr, mapped, key) else {
+            return self.ask_for_restart(&affected);
+        };
         if !told || signalled {
             return;
         }
@@ -623,11 +703,7 @@ impl IceAgent {
         let Some(stream) = self.candidates.locals.get(id).map(|local| local.stream) else { return };
         let affected = self.forget_local(id);
         self.notice(Notice::LocalCandidateRemoved(id, stream));
-        for (stream, number) in affected {
-            if self.component(stream, number).is_some_and(|component| !component.is_connected()) {
-                self.notice(Notice::RestartNeeded);
-            }
-        }
+        self.ask_for_restart(&affected);
     }
 
     /// The server has lost what it relayed. The candidates stay until there is something to take
@@ -650,6 +726,15 @@ impl IceAgent {
         servers.rebase(now, old, base, &settings, &mut |datagrams| {
             connections.add_to_server(datagrams)
         });
+    }
+
+    /// A relayed candidate is one no longer: the server need not keep what it has allocated for it.
+    pub(super) fn forget_relayed(&mut self, id: CandidateId) {
+        let now = self.now;
+        let Some(local) = self.candidates.locals.get(id) else { return };
+        if let Some(servers) = &mut self.servers {
+            servers.forget_relayed(now, id, local.addr.ip());
+        }
     }
 
     /// The sockets of a host candidate are gone, and with them what was obtained from there.
@@ -732,7 +817,7 @@ impl IceAgent {
         self.deadline = None;
     }
 
-    fn pass_on_commands(&mut self) {
+    pub(super) fn pass_on_commands(&mut self) {
         while let Some(command) = self.servers.as_mut().and_then(|servers| servers.poll_command()) {
             self.pass_on(command);
         }

@@ -45,6 +45,8 @@ pub(super) struct Upkeep {
     check: Timestamp,
     /// When the peer last gave a sign of life on it.
     pub(super) sign: Timestamp,
+    /// What it goes over is gone since then.
+    broken: bool,
     /// When it last nominated it.
     pub(super) nominated: Timestamp,
     /// When it was probed last.
@@ -56,7 +58,13 @@ pub(super) struct Upkeep {
 impl Upkeep {
     /// Whether nothing was heard for so long that the path counts as dead.
     fn is_silent(&self, now: Timestamp, silence: Duration) -> bool {
-        self.sign + silence <= now
+        self.broken || self.sign + silence <= now
+    }
+
+    /// The peer has given a sign of life.
+    fn heard(&mut self, now: Timestamp) {
+        self.sign = now;
+        self.broken = false;
     }
 
     fn consent_ends(&self, timing: &Timing) -> Timestamp {
@@ -149,7 +157,7 @@ impl IceAgent {
     pub(super) fn path_answered(&mut self, pair: PairId) {
         let now = self.now;
         if let Some(upkeep) = self.upkeep_mut(pair) {
-            upkeep.sign = now;
+            upkeep.heard(now);
             upkeep.sent = now;
         }
     }
@@ -162,10 +170,18 @@ impl IceAgent {
         }
     }
 
+    /// What the path goes over is gone: it counts as silent from now on.
+    pub(super) fn path_is_dead(&mut self, pair: PairId) {
+        if let Some(upkeep) = self.upkeep_mut(pair) {
+            upkeep.broken = true;
+            upkeep.sign = Timestamp::ZERO;
+        }
+    }
+
     fn sign_of_life(&mut self, pair: PairId) {
         let now = self.now;
         if let Some(upkeep) = self.upkeep_mut(pair) {
-            upkeep.sign = now;
+            upkeep.heard(now);
         }
     }
 
@@ -186,7 +202,7 @@ impl IceAgent {
         }
         if let Some(upkeep) = self.upkeep_mut(pair) {
             upkeep.answered = now;
-            upkeep.sign = now;
+            upkeep.heard(now);
             upkeep.round_trips.extend(round_trip);
         }
     }
@@ -292,6 +308,7 @@ impl IceAgent {
                 answered,
                 check,
                 sign: answered,
+                broken: false,
                 nominated: answered,
                 probed: answered,
                 sent: now,
@@ -342,7 +359,9 @@ impl IceAgent {
                     }
                     upkeep.probed = now;
                 }
-                self.send_check(pair, Purpose::Consent);
+                if self.may_ask(pair) {
+                    self.send_check(pair, Purpose::Consent);
+                }
             }
             Task::Keepalive(pair) => {
                 let now = self.now;
@@ -499,7 +518,7 @@ impl IceAgent {
     pub(super) fn is_receiving(&self, pair: PairId) -> bool {
         self.kept()
             .find(|(_, upkeep, _)| upkeep.pair == pair)
-            .is_some_and(|(_, upkeep, _)| upkeep.sign + NOT_RECEIVING > self.now)
+            .is_some_and(|(_, upkeep, _)| !upkeep.broken && upkeep.sign + NOT_RECEIVING > self.now)
     }
 
     /// RFC 7675 §5.1, §5.2: nothing may be sent on this pair any more, until a restart.
@@ -537,6 +556,7 @@ impl IceAgent {
         let transaction = self.rng.transaction_id();
         let mut writer = Writer::new(buf, Class::Indication, method::BINDING, transaction);
         let range = writer.fingerprint().finish();
-        Some(Rendered { range, local, to })
+        let via = self.stream_between(local, remote);
+        Some(Rendered { range, local, to, via })
     }
 }

@@ -64,6 +64,15 @@ impl CandidateTransport {
             Self::Tcp(_) => Transport::Tcp,
         }
     }
+
+    /// The direction of TCP.
+    #[must_use]
+    pub const fn tcp_type(self) -> Option<TcpType> {
+        match self {
+            Self::Udp => None,
+            Self::Tcp(direction) => Some(direction),
+        }
+    }
 }
 
 /// How a candidate was obtained (RFC 8445 §5.1.1).

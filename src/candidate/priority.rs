@@ -29,6 +29,21 @@ pub(crate) fn candidate_priority(
     u32::from_be_bytes([type_preference.min(126), high, low, component]).max(1)
 }
 
+/// The local preference of a candidate that is obtained for another one, as a NAT shows it: its place
+/// among others is that of its base, but over TCP the directions rank anew (RFC 6544 §4.2).
+pub(crate) fn obtained_preference(
+    kind: CandidateKind,
+    transport: CandidateTransport,
+    base: u16,
+) -> u16 {
+    match transport {
+        CandidateTransport::Udp => base,
+        CandidateTransport::Tcp(direction) => {
+            tcp_local_preference(kind, direction, base & TCP_SINGLE_PREFERENCE)
+        }
+    }
+}
+
 /// RFC 8445 §7.1.1: the PRIORITY of a check, which is what a peer-reflexive candidate learned
 /// from that check will have. For a relayed candidate as well.
 pub(crate) fn peer_reflexive_priority(
@@ -36,8 +51,9 @@ pub(crate) fn peer_reflexive_priority(
     component: u16,
     transport: CandidateTransport,
 ) -> u32 {
-    let type_preference = type_preference(CandidateKind::PeerReflexive, transport);
-    candidate_priority(type_preference, local_preference, component)
+    let kind = CandidateKind::PeerReflexive;
+    let preference = obtained_preference(kind, transport, local_preference);
+    candidate_priority(type_preference(kind, transport), preference, component)
 }
 
 /// The local preference within a priority of the recommended formula.
@@ -62,7 +78,6 @@ pub(crate) const TCP_SINGLE_PREFERENCE: u16 = 8191;
 /// RFC 6544 §4.2: `2^13 * direction-pref + other-pref`. A larger `other` counts as 8191.
 ///
 /// Through a NAT a simultaneous open has the best chance; without one it has the worst.
-#[cfg_attr(not(test), expect(dead_code, reason = "TCP candidates are read, not made yet"))]
 pub(crate) fn tcp_local_preference(kind: CandidateKind, direction: TcpType, other: u16) -> u16 {
     let reflexive = matches!(kind, CandidateKind::ServerReflexive | CandidateKind::PeerReflexive);
     let direction_preference: u16 = match (direction, reflexive) {

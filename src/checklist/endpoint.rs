@@ -47,7 +47,9 @@ impl Reach {
     }
 
     /// RFC 8445 §6.1.2.2: the same address family, link-local only with link-local. RFC 6544
-    /// §6.2: active with passive, passive with active, simultaneous-open with its like.
+    /// §6.2: active with passive, simultaneous-open with its like. Passive with active is a pair as
+    /// well, but one that cannot be checked from here: it is pruned, and comes to life when the peer
+    /// connects.
     pub(crate) fn pairs_with(self, remote: Self) -> bool {
         self.mismatch(remote).is_none()
     }
@@ -59,7 +61,6 @@ impl Reach {
             (CandidateTransport::Tcp(ours), CandidateTransport::Tcp(theirs)) => matches!(
                 (ours, theirs),
                 (TcpType::Active, TcpType::Passive)
-                    | (TcpType::Passive, TcpType::Active)
                     | (TcpType::SimultaneousOpen, TcpType::SimultaneousOpen)
             ),
             _ => false,

@@ -18,7 +18,7 @@ mod tests;
 mod transitions;
 mod turns;
 
-pub(crate) use counts::Traffic;
+pub(crate) use counts::{PairCounts, Traffic};
 pub(crate) use endpoint::{Endpoint, Mismatch, Reach};
 pub(crate) use list::{Checklist, ChecklistState};
 pub use pair::PairState;

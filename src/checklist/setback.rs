@@ -26,6 +26,8 @@ pub(crate) enum Setback {
     PermissionRefused(Option<core::num::NonZeroU16>),
     /// The server cannot be asked to relay to the destination.
     NotRelayed,
+    /// Its TCP connection did not open, or is gone (RFC 6544 §7).
+    NotConnected,
     /// The configuration does not let anything be sent to the destination.
     Forbidden,
     /// Consent was not renewed (RFC 7675 §5.1).

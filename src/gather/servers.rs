@@ -17,10 +17,11 @@ use super::binding::{Binding, BindingConfig};
 use super::outcome::ServerFailure;
 use super::requests::RequestTiming;
 use super::server::{Server, ServerCredentials};
-use super::task::{Awaits, Base, Found, Link, Task, reaches};
+use super::task::{Awaits, Base, Found, Link, RECONNECT, Task, reaches};
 use crate::address;
 use crate::id::{CandidateId, ConnectionId, Id as _, LookupId, ServerId, SocketId, Table, TaskId};
 use crate::stun::TransactionId;
+use crate::stun::turn::Family;
 use crate::time::Timestamp;
 use crate::turn::{Allocation, AllocationConfig, Fact, Families};
 use crate::uri::{ServerHost, ServerTransport};
@@ -95,6 +96,8 @@ enum Resolution {
 struct Entry {
     server: Server,
     resolution: Resolution,
+    /// The owner has been told that nobody can ask it.
+    reported: bool,
     record: Record,
 }
 
@@ -144,7 +147,12 @@ impl Servers {
             ServerHost::Ip(ip) => Resolution::Known(SmallVec::from_slice(&[ip.to_canonical()])),
             ServerHost::Name(_) => Resolution::Unknown,
         };
-        self.entries.insert(Entry { server, resolution, record: Record::default() })
+        self.entries.insert(Entry {
+            server,
+            resolution,
+            reported: false,
+            record: Record::default(),
+        })
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (ServerId, &Server)> {
@@ -228,17 +236,25 @@ impl Servers {
         until: Timestamp,
         next_lookup: &mut impl FnMut() -> LookupId,
     ) {
+        self.resolve(until, next_lookup);
+        for (_, task) in self.tasks.iter_mut().filter(|(_, task)| !task.closing) {
+            task.released = false;
+            task.verify(now);
+        }
+    }
+
+    /// Asks what the names stand for that nobody has asked yet, or that stood for nothing. Until
+    /// then gathering waits for what has not been said yet.
+    pub(crate) fn resolve(&mut self, until: Timestamp, next_lookup: &mut impl FnMut() -> LookupId) {
         self.until = Some(until);
         for (_, entry) in self.entries.iter_mut() {
+            entry.reported = false;
             if matches!(entry.resolution, Resolution::Unknown | Resolution::Failed) {
                 let ServerHost::Name(name) = entry.server.uri().host() else { continue };
                 let lookup = next_lookup();
                 entry.resolution = Resolution::Asked(lookup);
                 self.commands.push_back(Command::Resolve { lookup, name: name.as_str().into() });
             }
-        }
-        for (_, task) in self.tasks.iter_mut().filter(|(_, task)| !task.closing) {
-            task.verify(now);
         }
     }
 
@@ -324,6 +340,19 @@ impl Servers {
         true
     }
 
+    /// The next server that nobody asks, as none of its addresses can be reached from here, or
+    /// there was no connection to be had.
+    pub(crate) fn poll_unasked(&mut self) -> Option<ServerId> {
+        let tasks = &self.tasks;
+        let (id, entry) = self.entries.iter_mut().find(|(id, entry)| {
+            !entry.reported
+                && matches!(entry.resolution, Resolution::Known(_))
+                && !tasks.iter().any(|(_, task)| task.server == *id)
+        })?;
+        entry.reported = true;
+        Some(id)
+    }
+
     /// The next server whose name stands for nothing.
     pub(crate) fn poll_unresolved(&mut self) -> Option<ServerId> {
         self.unresolved.pop_front()
@@ -363,6 +392,13 @@ impl Servers {
                 }
             }
         }
+        for (_, task) in self.tasks.iter_mut().filter(|(_, task)| task.wants_relay()) {
+            let server = self.entries.get(task.server).map(|entry| &entry.server);
+            if let (Some(server), Some(families)) = (server, task.wanted.relay) {
+                task.allocation = Some(allocation(task, now, server, settings, families));
+                task.awaits.relay = true;
+            }
+        }
         // RFC 8445 §14.3: RTO = MAX (500ms, Ta * (number of reflexive and relayed candidates)).
         let under_way = self.tasks.iter().filter(|(_, task)| task.is_awaited()).count();
         let transactions = u32::try_from(under_way.saturating_add(wanted.len()));
@@ -375,26 +411,27 @@ impl Servers {
                 all = false;
                 break;
             }
-            self.begin_task(now, plan, &settings, connect);
+            all &= self.begin_task(now, plan, &settings, connect);
         }
         all
     }
 
+    /// Whether there was a connection to be had, if it needs one.
     fn begin_task(
         &mut self,
         now: Timestamp,
         plan: Plan,
         settings: &Settings,
         connect: &mut impl FnMut(bool) -> Option<ConnectionId>,
-    ) {
+    ) -> bool {
         let Plan { server: id, base, wanted, mut addrs } = plan;
-        let Some(entry) = self.entries.get(id) else { return };
+        let Some(entry) = self.entries.get(id) else { return true };
         let addr = addrs.remove(0);
         let others: SmallVec<[SocketAddr; 1]> = addrs.into_iter().collect();
         let stream = is_stream(&entry.server);
         let datagrams = entry.server.uri().transport() == ServerTransport::Dtls;
         let link = if stream {
-            let Some(connection) = connect(datagrams) else { return };
+            let Some(connection) = connect(datagrams) else { return false };
             Link::Connection { id: connection, open: false }
         } else {
             Link::Socket { local: base.addr, mapped: base.mapped, opened: None }
@@ -411,6 +448,7 @@ impl Servers {
             allocation: None,
             awaits: Awaits::default(),
             fruitful: false,
+            released: false,
             closing: false,
             awaited: None,
             failures: 0,
@@ -429,6 +467,7 @@ impl Servers {
             });
         }
         self.tasks.insert(task);
+        true
     }
 
     /// Asks the next address of the server, if there is one and that may help.
@@ -446,21 +485,14 @@ impl Servers {
         let Some(entry) = self.entries.get(task.server) else { return false };
         task.addr = task.others.remove(0);
         task.failures = 0;
+        ask(task, now, &entry.server, settings);
         if task.is_stream() {
             if let Some(old) = task.connection() {
                 self.commands.push_back(Command::CloseConnection(old));
             }
-            let Some(connection) = connect(task.datagrams) else { return false };
-            task.link = Link::Connection { id: connection, open: false };
-            self.commands.push_back(Command::OpenConnection {
-                id: connection,
-                local: SocketAddr::new(task.base.addr.ip(), 0),
-                remote: task.addr,
-                server: task.server,
-                domain: None,
-            });
+            task.link = Link::Down { again: now };
+            reconnect(task, now, &mut self.commands, connect);
         }
-        ask(task, now, &entry.server, settings);
         true
     }
 
@@ -483,6 +515,7 @@ impl Servers {
     pub(crate) fn keep_open(&mut self, now: Timestamp, id: TaskId, settings: &Settings) {
         let Some(task) = self.tasks.get_mut(id) else { return };
         let Some(entry) = self.entries.get(task.server) else { return };
+        task.failures = 0;
         if !task.is_stream() && task.binding.is_none() {
             let mut config = binding(task.remote(), &entry.server, settings);
             config.first = now + settings.keepalive;
@@ -601,8 +634,45 @@ impl Servers {
         self.sweep();
     }
 
+    /// Deletes what a task has allocated, of which nobody has a use. A mapping that it has stays.
+    pub(crate) fn release_relay(&mut self, now: Timestamp, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        task.released = true;
+        if task.is_stream() {
+            return self.close_task(now, id);
+        }
+        if let Some(allocation) = &mut task.allocation {
+            allocation.close(now);
+        }
+        if task.reflexive.is_none() {
+            task.binding = None;
+        }
+        self.sweep();
+    }
+
+    /// The candidate is one no longer: what it was obtained as is given back.
+    pub(crate) fn forget_relayed(&mut self, now: Timestamp, candidate: CandidateId, ip: IpAddr) {
+        let task = self.tasks.iter_mut().find(|(_, task)| task.relayed.contains(&candidate));
+        let Some((id, task)) = task else { return };
+        task.relayed.retain(|other| *other != candidate);
+        if task.relayed.is_empty() {
+            self.release_relay(now, id);
+        } else if let Some(allocation) = &mut task.allocation {
+            allocation.release_family(now, Family::of(ip));
+        }
+    }
+
+    /// The host candidate without which this relayed one cannot be.
+    pub(crate) fn base_of(&self, relayed: CandidateId) -> Option<CandidateId> {
+        let task = self.tasks.iter().find(|(_, task)| task.relayed.contains(&relayed));
+        task.map(|(_, task)| task.base.candidate)
+    }
+
     /// Ends what has nothing more to say.
     fn sweep(&mut self) {
+        for (_, task) in self.tasks.iter_mut().filter(|(_, task)| !task.closing) {
+            task.drop_closed();
+        }
         loop {
             let over = self.tasks.iter().find(|(_, task)| task.is_over()).map(|(id, _)| id);
             let Some(id) = over else { break };
@@ -689,7 +759,6 @@ impl Servers {
         if let Link::Connection { open, .. } = &mut task.link {
             *open = true;
         }
-        task.failures = 0;
         if let Some(allocation) = &mut task.allocation {
             allocation.connected(now);
         }
@@ -858,7 +927,11 @@ fn reconnect(
     if again > now || task.closing {
         return;
     }
-    let Some(id) = connect(task.datagrams) else { return };
+    let Some(id) = connect(task.datagrams) else {
+        // There may be room for one later.
+        task.link = Link::Down { again: now + RECONNECT };
+        return;
+    };
     task.link = Link::Connection { id, open: false };
     commands.push_back(Command::OpenConnection {
         id,
@@ -883,6 +956,16 @@ fn ask(task: &mut Task, now: Timestamp, server: &Server, settings: &Settings) {
         task.binding = Some(Box::new(Binding::new(now, binding(task.addr, server, &settings))));
         return;
     };
+    task.allocation = Some(allocation(task, now, server, &settings, families));
+}
+
+fn allocation(
+    task: &Task,
+    now: Timestamp,
+    server: &Server,
+    settings: &Settings,
+    families: Families,
+) -> Box<Allocation> {
     let config = AllocationConfig {
         reliable: task.is_stream() && !task.datagrams,
         connects: task.is_stream(),
@@ -897,7 +980,7 @@ fn ask(task: &mut Task, now: Timestamp, server: &Server, settings: &Settings) {
         channels: settings.channels,
         ..AllocationConfig::new(task.addr)
     };
-    task.allocation = Some(Box::new(Allocation::new(now, config)));
+    Box::new(Allocation::new(now, config))
 }
 
 fn binding(addr: SocketAddr, server: &Server, settings: &Settings) -> BindingConfig {

@@ -78,6 +78,8 @@ pub(crate) struct Task {
     pub(crate) awaits: Awaits,
     /// It has given something at least once.
     pub(crate) fruitful: bool,
+    /// Nobody has a use for its relayed addresses in this gathering.
+    pub(crate) released: bool,
     /// It ends when its allocation is deleted.
     pub(crate) closing: bool,
     /// A socket that was asked for, and is not there yet.
@@ -91,12 +93,17 @@ pub(crate) struct Task {
 }
 
 /// Before another attempt to connect; doubled each time.
-const RECONNECT: Duration = Duration::from_secs(1);
+pub(super) const RECONNECT: Duration = Duration::from_secs(1);
 const MAX_DOUBLINGS: u8 = 6;
 
 impl Task {
     pub(crate) const fn is_stream(&self) -> bool {
         !matches!(self.link, Link::Socket { .. })
+    }
+
+    /// Whether it asks from the socket of its base.
+    pub(crate) fn is_direct(&self) -> bool {
+        matches!(self.link, Link::Socket { local, .. } if local == self.base.addr)
     }
 
     /// Where its messages go.
@@ -211,6 +218,19 @@ impl Task {
             allocation.close(now);
         }
         self.is_over()
+    }
+
+    /// Whether it may be asked for an allocation, which it does not have.
+    pub(crate) const fn wants_relay(&self) -> bool {
+        self.allocation.is_none() && !self.closing && !self.released
+    }
+
+    /// Forgets an allocation that is no more; what else it is there for goes on at the same server.
+    pub(crate) fn drop_closed(&mut self) {
+        let server = self.remote();
+        if self.allocation.take_if(|allocation| allocation.is_closed()).is_some() {
+            self.addr = server;
+        }
     }
 
     /// Whether nothing can come of it any more.

@@ -6,8 +6,8 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::agent::io::{Description, LocalAddress, Parameters, Route};
 use crate::agent::{
-    AddLocalError, AddRemoteError, AddServerError, AddStreamError, IceAgent, IcmpError,
-    RemoveLocalError, RenominateError, RestartError, SetRemoteError, TransmitError,
+    AcceptError, AddLocalError, AddRemoteError, AddServerError, AddStreamError, IceAgent,
+    IcmpError, RemoveLocalError, RenominateError, RestartError, SetRemoteError, TransmitError,
 };
 use crate::candidate::{Candidate, Transport};
 use crate::config::{ConfigError, Timing};
@@ -232,6 +232,8 @@ calls! {
         28 ConnectionOpened connection_opened(id: value ConnectionId, local: value SocketAddr) -> ();
         29 ConnectionFailed connection_failed(id: value ConnectionId) -> ();
         30 ConnectionClosed connection_closed(id: value ConnectionId) -> ();
+        31 ConnectionAccepted connection_accepted(local: value SocketAddr, remote: value SocketAddr)
+            -> Result<ConnectionId, AcceptError>;
     }
     recorded by hand {
         32 HandleDatagram handle_datagram(

@@ -43,7 +43,8 @@ macro_rules! output_as_written {
 }
 
 output_as_written! {
-    crate::id::StreamId crate::id::CandidateId crate::id::ServerId crate::agent::io::Parameters
+    crate::id::StreamId crate::id::CandidateId crate::id::ServerId crate::id::ConnectionId
+    crate::agent::io::Parameters
 }
 
 impl Output for Description {
@@ -140,7 +141,8 @@ impl Output for Event {
 
 impl Output for CandidateView {
     fn put_output(&self, out: &mut RunningHash) {
-        let Self { id, stream, component, kind, transport, addr, base, priority, hidden } = self;
+        let Self { id, stream, component, kind, transport, addr, base, priority, hidden, tcp_type } =
+            self;
         id.put(out);
         stream.put(out);
         component.put(out);
@@ -150,6 +152,7 @@ impl Output for CandidateView {
         base.put(out);
         priority.put(out);
         hidden.put(out);
+        tcp_type.put(out);
     }
 }
 

@@ -44,6 +44,7 @@ fields! { AgentConfig from Self::new(Role::Controlling) => {
     19 path_mtu,
     20 policies,
     21 mdns,
+    22 statistics,
 } }
 
 fields! { Timing from Self::default() => {
@@ -59,6 +60,7 @@ fields! { Timing from Self::default() => {
     10 keepalive,
     11 hedging,
     12 gathering_timeout,
+    13 first_message,
 } }
 
 fields! { Limits from Self::default() => {
@@ -78,6 +80,9 @@ fields! { Limits from Self::default() => {
     14 permissions,
     15 channels,
     16 connections,
+    17 unproven_connections,
+    18 unproven_bytes,
+    19 frame,
 } }
 
 fields! { LocalAddress from Self::udp(UNSET) => {

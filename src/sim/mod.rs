@@ -126,6 +126,7 @@
 //!
 //! # What is expected
 //!
+//! Agents of a world use TCP as they ask for it: to servers, to each other, and where they listen.
 //! [`World::add_server`] puts a STUN and TURN server into the internet and [`World::obtain`] lets
 //! an agent have candidates from it. [`Outlook`] is the oracle: from the topology alone, it says
 //! whether there is a direct or a relayed path and of what kinds the selected pair may be. A
@@ -158,6 +159,7 @@ mod server;
 mod signal;
 mod sockets;
 mod stats;
+mod streams;
 mod tcp;
 mod topology;
 mod turn_server;

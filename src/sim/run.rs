@@ -197,6 +197,11 @@ impl World {
     fn perform(&mut self, step: Step) -> Result<(), WorldError> {
         self.advance(step.at());
         increment(&mut self.stats.steps);
+        self.happen(step)?;
+        self.receive_tcp()
+    }
+
+    fn happen(&mut self, step: Step) -> Result<(), WorldError> {
         match step {
             Step::Signal { .. } => self.receive_signal(),
             Step::Datagram(id) => match self.network.arrive(id) {

@@ -1,5 +1,7 @@
 //! The servers of a world, and what its agents obtain from them.
 
+use core::net::SocketAddr;
+
 use super::datagram::{Arrival, Datagram};
 use super::error::{AddServerError, ObtainError};
 use super::host::HostId;
@@ -34,7 +36,7 @@ pub enum Obtain {
 }
 
 impl World {
-    /// Adds a STUN and TURN server on a host of its own in the internet, reached over UDP.
+    /// Adds a STUN and TURN server on a host of its own in the internet, reached over UDP and TCP.
     ///
     /// # Errors
     /// There can be no such server, or somebody has one of its addresses.
@@ -43,6 +45,10 @@ impl World {
         let host = self.network.add_host();
         for addr in server.ips() {
             self.network.add_address(host, addr)?;
+        }
+        for &listen in &server.config().listen {
+            // It has the address, and is alone on its host.
+            let _ = self.network.tcp_listen(host, listen);
         }
         let index = ServerIndex(self.servers.len());
         self.servers.push(ServerNode { host, server, deadline: None });
@@ -178,11 +184,16 @@ impl World {
     fn drain_server(&mut self, server: ServerIndex) {
         let now = self.now;
         let Some(node) = self.servers.get_mut(server.0) else { return };
+        let mut streams = Vec::new();
         while let Some((route, bytes)) = node.server.poll_transmit() {
-            if let TurnRoute::Datagram { local, remote, .. } = route {
-                self.network.send_from(now, node.host, Datagram::udp(local, remote, bytes));
+            match route {
+                TurnRoute::Datagram { local, remote, .. } => {
+                    self.network.send_from(now, node.host, Datagram::udp(local, remote, bytes));
+                }
+                TurnRoute::Stream(number) => streams.push((number, bytes)),
             }
         }
+        let closed: Vec<u64> = core::iter::from_fn(|| node.server.poll_closed()).collect();
         let new = node.server.poll_timeout();
         let old = core::mem::replace(&mut node.deadline, new);
         if old != new {
@@ -193,5 +204,27 @@ impl World {
                 self.chores.insert((new, server));
             }
         }
+        for (number, bytes) in streams {
+            self.write_server_stream(server, number, &bytes);
+        }
+        for number in closed {
+            self.close_server_stream(server, number);
+        }
+    }
+
+    /// Somebody has connected to a host. If that is a server's, which one, and whether it takes the
+    /// connection.
+    pub(super) fn accept_at_server(
+        &mut self,
+        host: HostId,
+        number: u64,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Option<(ServerIndex, bool)> {
+        let now = self.now;
+        let index = self.servers.iter().position(|node| node.host == host)?;
+        let server = &mut self.servers.get_mut(index)?.server;
+        let taken = server.open_connection(now, number, local, remote).is_ok();
+        Some((ServerIndex(index), taken))
     }
 }

@@ -21,8 +21,10 @@ use super::server::{ServerIndex, ServerNode};
 use super::signal::{Channel, Signal};
 use super::sockets::{Socket, Sockets};
 use super::stats::{WorldStats, increment};
+use super::streams::Streams;
 use crate::agent::io::{Event, GatheringState, LocalAddress, Received, Route};
 use crate::agent::{IceAgent, IcmpError, RestartError, SendError, TransmitError};
+use crate::candidate::{CandidateTransport, TcpType};
 use crate::config::{AgentConfig, ConfigError, Signalling};
 use crate::id::{CandidateId, SocketId, StreamId};
 use crate::time::Timestamp;
@@ -31,7 +33,7 @@ use crate::time::Timestamp;
 const MAX_OUTPUTS: u32 = 100_000;
 
 /// RFC 6335 §6: where ports begin that nobody has asked for by number.
-const FIRST_PORT: u16 = 49_152;
+pub(super) const FIRST_PORT: u16 = 49_152;
 
 /// How many inputs one agent may get at one instant, unless a test says otherwise.
 const INPUTS_PER_INSTANT: u32 = 100_000;
@@ -54,6 +56,7 @@ pub struct World {
     /// When servers have something to do.
     pub(super) chores: BTreeSet<(Timestamp, ServerIndex)>,
     sockets: Sockets,
+    pub(super) streams: Streams,
     pub(super) channel: Channel,
     pub(super) deadlines: BTreeSet<(Timestamp, AgentIndex)>,
     touched: Vec<AgentIndex>,
@@ -79,6 +82,7 @@ impl World {
             servers: Vec::new(),
             chores: BTreeSet::new(),
             sockets: Sockets::default(),
+            streams: Streams::default(),
             channel: Channel::default(),
             deadlines: BTreeSet::new(),
             touched: Vec::new(),
@@ -145,7 +149,7 @@ impl World {
     }
 
     /// Opens a socket for any component of any stream, and tells the agent of it. The agent's
-    /// host gets the address if it does not have it.
+    /// host gets the address if it does not have it. For a passive TCP candidate it listens there.
     ///
     /// # Errors
     /// The host cannot have the address, or the agent refuses it.
@@ -157,12 +161,16 @@ impl World {
         local: LocalAddress,
     ) -> Result<CandidateId, AddSocketError> {
         let now = self.now;
-        let addr = local.addr;
+        let (addr, transport) = (local.addr, local.transport);
         let host = self.nodes.get(agent.0).ok_or(AddSocketError::UnknownAgent)?.host;
         self.network.add_address(host, addr.ip())?;
         let lent = self.agent_mut(agent).ok_or(AddSocketError::UnknownAgent)?;
         let id = lent.add_local(now, stream, component, local)?;
-        self.sockets.open(host, addr, agent);
+        match transport {
+            CandidateTransport::Udp => self.sockets.open(host, addr, agent),
+            CandidateTransport::Tcp(TcpType::Passive) => self.listen(agent, host, addr),
+            CandidateTransport::Tcp(_) => {}
+        }
         Ok(id)
     }
 
@@ -454,10 +462,7 @@ impl World {
                     let payload = payload.to_vec();
                     Logged::Data { stream, component, pair, payload }
                 });
-                self.put_out(agent, b'd');
-                self.hash.number(u64::from(stream.get()));
-                self.hash.number(u64::from(component));
-                self.hash.bytes(payload);
+                self.put_out_data(agent, stream, component, payload);
             }
             Received::Ignored(reason) => {
                 node.log(now, |_| Logged::Ignored { local, remote, len, reason });
@@ -518,7 +523,7 @@ impl World {
     }
 
     /// The agent that is about to get an input.
-    fn input(&mut self, agent: AgentIndex) -> Result<&mut Node, WorldError> {
+    pub(super) fn input(&mut self, agent: AgentIndex) -> Result<&mut Node, WorldError> {
         let (at, limit) = (self.now, self.inputs_per_instant);
         let node = self.node_mut(agent)?;
         node.repeats = 0;
@@ -528,7 +533,7 @@ impl World {
         Ok(node)
     }
 
-    fn drain(&mut self, agent: AgentIndex) -> Result<(), WorldError> {
+    pub(super) fn drain(&mut self, agent: AgentIndex) -> Result<(), WorldError> {
         self.drain_events(agent).map(drop)
     }
 
@@ -612,6 +617,10 @@ impl World {
         match &event {
             Event::RemoteRestart { .. } => node.agent.gather(now),
             Event::OpenSocket { socket, ip } => self.open_socket(agent, *socket, *ip)?,
+            Event::OpenConnection { connection, local, remote, security } => {
+                self.open_stream(agent, *connection, (*local, *remote), security)?;
+            }
+            Event::CloseConnection { connection } => self.close_stream(agent, *connection),
             _ => {}
         }
         self.node_mut(agent)?.log(now, |_| Logged::Event(Box::new(event)));
@@ -666,8 +675,22 @@ impl World {
                     node.agent.transmit_failed(now, route, TransmitError::Unreachable);
                 }
             }
-            Route::Datagram { .. } | Route::Stream(_) => increment(&mut self.stats.unsent),
+            Route::Datagram { .. } => increment(&mut self.stats.unsent),
+            Route::Stream(connection) => self.write_stream(agent, connection, bytes),
         }
+    }
+
+    pub(super) fn put_out_data(
+        &mut self,
+        agent: AgentIndex,
+        stream: StreamId,
+        component: u16,
+        payload: &[u8],
+    ) {
+        self.put_out(agent, b'd');
+        self.hash.number(u64::from(stream.get()));
+        self.hash.number(u64::from(component));
+        self.hash.bytes(payload);
     }
 
     /// Begins the hash of one output.

@@ -6,6 +6,7 @@ use core::fmt;
 use precis_profiles::OpaqueString;
 use precis_profiles::precis_core::profile::PrecisFastInvocation;
 
+#[cfg(any(test, feature = "sim"))]
 use super::attribute::PASSWORD_ALGORITHMS;
 use super::integrity::{IntegrityKey, IntegrityKeySha256, userhash};
 use super::write::Writer;
@@ -19,6 +20,7 @@ pub(crate) const NONCE_COOKIE_LEN: usize = 13;
 
 /// How the key of the long-term mechanism is made of the password (RFC 8489 §18.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(not(feature = "sim"), expect(unreachable_pub, reason = "the simulation's servers"))]
 pub enum PasswordAlgorithm {
     /// MD5, as before RFC 8489.
     Md5,
@@ -178,6 +180,7 @@ fn unquoted(text: &str) -> &str {
 
 impl Writer<'_> {
     /// RFC 8489 §14.11: in the order of preference.
+    #[cfg(any(test, feature = "sim"))]
     pub(crate) fn password_algorithms(&mut self, algorithms: &[PasswordAlgorithm]) -> &mut Self {
         self.push(PASSWORD_ALGORITHMS, &[&password_algorithms(algorithms)])
     }

@@ -6,11 +6,11 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use super::attribute::{
-    self, ADDRESS_ERROR_CODE, ALTERNATE_SERVER, DATA, DONT_FRAGMENT, ICMP, UNKNOWN_ATTRIBUTES,
-    XOR_PEER_ADDRESS,
-};
+use super::attribute::{self, DATA, DONT_FRAGMENT, XOR_PEER_ADDRESS};
+#[cfg(any(test, feature = "sim"))]
+use super::attribute::{ADDRESS_ERROR_CODE, ALTERNATE_SERVER, ICMP, UNKNOWN_ATTRIBUTES};
 use super::header::{Class, HEADER_LEN, MAGIC_COOKIE, TransactionId, message_type};
+#[cfg(any(test, feature = "sim"))]
 use super::message;
 use super::method;
 use super::write::Writer;
@@ -53,18 +53,21 @@ pub(crate) struct Icmp {
 
 /// RFC 8656 §18.1: any number; which of them are channels is for
 /// [`is_channel`](crate::turn::is_channel).
+#[cfg(any(test, feature = "sim"))]
 pub(crate) fn channel_number(value: &[u8]) -> Option<u16> {
     let &[n0, n1, _, _] = value else { return None };
     Some(u16::from_be_bytes([n0, n1]))
 }
 
 /// RFC 8656 §18.6, §18.8, §18.11: the first of four bytes, of which the others are reserved.
+#[cfg(any(test, feature = "sim"))]
 pub(crate) fn first_of_four(value: &[u8]) -> Option<u8> {
     let &[first, _, _, _] = value else { return None };
     Some(first)
 }
 
 /// RFC 8656 §18.7: the R bit.
+#[cfg(any(test, feature = "sim"))]
 pub(crate) fn even_port(value: &[u8]) -> Option<bool> {
     let &[flags] = value else { return None };
     Some(flags & 0x80 != 0)
@@ -80,7 +83,11 @@ impl Writer<'_> {
     pub(crate) fn first_of_four(&mut self, kind: u16, first: u8) -> &mut Self {
         self.push(kind, &[&[first, 0, 0, 0]])
     }
+}
 
+/// What a server writes.
+#[cfg(any(test, feature = "sim"))]
+impl Writer<'_> {
     /// RFC 8656 §18.12: why there is no relayed address of this family.
     pub(crate) fn address_error_code(&mut self, family: Family, code: u16) -> &mut Self {
         let class = u8::try_from(code / 100).unwrap_or_default();

@@ -97,7 +97,9 @@ impl Session {
             call.fail(now, why, &mut self.mailbox);
         }
         call.settle(now, shared, &mut self.mailbox)?;
-        if call.stack.agent().state() == ConnectionState::Failed && self.mailbox.reader.is_none() {
+        // A path that is lost for good takes a restart, and for that the page.
+        let failed = call.stack.agent().state() == ConnectionState::Failed;
+        if (failed || call.lost) && self.mailbox.reader.is_none() {
             call.fail(now, "the page is gone".to_owned(), &mut self.mailbox);
         }
         call.reporter.report(now, &mut call.stack, &mut self.mailbox);
@@ -234,6 +236,8 @@ struct Call {
     opens: bool,
     /// A pair was selected at least once.
     connected: bool,
+    /// No pair is left that works.
+    lost: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -287,6 +291,7 @@ impl Call {
             ufrag: String::new(),
             opens: offerer == Offerer::Program,
             connected: false,
+            lost: false,
         })
     }
 
@@ -545,7 +550,8 @@ impl Call {
                 self.describe(now, shared, mailbox);
                 self.say_candidate(String::new(), mailbox);
             }
-            Event::SelectedPair { .. } => self.connected = true,
+            Event::SelectedPair { .. } => (self.connected, self.lost) = (true, false),
+            Event::RestartNeeded => self.lost = true,
             // What has worked once may work again after a restart.
             Event::ConnectionState(ConnectionState::Failed) if !self.connected => {
                 self.fail(now, "no path to the browser".to_owned(), mailbox);

@@ -124,6 +124,9 @@ impl PairExplanation {
             PairReason::NotRelayed => {
                 f.write_str("never tried: the TURN server cannot relay to that address")
             }
+            PairReason::NotConnected => {
+                f.write_str("its TCP connection did not open, or was closed")
+            }
             PairReason::ConsentExpired { at } => write!(
                 f,
                 "worked until {}: the other side did not answer any more (consent expired)",

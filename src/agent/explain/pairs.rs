@@ -93,6 +93,8 @@ pub enum PairReason {
     },
     /// Never sent: the server cannot relay to the remote address.
     NotRelayed,
+    /// Its TCP connection did not open, or is gone (RFC 6544 §7).
+    NotConnected,
     /// It worked until the peer did not answer for as long as consent lasts (RFC 7675 §5.1).
     ConsentExpired {
         /// When consent ended.
@@ -385,6 +387,7 @@ fn why_failed(pair: &CandidatePair, lost: Option<PairReason>) -> PairReason {
             PairReason::PermissionRefused { code: code.map(core::num::NonZeroU16::get) }
         }
         Setback::NotRelayed => PairReason::NotRelayed,
+        Setback::NotConnected => PairReason::NotConnected,
         Setback::Forbidden => PairReason::Policy,
         Setback::None | Setback::ConsentExpired | Setback::ConsentRevoked | Setback::Overtaken => {
             let idle = if pair.attempts.transmissions > 0 {

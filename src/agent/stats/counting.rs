@@ -4,7 +4,7 @@
 use core::hash::{Hash, Hasher};
 
 use crate::agent::IceAgent;
-use crate::checklist::Traffic;
+use crate::checklist::{PairCounts, Traffic};
 use crate::id::{PairId, StreamId};
 
 /// How often the selected pair of a component has changed. It decides nothing.
@@ -42,6 +42,13 @@ impl Hash for Carried {
 }
 
 impl IceAgent {
+    /// Counts something of the checks on a pair, if that is wanted.
+    pub(in crate::agent) fn count(&mut self, pair: PairId, count: impl FnOnce(&mut PairCounts)) {
+        if self.config.statistics {
+            self.lists.count(pair, count);
+        }
+    }
+
     /// Packets were sent on the path of a component.
     pub(in crate::agent) fn count_sent(
         &mut self,
@@ -59,7 +66,7 @@ impl IceAgent {
 
     /// A packet could not be sent on a pair.
     pub(in crate::agent) fn count_discarded(&mut self, pair: PairId, bytes: u64) {
-        self.lists.count(pair, |counts| {
+        self.count(pair, |counts| {
             counts.packets_discarded = counts.packets_discarded.saturating_add(1);
             counts.bytes_discarded = counts.bytes_discarded.saturating_add(bytes);
         });

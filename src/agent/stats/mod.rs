@@ -2,8 +2,8 @@
 //! candidates, pairs and transports an ICE agent can know.
 //!
 //! Counting is a few additions where the thing happens. What a pair counts is in a box that is made
-//! at its first check, so that pairs which never come to that cost a pointer; data is counted on the
-//! path that carries it. Nothing here has a part in what the agent does.
+//! at its first check, if the configuration asks for it, so that other pairs cost a pointer; data is
+//! counted on the path that carries it. Nothing here has a part in what the agent does.
 
 mod counting;
 #[cfg(feature = "serde")]
@@ -13,9 +13,9 @@ mod types;
 pub(super) use counting::{Carried, Changes};
 pub use types::{CandidateStats, PairStats, Stats, TransportStats};
 
-use super::IceAgent;
 use super::candidates::Membership;
 use super::io::CandidateView;
+use super::{IceAgent, PairView};
 use crate::candidate::{CandidateKind, CandidateTransport, Foundation, TcpType};
 use crate::checklist::Traffic;
 use crate::gather::Task;
@@ -23,13 +23,15 @@ use crate::id::{CandidateId, PairId, StreamId};
 
 impl IceAgent {
     /// The statistics of this moment. The counts are those since the pairs were formed; those of
-    /// transports since the agent was made. Legal at any time.
+    /// transports since the agent was made. What is counted of checks is zero, and round trips are
+    /// unknown, unless [`AgentConfig::statistics`](crate::AgentConfig::statistics) asks for them. Legal
+    /// at any time.
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats {
             timestamp: self.now,
             transports: self.transport_stats(),
-            candidate_pairs: self.pairs().filter_map(|view| self.pair_stats(view.id)).collect(),
+            candidate_pairs: self.pairs().filter_map(|view| self.pair_stats(&view)).collect(),
             local_candidates: self.local_candidates().map(|own| self.local_stats(&own)).collect(),
             remote_candidates: self
                 .remote_candidates()
@@ -69,9 +71,9 @@ impl IceAgent {
         stats.collect()
     }
 
-    fn pair_stats(&self, id: PairId) -> Option<PairStats> {
+    fn pair_stats(&self, view: &PairView) -> Option<PairStats> {
+        let id = view.id;
         let pair = self.lists.get(id)?;
-        let view = self.pairs().find(|view| view.id == id)?;
         let counts = pair.counts.get().cloned().unwrap_or_default();
         let traffic = self.traffic_of(id, pair.stream, pair.component, counts.data());
         let round_trips = counts.round_trips();

@@ -66,7 +66,13 @@ fn udp_comes_before_tcp_and_peer_reflexive_before_server_reflexive() {
 fn a_check_carries_the_priority_of_a_peer_reflexive_candidate() {
     assert_eq!(peer_reflexive_priority(65535, 1, Udp), (110 << 24) | (65535 << 8) | 255);
     assert_eq!(peer_reflexive_priority(1, 256, Udp), (110 << 24) | (1 << 8));
-    assert_eq!(peer_reflexive_priority(9, 1, Tcp(Passive)), (80 << 24) | (9 << 8) | 255);
+    // RFC 6544 §4.2: of a direction only the rank among its like is kept, since behind a NAT the
+    // directions rank otherwise.
+    let host = tcp_local_preference(Host, Active, 9);
+    let reflexive = tcp_local_preference(PeerReflexive, Active, 9);
+    assert_ne!(host, reflexive);
+    let priority = peer_reflexive_priority(host, 1, Tcp(Active));
+    assert_eq!(priority, (80 << 24) | (u32::from(reflexive) << 8) | 255);
 }
 
 #[test]

@@ -36,6 +36,7 @@ fn tcp_candidates_pair_with_their_counterparts() {
     let pairs = |ours, theirs| Reach::new(ip, ours).pairs_with(Reach::new(ip, theirs));
     assert!(pairs(Tcp(Active), Tcp(Passive)));
     assert!(pairs(Tcp(SimultaneousOpen), Tcp(SimultaneousOpen)));
+    assert!(!pairs(Tcp(Passive), Tcp(Active)), "a pair that only the peer can check");
     let types = [Active, Passive, SimultaneousOpen];
     for ours in types {
         assert!(!pairs(Udp, Tcp(ours)));

@@ -243,7 +243,8 @@ impl Allocation {
         let Alternate { server, domain } = alternate;
         self.config.server = server;
         self.requests.auth.reset();
-        self.phase = if self.config.reliable { Phase::Unconnected } else { Phase::Asking(now) };
+        let connects = self.config.reliable || self.config.connects;
+        self.phase = if connects { Phase::Unconnected } else { Phase::Asking(now) };
         self.tell(Fact::AlternateServer { server, domain });
     }
 

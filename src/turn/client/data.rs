@@ -25,6 +25,13 @@ impl Head {
     /// Nothing.
     pub(crate) const NONE: Self = Self { bytes: [0; MAX_SEND_HEAD], len: 0, padding: &[] };
 
+    /// The head of a frame on a stream (RFC 4571).
+    pub(crate) fn of_frame(head: [u8; 2]) -> Self {
+        let mut bytes = [0; MAX_SEND_HEAD];
+        bytes.iter_mut().zip(head).for_each(|(to, from)| *to = from);
+        Self { bytes, len: head.len(), padding: &[] }
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
     }

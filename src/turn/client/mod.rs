@@ -262,6 +262,11 @@ impl Allocation {
         self.permissions.is_wanted(ip.to_canonical())
     }
 
+    /// Whether the server has said that it does not relay to this address.
+    pub(crate) fn has_refused(&self, ip: IpAddr) -> bool {
+        self.permissions.is_refused(ip.to_canonical())
+    }
+
     /// The addresses for which there are permissions that are renewed.
     pub(crate) fn permitted(&self) -> impl Iterator<Item = IpAddr> {
         self.permissions.wanted()

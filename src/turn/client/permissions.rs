@@ -29,6 +29,8 @@ struct Permission {
     asked: bool,
     /// A batch with it was refused: only alone does an answer say whose fault that was.
     alone: bool,
+    /// The server has said no, and is not asked again.
+    refused: bool,
     wanted: bool,
 }
 
@@ -46,7 +48,8 @@ impl Permissions {
             }
             return true;
         }
-        self.0.retain(|_, permission| permission.wanted || permission.granted > now);
+        let keep = |it: &Permission| it.wanted || it.refused || it.granted > now;
+        self.0.retain(|_, permission| keep(permission));
         if self.0.len() >= limit {
             return false;
         }
@@ -57,6 +60,7 @@ impl Permissions {
                 due: Some(now),
                 asked: false,
                 alone: false,
+                refused: false,
                 wanted: true,
             },
         );
@@ -74,6 +78,10 @@ impl Permissions {
     /// Whether it is asked for, or renewed.
     pub(super) fn is_wanted(&self, ip: IpAddr) -> bool {
         self.0.get(&ip).is_some_and(|permission| permission.wanted)
+    }
+
+    pub(super) fn is_refused(&self, ip: IpAddr) -> bool {
+        self.0.get(&ip).is_some_and(|permission| permission.refused)
     }
 
     pub(super) fn wanted(&self) -> impl Iterator<Item = IpAddr> {
@@ -133,7 +141,7 @@ impl Permissions {
     pub(super) fn refuse(&mut self, ip: IpAddr) {
         self.unwant(ip);
         if let Some(permission) = self.0.get_mut(&ip) {
-            permission.asked = false;
+            (permission.asked, permission.refused) = (false, true);
         }
     }
 
@@ -154,6 +162,7 @@ impl Permissions {
                 due: Some(now),
                 asked: false,
                 alone: false,
+                refused: false,
                 wanted: true,
             };
         }
