@@ -122,6 +122,7 @@ impl Peer {
         }
         options.gathering.configure(&mut config).map_err(Failure::Flag)?;
         config.trace = options.trace.is_some();
+        config.statistics = true;
         let trace = TraceFile::create(&options)?;
         let (agent, record) = record::agent(config, options.seed, options.record.as_deref())?;
         let stream = agent.streams().next().ok_or(Failure::NoAddress)?;
@@ -416,7 +417,7 @@ impl Peer {
     }
 
     fn on_stats(&mut self) -> Result<(), Box<dyn Error>> {
-        let report = stats::report(&self.driver, self.stream, self.events.now());
+        let report = stats::report(&self.driver);
         Ok(say(format_args!("stats {report}"))?)
     }
 }

@@ -131,6 +131,10 @@ pub struct AgentConfig {
     /// [`IceAgent::poll_trace`](crate::IceAgent::poll_trace): to find out why a session went as it
     /// did. Off by default.
     pub trace: bool,
+    /// Counts the checks of each pair and measures their round trips, for
+    /// [`IceAgent::stats`](crate::IceAgent::stats): 64 bytes for each pair that is checked. Off by
+    /// default, so that an agent stays small; application data is counted in any case.
+    pub statistics: bool,
     /// DSCP that transmits carry (RFC 8445 §7.2.3); 0 to 63.
     pub dscp: u8,
     /// What is gathered, told and used; everything, if there are none. Agents may share them.
@@ -167,6 +171,7 @@ impl AgentConfig {
             consent: true,
             icmp: true,
             trace: false,
+            statistics: false,
             dscp: 0,
             policies: None,
             mdns: MdnsMode::default(),

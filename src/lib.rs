@@ -104,11 +104,11 @@ pub use agent::io::{
     Origin, Outgoing, Parameters, Received, Route, TimeoutReason, Transmit,
 };
 pub use agent::{
-    AcceptError, AddLocalError, AddRemoteError, AddServerError, AddStreamError, Choice,
-    ConnectionState, Counters, Explanation, IceAgent, IcmpError, LossReason, PairExplanation,
-    PairReason, PairView, Refused, Rejected, RejectedCandidate, RemoveLocalError, RenominateError,
-    RestartError, SendError, ServerExplanation, ServerSituation, SetRemoteError, TransmitError,
-    Verdict,
+    AcceptError, AddLocalError, AddRemoteError, AddServerError, AddStreamError, CandidateStats,
+    Choice, ConnectionState, Counters, Explanation, IceAgent, IcmpError, LossReason,
+    PairExplanation, PairReason, PairStats, PairView, Refused, Rejected, RejectedCandidate,
+    RemoveLocalError, RenominateError, RestartError, SendError, ServerExplanation, ServerSituation,
+    SetRemoteError, Stats, TransmitError, TransportStats, Verdict,
 };
 pub use candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateParseError, CandidateTransport,

@@ -238,7 +238,7 @@ fn a_busy_path_gets_no_keepalives() {
     assert!(bench.sent.is_empty(), "{:?}", bench.sent);
     bench.run_for(Duration::from_secs(10));
     let (stream, now) = (bench.stream, bench.now);
-    bench.agent.note_sent(now, stream, 1);
+    bench.agent.note_sent(now, stream, 1, 1, 100);
     assert!(bench.run_for(Duration::from_millis(14_999)).is_empty());
     assert_eq!(bench.run_for(Duration::from_millis(1)).len(), 1);
 }

@@ -140,7 +140,7 @@ fn every_call() -> Recorder {
     let pair = agent.pairs().next().unwrap().id;
     agent.renominate(later, pair).unwrap_err();
     agent.note_activity(later, pair);
-    agent.note_sent(later, stream, 2);
+    agent.note_sent(later, stream, 2, 3, 3_600);
     agent.send(later, stream, 2, b"too early").unwrap_err();
     agent.prepare_restart(later).unwrap();
     assert!(agent.rollback_restart(later));

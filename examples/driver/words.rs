@@ -33,6 +33,7 @@ pub(crate) fn parse_nomination(text: &str) -> Result<NominationMode, &'static st
     }
 }
 
+#[allow(dead_code, reason = "not every example shows pairs")]
 pub(crate) const fn pair_state(state: PairState) -> &'static str {
     match state {
         PairState::Frozen => "frozen",

@@ -483,7 +483,7 @@ fn call(agent: &mut IceAgent, peer: &Peer, now: Timestamp, input: &Input<'_>) ->
         }
         Input::NoteSent { stream: index, component } => {
             if let Some(stream) = stream(agent, index) {
-                agent.note_sent(now, stream, u16::from(component % 4) + 1);
+                agent.note_sent(now, stream, u16::from(component % 4) + 1, 1, 100);
             }
         }
         Input::TransmitFailed { request, elsewhere, error } => {

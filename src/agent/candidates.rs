@@ -487,7 +487,7 @@ impl Candidates {
 
     /// RFC 8839 §5.1, as far as it is to be told; for a candidate that is hidden an address that
     /// says nothing.
-    fn related_of(
+    pub(super) fn related_of(
         &self,
         id: CandidateId,
         local: &Local,

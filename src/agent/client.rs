@@ -56,7 +56,16 @@ impl IceAgent {
             Purpose::Decide | Purpose::Hedge | Purpose::Consent => None,
         };
         let aggressive = purpose != Purpose::Consent && self.nominates_aggressively();
+        let counting = self.config.statistics;
         let Some(pair) = self.lists.annotate(id) else { return };
+        if counting {
+            let counts = pair.counts.get_mut();
+            let counted = match purpose {
+                Purpose::Consent => &mut counts.consent_requests,
+                _ => &mut counts.requests_sent,
+            };
+            *counted = counted.saturating_add(1);
+        }
         if purpose != Purpose::Consent {
             let sent = &mut pair.attempts;
             match purpose {
@@ -160,6 +169,8 @@ impl IceAgent {
             self.prove(connection);
         }
         self.observed.answer();
+        let round_trip = check.schedule.round_trip(self.now);
+        self.count(check.pair, |counts| counts.response(round_trip));
         let understood = scan.unknown_required(stun::attribute::is_known).next().is_none();
         let mapped = stun::xor_mapped_address(scan).map(crate::address::normal);
         if self.is_traced() {
@@ -211,6 +222,9 @@ impl IceAgent {
             if self.is_traced() {
                 self.trace_expired(&check);
             }
+            self.count(check.pair, |counts| {
+                counts.unanswered = counts.unanswered.saturating_add(1);
+            });
             let decides = check.purpose == Purpose::Decide || check.purpose.nominates();
             if !check.cancelled && decides {
                 self.check_failed(&check, Setback::Unanswered);

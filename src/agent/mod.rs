@@ -32,6 +32,7 @@ mod roaming;
 mod schedule;
 mod server;
 mod servers;
+mod stats;
 mod tcp;
 mod traced;
 mod transactions;
@@ -76,6 +77,8 @@ use path::Path;
 pub use path::SendError;
 use renomination::NominationValues;
 use server::{EarlyChecks, TokenBucket};
+pub use stats::{CandidateStats, PairStats, Stats, TransportStats};
+use stats::{Carried, Changes};
 use traced::Sent;
 use transactions::Checks;
 use upkeep::Upkeep;
@@ -195,6 +198,10 @@ struct Component {
     contest: Option<Box<Contest>>,
     /// When its first valid pair was found.
     valid_since: Option<Timestamp>,
+    /// How often another pair was selected, or none any more.
+    changes: Changes,
+    /// Data of paths before this one.
+    carried: Carried,
     /// The way of its data: the selected pair, or the best valid one.
     path: Option<Path>,
     /// The pairs that are kept under consent, the path first among them or not.
@@ -212,6 +219,8 @@ impl Component {
             values: None,
             contest: None,
             valid_since: None,
+            changes: Changes::default(),
+            carried: Carried::default(),
             path: None,
             upkeep: SmallVec::new(),
         }
@@ -392,6 +401,7 @@ impl IceAgent {
             return;
         }
         self.set_state(ConnectionState::Closed);
+        self.settle_traffic();
         self.checks.clear();
         self.early.clear();
         self.output.replies.clear();

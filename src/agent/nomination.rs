@@ -265,6 +265,7 @@ impl IceAgent {
         if let Some(component) = self.component_mut(stream, number) {
             component.selected = Some(id);
             component.chosen = Chosen(choice);
+            component.changes.note(component.previous != Some(id));
             component.nominating = None;
             component.previous = None;
             component.contest = None;

@@ -3,14 +3,15 @@
 use core::net::SocketAddr;
 
 use crate::candidate::{CandidateKind, CandidateTransport, Transport};
+use crate::checklist::Traffic;
 use crate::id::{CandidateId, ConnectionId, PairId, StreamId};
 use crate::stun;
 use crate::tcp::frame_head;
 use crate::time::Timestamp;
 use crate::turn::Head;
 
-use super::IceAgent;
 use super::io::{Ignored, Outgoing, Received, Route};
+use super::{IceAgent, Stream};
 
 /// The way of a component's data, with everything that a packet needs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +27,8 @@ pub(super) struct Path {
     pub(super) via: Via,
     /// What a router has told of the largest packet that gets through.
     mtu: u16,
+    /// What has passed since it became the path.
+    pub(super) traffic: Traffic,
 }
 
 /// What a path goes over.
@@ -117,23 +120,37 @@ impl IceAgent {
         if !self.config.consent {
             self.path_used(stream, component);
         }
-        let path = self.path_to(stream, component)?;
+        let (now, bytes, dscp) = (self.now, payload.len() as u64, self.config.dscp);
+        let path = path_in(&mut self.streams, stream, component)?;
         let pair = path.pair;
         match path.via {
-            Via::Direct => Ok(Outgoing::direct(path.route(), pair, self.config.dscp, payload)),
+            Via::Direct => {
+                path.traffic.sent(now, 1, bytes);
+                Ok(Outgoing::direct(path.route(), pair, dscp, payload))
+            }
             Via::Relay => {
                 let (local, to) = (path.local, path.remote_addr);
-                self.send_relayed(local, pair, to, payload)
+                let outgoing = self.send_relayed(local, pair, to, payload);
+                match &outgoing {
+                    Ok(_) => self.count_sent(stream, component, 1, bytes),
+                    Err(_) => self.count_discarded(pair, bytes),
+                }
+                outgoing
             }
-            Via::Stream(connection) => {
-                let id = connection.ok_or(SendError::NoConnection)?;
+            Via::Stream(None) => {
+                self.count_discarded(pair, bytes);
+                Err(SendError::NoConnection)
+            }
+            Via::Stream(Some(id)) => {
                 let head = frame_head(payload.len()).ok_or(SendError::TooLarge)?;
-                let outgoing = Outgoing::direct(Route::Stream(id), pair, self.config.dscp, payload);
+                path.traffic.sent(now, 1, bytes);
+                let outgoing = Outgoing::direct(Route::Stream(id), pair, dscp, payload);
                 Ok(outgoing.with_head(Head::of_frame(head)))
             }
         }
     }
 
+    /// The path of a component, if all of its stream have one (RFC 8445 §12.1).
     pub(super) fn path_to(&self, stream: StreamId, number: u16) -> Result<&Path, SendError> {
         let stream = self.streams.iter().find(|other| other.id == stream);
         let components = &stream.ok_or(SendError::UnknownComponent)?.components;
@@ -155,13 +172,15 @@ impl IceAgent {
         from: SocketAddr,
         payload: &'a [u8],
     ) -> Result<Received<'a>, Ignored> {
-        for stream in &self.streams {
-            for component in &stream.components {
-                if let Some(path) = &component.path {
+        let now = self.now;
+        for stream in &mut self.streams {
+            for component in &mut stream.components {
+                if let Some(path) = &mut component.path {
                     if path.local_addr == local
                         && path.remote_addr == from
                         && path.transport == transport
                     {
+                        path.traffic.received(now, payload.len());
                         return Ok(Received::Data {
                             stream: stream.id,
                             component: component.number,
@@ -180,6 +199,7 @@ impl IceAgent {
             pair.local == local && pair.heard && remote.is_some_and(|remote| remote.addr == from)
         });
         let (pair, _) = heard.ok_or(Ignored::UnknownRemote)?;
+        self.count_received(stream, component, pair, payload.len());
         Ok(Received::Data { stream, component, pair, payload })
     }
 
@@ -192,9 +212,11 @@ impl IceAgent {
         payload: &'a [u8],
     ) -> Result<Received<'a>, Ignored> {
         let via = Via::Stream(Some(connection));
-        for stream in &self.streams {
-            for component in &stream.components {
-                if let Some(path) = component.path.as_ref().filter(|path| path.via == via) {
+        let now = self.now;
+        for stream in &mut self.streams {
+            for component in &mut stream.components {
+                if let Some(path) = component.path.as_mut().filter(|path| path.via == via) {
+                    path.traffic.received(now, payload.len());
                     let (stream, component, pair) = (stream.id, component.number, path.pair);
                     return Ok(Received::Data { stream, component, pair, payload });
                 }
@@ -210,6 +232,7 @@ impl IceAgent {
                 && self.connection_between(local, pair.remote) == Some(connection)
         });
         let (pair, _) = heard.ok_or(Ignored::UnknownRemote)?;
+        self.count_received(stream, component, pair, payload.len());
         Ok(Received::Data { stream, component, pair, payload })
     }
 
@@ -241,8 +264,10 @@ impl IceAgent {
                 mapped: local.mapped,
                 via,
                 mtu: u16::MAX,
+                traffic: Traffic::default(),
             })
         });
+        self.settle_traffic_of(stream, number);
         if let Some(component) = self.component_mut(stream, number) {
             let before = component.path.take();
             component.path = path.map(|mut path| {
@@ -253,4 +278,18 @@ impl IceAgent {
         }
         self.keep_path(stream, number);
     }
+}
+
+/// [`IceAgent::path_to`], to be changed.
+fn path_in(streams: &mut [Stream], stream: StreamId, number: u16) -> Result<&mut Path, SendError> {
+    let stream = streams.iter_mut().find(|other| other.id == stream);
+    let components = &mut stream.ok_or(SendError::UnknownComponent)?.components;
+    let mut path = Err(SendError::UnknownComponent);
+    for component in components {
+        let this = component.path.as_mut().ok_or(SendError::NotConnected)?;
+        if component.number == number {
+            path = Ok(this);
+        }
+    }
+    path
 }

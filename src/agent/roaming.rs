@@ -269,6 +269,7 @@ impl IceAgent {
         let selected = component.selected == Some(id);
         if selected {
             component.selected = None;
+            component.changes.note(true);
             if let Some(list) = self.lists.index(stream) {
                 self.lists.set_list_state(list, ChecklistState::Running);
             }

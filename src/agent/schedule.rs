@@ -210,6 +210,10 @@ impl IceAgent {
         if let Some(pair) = self.checks.get(id).map(|check| check.pair) {
             if let Some(pair) = self.lists.annotate(pair) {
                 pair.attempts.transmissions = pair.attempts.transmissions.saturating_add(1);
+                if self.config.statistics {
+                    let counts = pair.counts.get_mut();
+                    counts.retransmissions = counts.retransmissions.saturating_add(1);
+                }
             }
         }
         self.output.check(id);

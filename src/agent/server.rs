@@ -305,6 +305,7 @@ impl IceAgent {
         if let Some(pair) = kept {
             // The peer still uses that path, and that is all that it says.
             self.path_answered(pair);
+            self.count_request(pair);
         } else if !past && !early && self.is_from_peer(remote_ufrag) {
             let changed = self.check_arrived(arrival, &request);
             if changed || role_before != self.role() {
@@ -312,6 +313,12 @@ impl IceAgent {
             }
         }
         Ok(())
+    }
+
+    fn count_request(&mut self, pair: PairId) {
+        self.count(pair, |counts| {
+            counts.requests_received = counts.requests_received.saturating_add(1);
+        });
     }
 
     fn is_from_peer(&self, ufrag: &[u8]) -> bool {
@@ -446,8 +453,10 @@ impl IceAgent {
     /// An authenticated check of the peer: RFC 8445 §7.3.1.3 to §7.3.1.5. Whether it changed
     /// anything.
     fn check_arrived(&mut self, arrival: Arrival, request: &CheckRequest<'_>) -> bool {
-        if let Some(pair) = self.path_of(arrival) {
+        let on_path = self.path_of(arrival);
+        if let Some(pair) = on_path {
             self.path_answered(pair);
+            self.count_request(pair);
             if !request.use_candidate && request.nomination.is_none() {
                 return self.state() == ConnectionState::Disconnected;
             }
@@ -467,6 +476,9 @@ impl IceAgent {
             return false;
         };
         self.path_answered(id);
+        if on_path.is_none() {
+            self.count_request(id);
+        }
         self.lists.hear(id);
         if let Some(pair) = self.lists.annotate(id) {
             if pair.last_request.replace(arrival.id) == Some(arrival.id) {

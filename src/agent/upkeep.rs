@@ -138,11 +138,19 @@ impl IceAgent {
         }
     }
 
-    /// Packets were sent on a [`route`](Self::route) without [`send`](Self::send): no keepalive is
-    /// due on it for a while.
-    pub fn note_sent(&mut self, now: Timestamp, stream: StreamId, component: u16) {
+    /// So many packets with so many bytes of payload were sent on a [`route`](Self::route) without
+    /// [`send`](Self::send): no keepalive is due on it for a while, and statistics count them.
+    pub fn note_sent(
+        &mut self,
+        now: Timestamp,
+        stream: StreamId,
+        component: u16,
+        packets: u64,
+        bytes: u64,
+    ) {
         self.advance(now);
         self.path_used(stream, component);
+        self.count_sent(stream, component, packets, bytes);
     }
 
     /// An authenticated check came in on the pair, and its answer goes out on it.

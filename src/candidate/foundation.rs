@@ -177,6 +177,11 @@ impl RemoteFoundations {
     pub(crate) fn intern(&mut self, foundation: &Foundation) -> u16 {
         self.0.intern(foundation)
     }
+
+    /// The foundation that has this number; of several beyond the limit any.
+    pub(crate) fn find(&self, number: u16) -> Option<&Foundation> {
+        self.0.0.iter().find(|(_, other)| *other == number).map(|(foundation, _)| foundation)
+    }
 }
 
 /// Keys with the numbers that they were given, sorted by key.

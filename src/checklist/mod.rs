@@ -4,6 +4,7 @@
 //! These are rules over plain data. Nothing here sends, receives or looks at a clock, so that a
 //! property test can put a [`ChecklistSet`] through any sequence of operations without an agent.
 
+mod counts;
 mod endpoint;
 mod forming;
 mod foundations;
@@ -17,6 +18,7 @@ mod tests;
 mod transitions;
 mod turns;
 
+pub(crate) use counts::{PairCounts, Traffic};
 pub(crate) use endpoint::{Endpoint, Mismatch, Reach};
 pub(crate) use list::{Checklist, ChecklistState};
 pub use pair::PairState;

@@ -8,6 +8,7 @@ use crate::id::{CandidateId, PairId, StreamId};
 use crate::stun::TransactionId;
 use crate::time::Timestamp;
 
+use super::counts::Counts;
 use super::endpoint::Endpoint;
 use super::foundations::PairFoundation;
 use super::setback::Setback;
@@ -99,6 +100,7 @@ pub(crate) struct CandidatePair {
     pub(crate) past: bool,
     pub(crate) valid: Option<ValidPair>,
     pub(crate) attempts: Attempts,
+    pub(crate) counts: Counts,
 }
 
 impl CandidatePair {
@@ -128,6 +130,7 @@ impl CandidatePair {
             past: false,
             valid: None,
             attempts: Attempts::default(),
+            counts: Counts::default(),
         }
     }
 

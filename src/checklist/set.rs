@@ -8,6 +8,7 @@ use core::hash::{Hash, Hasher};
 use crate::config::Role;
 use crate::id::{CandidateId, PairId, StreamId, Table};
 
+use super::counts::PairCounts;
 use super::foundations::{Foundations, PairFoundation, Rank};
 use super::list::{Checklist, ChecklistState, Ranked};
 use super::pair::{CandidatePair, PairState};
@@ -196,6 +197,13 @@ impl ChecklistSet {
     /// Changes what rules do not depend on: nomination, validity, counts.
     pub(crate) fn annotate(&mut self, id: PairId) -> Option<&mut CandidatePair> {
         self.pairs.get_mut(id)
+    }
+
+    /// Counts something on a pair.
+    pub(crate) fn count(&mut self, id: PairId, count: impl FnOnce(&mut PairCounts)) {
+        if let Some(pair) = self.pairs.get_mut(id) {
+            count(pair.counts.get_mut());
+        }
     }
 
     /// Why the pair is about to fail.

@@ -210,7 +210,9 @@ calls! {
         12 SetTiming set_timing(timing: value Timing) -> Result<(), ConfigError>;
         13 Renominate renominate(pair: value PairId) -> Result<(), RenominateError>;
         14 NoteActivity note_activity(pair: value PairId) -> ();
-        15 NoteSent note_sent(stream: value StreamId, component: value u16) -> ();
+        15 NoteSent note_sent(
+            stream: value StreamId, component: value u16, packets: value u64, bytes: value u64
+        ) -> ();
         16 TransmitFailed transmit_failed(route: value Route, error: value TransmitError) -> ();
         17 HandleIcmp handle_icmp(
             transport: value Transport, local: value SocketAddr, remote: value SocketAddr,

@@ -44,6 +44,7 @@ fields! { AgentConfig from Self::new(Role::Controlling) => {
     19 path_mtu,
     20 policies,
     21 mdns,
+    22 statistics,
 } }
 
 fields! { Timing from Self::default() => {

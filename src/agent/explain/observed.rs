@@ -1,7 +1,8 @@
-//! What is written down while a session goes on, since nothing else would know it later: counts of
-//! what was heard, losses and rejections. Nothing that the agent does depends on it.
+//! What is written down while a session goes on, since nothing else would know it later: what was
+//! heard at all, losses and rejections. Nothing that the agent does depends on it.
 
 use core::hash::{Hash, Hasher};
+use core::num::NonZeroU16;
 
 use crate::agent::{AddLocalError, AddRemoteError, IceAgent};
 use crate::checklist::{Nomination, Setback};
@@ -17,15 +18,15 @@ const LONGEST: usize = 255;
 /// What an agent has observed in this generation.
 #[derive(Clone, Debug, Default)]
 pub(in crate::agent) struct Observed {
-    /// Authenticated checks of the peer.
-    pub(super) requests: u32,
-    /// Authenticated answers to our checks.
-    pub(super) answers: u32,
-    /// Answers to our checks that were not authentic, and the error code of the newest.
-    pub(super) forged_answers: u32,
-    pub(super) forged_code: Option<u16>,
-    /// Checks with a username fragment or a password that is not ours.
-    pub(super) foreign_requests: u32,
+    /// An authenticated check of the peer has come.
+    pub(super) requests: bool,
+    /// An authenticated answer to a check of ours has.
+    pub(super) answers: bool,
+    /// An answer to a check of ours that was not authentic has, and the error code of the newest.
+    pub(super) forged_answers: bool,
+    pub(super) forged_code: Option<NonZeroU16>,
+    /// A check with a username fragment or a password that is not ours has.
+    pub(super) foreign_requests: bool,
     pub(super) history: Option<Box<History>>,
 }
 
@@ -95,20 +96,20 @@ impl Hash for Chosen {
 
 impl Observed {
     pub(in crate::agent) const fn request(&mut self) {
-        self.requests = self.requests.saturating_add(1);
+        self.requests = true;
     }
 
     pub(in crate::agent) const fn answer(&mut self) {
-        self.answers = self.answers.saturating_add(1);
+        self.answers = true;
     }
 
     pub(in crate::agent) fn forged_answer(&mut self, code: Option<u16>) {
-        self.forged_answers = self.forged_answers.saturating_add(1);
-        self.forged_code = code.or(self.forged_code);
+        self.forged_answers = true;
+        self.forged_code = code.and_then(NonZeroU16::new).or(self.forged_code);
     }
 
     pub(in crate::agent) const fn foreign_request(&mut self) {
-        self.foreign_requests = self.foreign_requests.saturating_add(1);
+        self.foreign_requests = true;
     }
 
     /// A new generation begins. What was rejected before stays of interest.

@@ -4,6 +4,8 @@
 //! certain stands before what is only likely, and what has to be mended first before what may have
 //! followed from it.
 
+use core::num::NonZeroU16;
+
 use super::super::io::GatheringState;
 use super::super::{ConnectionState, IceAgent};
 use super::observed::Loss;
@@ -272,14 +274,14 @@ impl IceAgent {
             lite: self.config.lite,
             decided: self.state == ConnectionState::Failed || patience,
             remote_known: self.remote.is_some(),
-            early_checks: observed.requests > 0,
+            early_checks: observed.requests,
             gathered: self.gathering == GatheringState::Complete,
             locals: self.local_candidates().count(),
             remotes: theirs().count(),
-            requests: observed.requests > 0,
-            answers: observed.answers > 0,
-            forged: (observed.forged_answers > 0).then_some(observed.forged_code),
-            foreign: observed.foreign_requests > 0,
+            requests: observed.requests,
+            answers: observed.answers,
+            forged: observed.forged_answers.then(|| observed.forged_code.map(NonZeroU16::get)),
+            foreign: observed.foreign_requests,
             roles_unsettled: !self.may_switch_role(),
             loss: losses.iter().find(|loss| loss.revoked).or_else(|| losses.last()).copied(),
             silent_since: self.silent_since(),
