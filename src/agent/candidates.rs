@@ -415,12 +415,15 @@ impl Candidates {
     /// A local candidate as the pairing rules see it.
     pub(super) fn local_endpoint(&self, id: CandidateId) -> Option<Endpoint> {
         let local = self.locals.get(id)?;
+        let relayed = local.kind == CandidateKind::Relayed;
+        // What is sent leaves from the base, whatever the peer sees of it.
+        let base = local.base.filter(|_| !relayed).and_then(|base| self.locals.get(base));
+        let ip = base.map_or(local.addr, |base| base.addr).ip();
         Some(Endpoint {
             id,
             priority: local.priority,
             foundation: local.foundation,
-            reach: Reach::new(local.addr.ip(), local.transport)
-                .relayed(local.kind == CandidateKind::Relayed),
+            reach: Reach::new(ip, local.transport).relayed(relayed),
         })
     }
 
