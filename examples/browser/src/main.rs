@@ -46,7 +46,7 @@ use driver::{DATAGRAM, EventLoop};
 use frazil::Timestamp;
 use http::{Request, Response, Server};
 use message::FromPage;
-use options::{HELP, Options};
+use options::Options;
 use session::{Session, Shared};
 use tls::Identity;
 
@@ -62,7 +62,7 @@ const WATCH: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     let done = match Options::parse() {
         Ok(Some(options)) => run(options),
-        Ok(None) => io::stdout().write_all(HELP.as_bytes()).map_err(Into::into),
+        Ok(None) => io::stdout().write_all(options::help().as_bytes()).map_err(Into::into),
         Err(error) => {
             note(error);
             return ExitCode::from(2);

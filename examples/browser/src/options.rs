@@ -3,9 +3,10 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use crate::driver::gathering::{self, GatheringFlags};
 use crate::driver::host::{self, Host};
 
-pub(crate) const HELP: &str = "\
+const HEAD: &str = "\
 Serves a page that connects to this program by a WebRTC data channel, with frazil as its ICE.
 
 usage: frazil-browser [flags]
@@ -15,18 +16,20 @@ usage: frazil-browser [flags]
   --bind IP          an address for ICE, as often as needed
                      (default: all but loopback ones)
   --lite             a lite agent, which answers checks and sends none
-  --stun URI         a STUN server
-  --turn URI         a TURN server
   -h, --help         this text
+
+What is gathered:
 ";
 
-/// What `--stun` and `--turn` are answered with.
-const NO_SERVERS: &str = "the agent does not gather from STUN and TURN servers yet";
+pub(crate) fn help() -> String {
+    [HEAD, gathering::HELP].concat()
+}
 
 pub(crate) struct Options {
     pub(crate) page: SocketAddr,
     pub(crate) bind: Vec<IpAddr>,
     pub(crate) lite: bool,
+    pub(crate) gathering: GatheringFlags,
 }
 
 impl Options {
@@ -36,6 +39,7 @@ impl Options {
 
         let (mut port, mut address) = (8080, IpAddr::V4(Ipv4Addr::LOCALHOST));
         let (mut bind, mut lite) = (Vec::new(), false);
+        let mut flags = GatheringFlags::default();
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
@@ -43,15 +47,17 @@ impl Options {
                 Long("address") => address = arguments.value()?.parse()?,
                 Long("bind") => bind.push(arguments.value()?.parse()?),
                 Long("lite") => lite = true,
-                // With an agent that asks servers these become `IceAgent::add_server`.
-                Long(flag @ ("stun" | "turn")) => {
-                    return Err(format!("--{flag}: {NO_SERVERS}").into());
+                Long(flag) if gathering::FLAGS.contains(&flag) => {
+                    let flag = flag.to_owned();
+                    flags.take(&flag, &mut arguments)?;
                 }
                 Short('h') | Long("help") => return Ok(None),
                 other => return Err(other.unexpected()),
             }
         }
-        Ok(Some(Self { page: SocketAddr::new(address, port), bind, lite }))
+        flags.check(lite)?;
+        let page = SocketAddr::new(address, port);
+        Ok(Some(Self { page, bind, lite, gathering: flags }))
     }
 
     /// The addresses for ICE that this machine has now.

@@ -265,9 +265,12 @@ impl Call {
             Signalling::Complete => frazil::Signalling::Complete,
         };
         config.loopback = shared.options.bind.iter().any(IpAddr::is_loopback);
+        let gathering = &shared.options.gathering;
+        gathering.configure(&mut config)?;
         let agent = IceAgent::new(config, seed::random()?)?;
         let mut stack =
             Stack::new(agent, shared.clock, events).ok_or("an agent without streams")?;
+        stack.ask_servers(events.now(), gathering)?;
         for host in shared.options.addresses()? {
             // One that cannot be used, such as an IPv6 address that is not settled, is passed over.
             if let Err(error) = stack.add_address(events, host) {
@@ -553,6 +556,7 @@ impl Call {
             }
             Event::SelectedPair { .. } => (self.connected, self.lost) = (true, false),
             Event::RestartNeeded => self.lost = true,
+            Event::CandidateError { failure, .. } => crate::note(format_args!("a server: {failure}")),
             // What has worked once may work again after a restart.
             Event::ConnectionState(ConnectionState::Failed) if !self.connected => {
                 self.fail(now, "no path to the browser".to_owned(), mailbox);

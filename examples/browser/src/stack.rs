@@ -12,6 +12,7 @@
 //! the latest. So the whole stack has the shape that each layer has: [`Stack::receive`],
 //! [`Stack::expire`], [`Stack::poll`] until it returns `None`, [`Stack::deadline`].
 
+use std::error::Error;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -20,8 +21,9 @@ use frazil::{Event, IceAgent, Received, StreamId, Timestamp};
 
 use crate::channel::{ChannelError, ChannelEvent, ChannelId, Channels, Message};
 use crate::clock::Clock;
+use crate::driver::gathering::GatheringFlags;
 use crate::driver::host::Host;
-use crate::driver::{CloseError, Driver, EventLoop, OpenError};
+use crate::driver::{CloseError, Driver, EventLoop, OpenError, seed};
 use crate::sctp::Sctp;
 use crate::sdp::Fingerprint;
 use crate::tls::{Identity, Record, Tls, TlsError};
@@ -86,6 +88,15 @@ impl Stack {
             clock,
             phase: Phase::Open,
         })
+    }
+
+    /// Asks the servers of these flags, from the next gathering on.
+    pub(crate) fn ask_servers(
+        &mut self,
+        now: Timestamp,
+        flags: &GatheringFlags,
+    ) -> Result<(), Box<dyn Error>> {
+        self.driver.gather_by(now, flags, &seed::random()?)
     }
 
     /// Opens a socket on an address, and makes a candidate of it.
