@@ -156,11 +156,16 @@ impl IceAgent {
 
     /// Whether nothing may be sent on a pair that was formed.
     pub(super) fn is_forbidden(&self, pair: PairId) -> bool {
+        let pair = self.lists.get(pair);
+        pair.is_some_and(|pair| self.is_forbidden_between(pair.local, pair.remote))
+    }
+
+    /// Whether nothing may be sent from one candidate to another.
+    pub(super) fn is_forbidden_between(&self, local: CandidateId, remote: CandidateId) -> bool {
         let Some(policies) = self.policies() else { return false };
         let ends = || {
-            let pair = self.lists.get(pair)?;
-            let local = self.candidates.locals.get(pair.local)?.addr.ip();
-            Some((local, self.candidates.remotes.get(pair.remote)?.addr.ip()))
+            let local = self.candidates.locals.get(local)?.addr.ip();
+            Some((local, self.candidates.remotes.get(remote)?.addr.ip()))
         };
         ends().is_some_and(|(local, remote)| policies.remote.check_from(local, remote).is_err())
     }
