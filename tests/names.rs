@@ -130,6 +130,21 @@ fn an_address_keeps_its_name_in_a_restart() {
     assert_eq!(published(&bench).len(), 1);
 }
 
+/// M1: an address to which a socket moves gets a name of its own.
+#[test]
+fn a_socket_that_moves_is_told_under_another_name() {
+    let mut config = hiding(Role::Controlling);
+    config.continual = true;
+    let mut bench = Bench::with(config);
+    let id = bench.add_local(L);
+    bench.agent.rebind_local(bench.now, id, addr("10.0.0.2:1000")).unwrap();
+    bench.drain();
+    let published = published(&bench);
+    assert_eq!(published[1].1, addr("10.0.0.2:1000").ip());
+    let told = told(&bench).last().unwrap().to_string();
+    assert!(told.contains(&format!("{} 1000 typ host", published[1].0)), "{told}");
+}
+
 fn reflexive(bench: &mut Bench, seen: &str, base: &str) -> Option<String> {
     let before = told(bench).len();
     let mut local = LocalAddress::udp(addr(seen));

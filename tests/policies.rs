@@ -41,7 +41,7 @@ fn pair(servers: usize, edit: impl Fn(&mut Policies)) -> Net {
     let of = |role| {
         with(role, |policies| {
             if role == Role::Controlling {
-                edit(policies)
+                edit(policies);
             }
         })
     };
@@ -472,4 +472,97 @@ fn a_relayed_pair_waits_to_be_nominated_and_a_host_pair_does_not() {
     let late = nominated_at(wait, false);
     assert!(late >= ms(5_000) && late < ms(8_000), "{late:?}");
     assert!(nominated_at(wait, true) < ms(3_000));
+}
+
+/// An agent whose socket has moved, gathering continually.
+fn moved(edit: impl FnOnce(&mut Policies), to: &str) -> (Net, Result<(), AddLocalError>) {
+    let mut config = with(Role::Controlling, edit);
+    config.continual = true;
+    let mut net = Net::alone_with(config, &[], 0);
+    let id = net.socket(0, L);
+    net.nodes[0].sockets.push(addr(to));
+    net.nodes[0].events.clear();
+    let moved = net.call(0, |agent, now| agent.rebind_local(now, id, addr(to)));
+    (net, moved.map(drop))
+}
+
+/// Policies hold for the address to which a socket moves as they did for the first one.
+#[test]
+fn a_socket_that_moves_takes_its_policies_along() {
+    let to = "10.0.0.2:1000";
+    let (net, result) = moved(|_| {}, to);
+    assert_eq!((result, told_short(&net, 0)), (Ok(()), vec![format!("{to} host")]));
+    for transport in [TransportPolicy::Relay, TransportPolicy::NoHost] {
+        let (net, result) = moved(|policies| policies.transport = transport, to);
+        assert_eq!((result, told_short(&net, 0)), (Ok(()), Vec::new()));
+        assert_eq!(net.agent().local_candidates().count(), 0);
+    }
+    let deny = |policies: &mut Policies| policies.local.deny.push("10.0.0.2/32".parse().unwrap());
+    let (net, result) = moved(deny, to);
+    assert_eq!(result, Err(AddLocalError::Filtered(Filtered::Denied)));
+    assert_eq!(net.candidates(0, CandidateKind::Host), [addr(L)]);
+    let ipv4 = |it: &mut Policies| it.networks = [NetworkType::Udp4].into_iter().collect();
+    assert_eq!(moved(ipv4, "[2001:db8::2]:1000").1, Err(AddLocalError::Policy));
+}
+
+#[test]
+fn a_socket_that_moves_is_told_as_the_rules_say_of_its_new_address() {
+    let rules = |policies: &mut Policies| {
+        policies.rewrite =
+            nat_1to1(CandidateKind::Host, &["203.0.113.9/10.0.0.1", "203.0.113.10/10.0.0.2"]);
+    };
+    let (net, _) = moved(rules, "10.0.0.2:1000");
+    assert_eq!(told_short(&net, 0), ["203.0.113.10:1000 host"]);
+    assert_eq!(net.candidates(0, CandidateKind::Host), [addr("203.0.113.10:1000")]);
+    let (net, _) = moved(rules, "10.0.0.3:1000");
+    assert_eq!(told_short(&net, 0), ["10.0.0.3:1000 host"]);
+}
+
+/// The path moves with the socket, also where the peer knows it by another address alone; without
+/// continual gathering nothing is told.
+#[test]
+fn a_rewritten_path_moves_with_its_socket() {
+    let mut net = pair(0, |policies| {
+        policies.rewrite = nat_1to1(CandidateKind::Host, &["203.0.113.9"]);
+    });
+    net.mapped.insert(addr(L), addr(OUTSIDE));
+    let id = net.socket(0, L);
+    net.socket(1, R);
+    net.start();
+    net.run_for(secs(5));
+    let before = told(&net, 0).len();
+    let to = "10.0.0.2:1000";
+    net.nodes[0].sockets = vec![addr(to)];
+    net.mapped.insert(addr(to), addr("203.0.113.9:1001"));
+    net.call(0, |agent, now| agent.rebind_local(now, id, addr(to))).unwrap();
+    net.run_for(secs(2));
+    assert_eq!(told(&net, 0).len(), before);
+    net.assert_flows();
+}
+
+/// Spare paths are checked from a base that the peer is not told as from one that it is.
+#[test]
+fn addresses_that_come_after_nomination_are_checked_from_hidden_bases_too() {
+    for rewritten in [false, true] {
+        let mut config = with(Role::Controlling, |policies| {
+            if rewritten {
+                policies.rewrite = nat_1to1(CandidateKind::Host, &["203.0.113.9"]);
+            }
+        });
+        config.continual = true;
+        let mut bench = Bench::with(config);
+        bench.add_local(L);
+        bench.start();
+        bench.add_remote(R, 2_000_000_000);
+        bench.run_answering(ms(3_000), |_| true);
+        assert!(bench.agent.selected_pair(bench.stream, 1).is_some());
+        let (local, remote) = ("10.0.2.1:3000", "10.0.1.1:2002");
+        bench.add_local(local);
+        bench.add_remote(remote, 1_000_000_000);
+        let sent = bench.run_for(secs(5));
+        for (from, to) in [(L, remote), (local, R), (local, remote)] {
+            let checked = sent.iter().any(|it| (it.from, it.to) == (addr(from), addr(to)));
+            assert!(checked, "{from} to {to}, rewritten: {rewritten}");
+        }
+    }
 }

@@ -39,10 +39,7 @@ impl IceAgent {
         let Some(policies) = self.policies() else {
             return usage(local.usage, true, true).ok_or(AddLocalError::Policy);
         };
-        policies.local.check(addr.ip(), &local.interface_name)?;
-        if !policies.networks.has(NetworkType::of(local.transport.transport(), addr.ip())) {
-            return Err(AddLocalError::Policy);
-        }
+        self.check_local_address(addr.ip(), local.transport.transport(), &local.interface_name)?;
         if kind != CandidateKind::Host {
             return policies.allows(kind).then_some(Usage::Candidate).ok_or(AddLocalError::Policy);
         }
@@ -51,6 +48,19 @@ impl IceAgent {
         let host = policies.allows(CandidateKind::Host);
         let used = usage(local.usage, host, reflexive);
         used.filter(|used| relayed || *used > Usage::Servers).ok_or(AddLocalError::Policy)
+    }
+
+    /// Whether an address of this machine may be used at all.
+    pub(super) fn check_local_address(
+        &self,
+        ip: IpAddr,
+        transport: Transport,
+        interface: &str,
+    ) -> Result<(), AddLocalError> {
+        let Some(policies) = self.policies() else { return Ok(()) };
+        policies.local.check(ip, interface)?;
+        let network = policies.networks.has(NetworkType::of(transport, ip));
+        if network { Ok(()) } else { Err(AddLocalError::Policy) }
     }
 
     /// A host candidate is there: rewritten addresses and names go with it, and it is announced if
