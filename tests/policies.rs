@@ -11,8 +11,8 @@ use std::time::Duration;
 use frazil::{
     AddLocalError, AddRemoteError, AddServerError, AddressRewriteRule, AddressRewriteRules,
     AddressUse, AgentConfig, Candidate, CandidateKind, CandidateView, ConfigError, ConnectionState,
-    Event, Filtered, IceAgent, Ignored, LocalAddress, NetworkType, Policies, Received, Refused,
-    RewriteMode, Role, Timestamp, TransportPolicy,
+    Event, Filtered, IceAgent, Ignored, LocalAddress, NetworkType, Origin, Policies, Received,
+    Refused, RewriteMode, Role, Timestamp, TransportPolicy,
 };
 
 use common::{Bench, plain};
@@ -564,5 +564,32 @@ fn addresses_that_come_after_nomination_are_checked_from_hidden_bases_too() {
             let checked = sent.iter().any(|it| (it.from, it.to) == (addr(from), addr(to)));
             assert!(checked, "{from} to {to}, rewritten: {rewritten}");
         }
+    }
+}
+
+/// A description names the nominated candidate (RFC 8839 §4.4.1.2.2), but not one that is kept from
+/// the peer: on the same network the peer sees the host address in packets, and signalling does not.
+#[test]
+fn a_description_after_nomination_does_not_betray_the_host() {
+    for (transport, expected) in [
+        (TransportPolicy::All, "10.0.0.1 1000 typ host"),
+        (TransportPolicy::NoHost, "203.0.113.9 1000 typ srflx raddr 0.0.0.0 rport 9"),
+    ] {
+        let config = with(Role::Controlling, |policies| policies.transport = transport);
+        let mut bench = Bench::with(config);
+        bench.add_local(L);
+        let mut mapping = LocalAddress::udp(addr(OUTSIDE));
+        mapping.origin = Origin::Reflexive { base: addr(L), server: addr("198.51.100.1:1").ip() };
+        bench.agent.add_local(bench.now, bench.stream, 1, mapping).unwrap();
+        bench.start();
+        bench.add_remote(R, 2_000_000_000);
+        bench.run_answering(ms(3_000), |_| true);
+        let pair = bench.agent.selected_pair(bench.stream, 1).unwrap();
+        assert_eq!(pair.local.addr, addr(L));
+        let description = bench.agent.take_description(bench.now);
+        let lines: Vec<String> =
+            description.candidates.iter().map(|(_, candidate)| candidate.to_string()).collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains(expected), "{lines:?}");
     }
 }
