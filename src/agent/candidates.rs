@@ -427,9 +427,10 @@ impl Candidates {
         })
     }
 
-    /// A remote candidate as the pairing rules see it.
+    /// A remote candidate as the pairing rules see it; `None` while it has a name alone.
     pub(super) fn remote_endpoint(&self, id: CandidateId) -> Option<Endpoint> {
-        let remote = self.remotes.get(id)?;
+        let resolved = |remote: &&Remote| !matches!(remote.named, Named::Unresolved(_));
+        let remote = self.remotes.get(id).filter(resolved)?;
         Some(Endpoint {
             id,
             priority: remote.priority,

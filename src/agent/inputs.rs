@@ -355,11 +355,14 @@ impl IceAgent {
     }
 
     /// The local candidate of the nominated pair of a component, unless a restart is staged that
-    /// begins anew with all of them.
+    /// begins anew with all of them, or it is an address that the peer is not told.
     fn nominated_local(&self, stream: StreamId, component: u16) -> Option<CandidateId> {
         let selected = self.component(stream, component)?.selected;
         let pair = self.lists.get(selected.filter(|_| self.staged.is_none())?)?;
-        Some(pair.valid.map_or(pair.local, |valid| valid.local))
+        let id = pair.valid.map_or(pair.local, |valid| valid.local);
+        let local = self.candidates.locals.get(id)?;
+        let told = local.kind != CandidateKind::Host || local.usage == Usage::Candidate;
+        told.then_some(id)
     }
 
     /// Changes intervals and timeouts from now on, such as to [`Timing::power_saving`] and back.

@@ -88,7 +88,10 @@ impl IceAgent {
                     local.addr.min(remote.addr),
                     local.addr.max(remote.addr),
                 );
-                ours.reach.pairs_with(theirs.reach).then_some((order, local_id, remote_id))
+                // What was rewritten is told, and its base is what packets leave from.
+                let base = self.candidates.base_of(local_id);
+                let allowed = !self.is_forbidden_between(base, remote_id);
+                (allowed && ours.reach.pairs_with(theirs.reach)).then_some((order, base, remote_id))
             })
             .max_by_key(|&(order, ..)| order)
             .map(|(_, local, remote)| (local, remote))

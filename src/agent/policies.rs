@@ -39,10 +39,7 @@ impl IceAgent {
         let Some(policies) = self.policies() else {
             return usage(local.usage, true, true).ok_or(AddLocalError::Policy);
         };
-        policies.local.check(addr.ip(), &local.interface_name)?;
-        if !policies.networks.has(NetworkType::of(local.transport.transport(), addr.ip())) {
-            return Err(AddLocalError::Policy);
-        }
+        self.check_local_address(addr.ip(), local.transport.transport(), &local.interface_name)?;
         if kind != CandidateKind::Host {
             return policies.allows(kind).then_some(Usage::Candidate).ok_or(AddLocalError::Policy);
         }
@@ -51,6 +48,19 @@ impl IceAgent {
         let host = policies.allows(CandidateKind::Host);
         let used = usage(local.usage, host, reflexive);
         used.filter(|used| relayed || *used > Usage::Servers).ok_or(AddLocalError::Policy)
+    }
+
+    /// Whether an address of this machine may be used at all.
+    pub(super) fn check_local_address(
+        &self,
+        ip: IpAddr,
+        transport: Transport,
+        interface: &str,
+    ) -> Result<(), AddLocalError> {
+        let Some(policies) = self.policies() else { return Ok(()) };
+        policies.local.check(ip, interface)?;
+        let network = policies.networks.has(NetworkType::of(transport, ip));
+        if network { Ok(()) } else { Err(AddLocalError::Policy) }
     }
 
     /// A host candidate is there: rewritten addresses and names go with it, and it is announced if
@@ -156,11 +166,16 @@ impl IceAgent {
 
     /// Whether nothing may be sent on a pair that was formed.
     pub(super) fn is_forbidden(&self, pair: PairId) -> bool {
+        let pair = self.lists.get(pair);
+        pair.is_some_and(|pair| self.is_forbidden_between(pair.local, pair.remote))
+    }
+
+    /// Whether nothing may be sent from one candidate to another.
+    pub(super) fn is_forbidden_between(&self, local: CandidateId, remote: CandidateId) -> bool {
         let Some(policies) = self.policies() else { return false };
         let ends = || {
-            let pair = self.lists.get(pair)?;
-            let local = self.candidates.locals.get(pair.local)?.addr.ip();
-            Some((local, self.candidates.remotes.get(pair.remote)?.addr.ip()))
+            let local = self.candidates.locals.get(local)?.addr.ip();
+            Some((local, self.candidates.remotes.get(remote)?.addr.ip()))
         };
         ends().is_some_and(|(local, remote)| policies.remote.check_from(local, remote).is_err())
     }

@@ -266,12 +266,11 @@ impl IceAgent {
             .candidates
             .remotes
             .iter()
-            .filter(|(_, remote)| {
+            .filter(|(id, remote)| {
                 remote.stream == stream
                     && remote.component == component
-                    && remote.transport == CandidateTransport::Udp
                     && remote.is_of(self.candidates.generation)
-                    && remote.addr.is_ipv4() == candidate.addr.is_ipv4()
+                    && self.may_relay(local, *id)
             })
             .map(|(_, remote)| remote.addr.ip())
             .collect();
@@ -283,7 +282,7 @@ impl IceAgent {
     /// The same for a new candidate of the peer.
     pub(super) fn permit_remote(&mut self, remote: CandidateId) {
         let Some(candidate) = self.candidates.remotes.get(remote) else { return };
-        if self.servers.is_none() || candidate.transport != CandidateTransport::Udp {
+        if self.servers.is_none() {
             return;
         }
         let (stream, component, addr) = (candidate.stream, candidate.component, candidate.addr);
@@ -291,18 +290,27 @@ impl IceAgent {
             .candidates
             .locals
             .iter()
-            .filter(|(_, local)| {
+            .filter(|(id, local)| {
                 local.kind == CandidateKind::Relayed
                     && local.stream == stream
                     && local.component == component
                     && local.conveyed
-                    && local.addr.is_ipv4() == addr.is_ipv4()
+                    && self.may_relay(*id, remote)
             })
             .map(|(id, _)| id)
             .collect();
         for local in locals {
             self.permit(local, addr.ip());
         }
+    }
+
+    /// Whether the server may be told an address of the peer: if it is to relay to it, and so not
+    /// one that a name hides (draft-ietf-rtcweb-mdns-ice-candidates-04 §3.3.2).
+    fn may_relay(&self, local: CandidateId, remote: CandidateId) -> bool {
+        let ours = self.candidates.local_endpoint(local);
+        let theirs = self.candidates.remote_endpoint(remote);
+        ours.zip(theirs).is_some_and(|(ours, theirs)| ours.reach.pairs_with(theirs.reach))
+            && !self.is_forbidden_between(local, remote)
     }
 
     fn permit(&mut self, local: CandidateId, ip: IpAddr) {

@@ -291,13 +291,9 @@ impl IceAgent {
 
     fn pair_remote(&mut self, id: CandidateId) {
         let Some(remote) = self.candidates.remotes.get(id) else { return };
-        if matches!(remote.named, Named::Unresolved(_)) {
-            return;
-        }
         let (stream, component) = (remote.stream, remote.component);
-        if let Some(endpoint) = self.candidates.remote_endpoint(id) {
-            self.lists.add_remote(stream, component, endpoint);
-        }
+        let Some(endpoint) = self.candidates.remote_endpoint(id) else { return };
+        self.lists.add_remote(stream, component, endpoint);
         self.permit_remote(id);
         self.pair_late_remote(id);
     }

@@ -14,7 +14,7 @@ use crate::id::{CandidateId, PairId, StreamId};
 use crate::time::Timestamp;
 
 use super::call_error::{AddLocalError, RemoveLocalError};
-use super::candidates::Local;
+use super::candidates::{Local, Usage};
 use super::io::DISCARD_PORT;
 use super::local_address::check_host;
 use super::output::Notice;
@@ -91,26 +91,64 @@ impl IceAgent {
         if taken {
             return Err(AddLocalError::Duplicate);
         }
+        let interface = self.candidates.interface_of(id).to_owned();
+        self.check_local_address(addr.ip(), old.transport.transport(), &interface)?;
         let key = FoundationKey::host(addr.ip(), old.transport.transport());
         let foundation = self.candidates.local_foundations.intern(key);
         let (stream, number) = (old.stream, old.component);
         let first = self.remotes_by_use(stream, number, id);
-        let conveyed = old.conveyed;
-        let moved = Local { addr, mapped, foundation, ..old };
+        let told = self.is_told_of(id);
+        // What was replaced by a rule is to be judged anew, since rules go by the address.
+        let rewritten = self
+            .based_on(id)
+            .any(|(other, local)| other != id && local.kind == CandidateKind::Host);
+        let usage = if rewritten { Usage::Candidate } else { old.usage };
+        let moved = Local { addr, mapped, foundation, usage, ..old };
         let new = self.candidates.locals.insert(moved).ok_or(AddLocalError::Limit)?;
         self.rebase_servers(id, new);
         self.forget_local(id);
-        if conveyed {
-            self.pair_local(new);
+        self.announce_host(new, &interface);
+        if told {
+            self.convey_moved(new);
             for remote in first {
                 self.pair_late(new, remote);
             }
         }
-        if self.trickles() && (!conveyed || self.config.continual) {
-            self.notice(Notice::LocalCandidate(new));
-        }
         self.run();
         Ok(new)
+    }
+
+    /// The peer knew the candidates of a socket that has moved: it needs no telling, unless gathering
+    /// is continual.
+    fn convey_moved(&mut self, base: CandidateId) {
+        let told: SmallVec<[CandidateId; 4]> = self
+            .based_on(base)
+            .filter(|(_, local)| local.usage == Usage::Candidate)
+            .map(|(id, _)| id)
+            .collect();
+        for &id in &told {
+            if let Some(local) = self.candidates.locals.get_mut(id) {
+                local.conveyed = true;
+            }
+            self.pair_local(id);
+        }
+        if !self.config.continual {
+            self.output.notices.retain(
+                |notice| !matches!(notice, Notice::LocalCandidate(id) if told.contains(id)),
+            );
+        }
+    }
+
+    /// Whether the peer knows a candidate, or one that sends from its socket.
+    fn is_told_of(&self, base: CandidateId) -> bool {
+        let told = |local: &Local| local.conveyed && local.kind != CandidateKind::PeerReflexive;
+        self.based_on(base).any(|(_, local)| told(local))
+    }
+
+    /// A host candidate, and the candidates that send from its socket.
+    fn based_on(&self, base: CandidateId) -> impl Iterator<Item = (CandidateId, &Local)> {
+        let locals = self.candidates.locals.iter();
+        locals.filter(move |(id, local)| *id == base || local.base == Some(base))
     }
 
     /// A candidate that the caller has added.
@@ -182,11 +220,11 @@ impl IceAgent {
             .candidates
             .locals
             .iter()
-            .filter(|(_, local)| {
+            .filter(|(id, local)| {
                 local.stream == stream
                     && local.component == number
                     && local.base.is_none()
-                    && local.conveyed
+                    && self.is_told_of(*id)
             })
             .map(|(id, _)| id)
             .collect();
@@ -197,12 +235,15 @@ impl IceAgent {
 
     /// A local candidate that was conveyed after nomination.
     pub(super) fn pair_late_local(&mut self, local: CandidateId) {
-        let Some(candidate) = self.candidates.locals.get(local) else { return };
+        let base = self.candidates.base_of(local);
+        let Some(candidate) = self.candidates.locals.get(base) else { return };
         let (stream, number) = (candidate.stream, candidate.component);
-        // A reflexive candidate is checked from its base, whose pairs are there already.
-        if self.is_concluded(stream, number) && candidate.base.is_none() {
-            for remote in self.remotes_by_use(stream, number, local) {
-                self.pair_late(local, remote);
+        // A reflexive candidate is checked from its base, whose pairs are there already if that has
+        // been told itself.
+        let paired = base != local && candidate.conveyed;
+        if self.is_concluded(stream, number) && !paired {
+            for remote in self.remotes_by_use(stream, number, base) {
+                self.pair_late(base, remote);
             }
         }
     }
