@@ -34,10 +34,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The [`guide`] leads from here to a driver in a loop of your own, chapter by chapter. The README has
-//! one of thirty lines, and the examples `connect` and `peer` are whole
-//! programs on real sockets. [`Mux`] holds many agents behind shared sockets; `sfu` is a server
-//! with it.
+//! The [`guide`] leads from here to a driver in a loop of your own, chapter by chapter. The README
+//! has one of thirty lines, and the examples `connect` and `peer` are whole programs on real
+//! sockets. [`Mux`] holds many agents behind shared sockets; `sfu` is a server with it.
 //!
 //! # What may be relied on
 //!
