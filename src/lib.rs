@@ -34,9 +34,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The README has a driver of thirty lines, and the examples `connect` and `peer` are whole
-//! programs on real sockets. [`Mux`] holds many agents behind shared sockets; `sfu` is a server
-//! with it.
+//! The [`guide`] leads from here to a driver in a loop of your own, chapter by chapter. The README
+//! has one of thirty lines, and the examples `connect` and `peer` are whole programs on real
+//! sockets. [`Mux`] holds many agents behind shared sockets; `sfu` is a server with it.
 //!
 //! # What may be relied on
 //!
@@ -82,6 +82,7 @@ mod description;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gather;
+pub mod guide;
 mod id;
 mod mdns;
 mod mux;
@@ -149,8 +150,3 @@ pub use mdns::{
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
-
-/// So is that of the page on WebRTC.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/webrtc.md")]
-struct WebRtc;
