@@ -556,7 +556,9 @@ impl Call {
             }
             Event::SelectedPair { .. } => (self.connected, self.lost) = (true, false),
             Event::RestartNeeded => self.lost = true,
-            Event::CandidateError { failure, .. } => crate::note(format_args!("a server: {failure}")),
+            Event::CandidateError { failure, .. } => {
+                crate::note(format_args!("a server: {failure}"));
+            }
             // What has worked once may work again after a restart.
             Event::ConnectionState(ConnectionState::Failed) if !self.connected => {
                 self.fail(now, "no path to the browser".to_owned(), mailbox);
