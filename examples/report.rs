@@ -31,7 +31,8 @@ Makes one HTML page of the trace of a session, or of the traces of both its side
 usage: report TRACE [TRACE2] [--out FILE]
        report --scene NAME [--out FILE]
 
-  --scene NAME   trace two agents in the simulator instead: good, lossy or failed
+  --scene NAME   trace two agents in the simulator instead: good, lossy, relayed
+                 or failed
   --out FILE     the page (default: report.html)
   -h, --help     this text
 ";

@@ -50,8 +50,9 @@
 //!
 //! # What is not there yet
 //!
-//! Simultaneous opens of ICE-TCP. They are refused where they would be asked for. When the last path
-//! of a component is lost, [`Event::RestartNeeded`] says so, and only a restart can connect again.
+//! Simultaneous opens of ICE-TCP: they are refused where they would be asked for. Of TURN (RFC 8656)
+//! EVEN-PORT and RESERVATION-TOKEN. When the last path of a component is lost,
+//! [`Event::RestartNeeded`] says so, and only a restart can connect again.
 #![cfg_attr(feature = "mdns", doc = "\n[`Mdns`] publishes and resolves names by itself.")]
 #![cfg_attr(feature = "sim", doc = "\n[`sim`] is a network to test on, without any network.")]
 #![forbid(unsafe_code)]

@@ -95,9 +95,9 @@ impl Session {
 
     /// What the program that wrote the trace says of the session.
     pub(crate) fn verdicts(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.sides.iter().flat_map(|side| {
-            let verdicts = side.events.iter().filter(|event| event.name == "verdict");
-            verdicts.map(|event| (side.name, event.text("text")))
+        self.sides.iter().filter_map(|side| {
+            let last = side.events.iter().rfind(|event| event.name == "verdict")?;
+            Some((side.name, last.text("text")))
         })
     }
 }

@@ -8,10 +8,10 @@ use crate::id::CandidateId;
 use crate::stun::{CheckRequest, TransactionId};
 use crate::trace::{CheckPurpose, MessageId, News, Trace, TraceData, TraceEvent};
 
-use super::IceAgent;
 use super::io::{Event, Ignored};
 use super::output::{ErrorReply, Notice, Reply};
 use super::transactions::{Check, Purpose};
+use super::{ConnectionState, IceAgent};
 
 /// What a message that was sent is.
 pub(super) enum Sent {
@@ -155,7 +155,18 @@ impl IceAgent {
             )
             | None => return,
         };
+        let ends = matches!(
+            data,
+            TraceData::ConnectionState(
+                ConnectionState::Completed
+                    | ConnectionState::Disconnected
+                    | ConnectionState::Failed
+            )
+        );
         self.tell(data);
+        if ends {
+            self.tell(TraceData::Verdict(self.explain().verdict));
+        }
     }
 
     #[cold]

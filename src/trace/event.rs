@@ -4,8 +4,8 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::agent::ConnectionState;
 use crate::agent::io::{CandidateView, GatheringState, Ignored};
+use crate::agent::{ConnectionState, Verdict};
 use crate::checklist::{PairCause, PairState};
 use crate::config::Role;
 use crate::gather::ServerFailure;
@@ -215,6 +215,8 @@ pub enum TraceData {
     GatheringState(GatheringState),
     /// The connection has another state.
     ConnectionState(ConnectionState),
+    /// What the session comes to, when it has completed, is disconnected or has failed.
+    Verdict(Verdict),
     /// A server did not give what it was asked for.
     ServerFailed {
         /// The server.

@@ -86,6 +86,7 @@ impl TraceData {
             Self::Role(_) => "role",
             Self::GatheringState(_) => "gathering_state",
             Self::ConnectionState(_) => "connection_state",
+            Self::Verdict(_) => "verdict",
             Self::ServerFailed { .. } => "server_failed",
             Self::AllocationLost { .. } => "allocation_lost",
             Self::RestartNeeded => "restart_needed",
@@ -236,6 +237,7 @@ impl TraceData {
             Self::Role(role) => to.text("role", role_name(*role)),
             Self::GatheringState(state) => to.text("state", gathering_state(*state)),
             Self::ConnectionState(state) => to.text("state", connection_state(*state)),
+            Self::Verdict(verdict) => to.text("text", &verdict.to_string()),
             Self::ServerFailed { server, code, failure } => {
                 to.plain("server", server.get())?;
                 to.plain("code", code)?;
