@@ -83,9 +83,9 @@ class Case {
 
 // ------------------------------------------------------------- what is checked
 
-const CONNECT_DEADLINE = 15_000;
-const MESSAGE_DEADLINE = 10_000;
-const CLOSE_DEADLINE = 5_000;
+const CONNECT_DEADLINE = 60_000;
+const MESSAGE_DEADLINE = 30_000;
+const CLOSE_DEADLINE = 20_000;
 const ROAM_DEADLINE = 40_000;
 /** A program looks at its addresses every second. */
 const WATCH = 2_500;
