@@ -20,6 +20,7 @@ pub(crate) mod io;
 mod lite;
 mod local_address;
 mod nomination;
+mod obtained;
 mod output;
 pub(crate) mod pacing;
 mod path;

@@ -8,7 +8,10 @@
 
 mod auth;
 mod binding;
+mod entries;
+mod link;
 mod outcome;
+mod plan;
 mod requests;
 mod server;
 mod servers;
@@ -18,9 +21,12 @@ mod tests;
 
 pub(crate) use auth::{Auth, LongTermCredentials};
 pub(crate) use binding::BindingFact;
+pub(crate) use entries::Lookup;
+pub(crate) use link::{Command, Link};
 pub use outcome::ServerFailure;
 pub(crate) use outcome::{Rejected, Rejections};
+pub(crate) use plan::{Settings, Wanted};
 pub(crate) use requests::{Answer, Ask, RequestTiming, Requests};
 pub use server::{RelayFamilies, Server, ServerCredentials, ServerCredentialsError};
-pub(crate) use servers::{Command, Lookup, Servers, Settings, Wanted, settled};
-pub(crate) use task::{Awaits, Base, Found, Link, Task};
+pub(crate) use servers::{Servers, settled};
+pub(crate) use task::{Awaits, Base, Found, Task};

@@ -5,129 +5,40 @@
 //! something wants a slot, and is granted one. What becomes known is polled as [`Found`], what the
 //! caller has to do as [`Command`]. It knows addresses and ids, and neither pairs nor checks.
 
-use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, SocketAddr};
-use core::time::Duration;
 use std::collections::VecDeque;
 
 use crate::random::Random;
 use smallvec::SmallVec;
 
-use super::binding::{Binding, BindingConfig};
+use super::binding::Binding;
+use super::entries::Entries;
+use super::link::{Command, Link};
 use super::outcome::ServerFailure;
-use super::requests::RequestTiming;
-use super::server::{Server, ServerCredentials};
-use super::task::{Awaits, Base, Found, Link, RECONNECT, Task, reaches};
+use super::plan::{
+    Plan, Settings, Wanted, allocation, ask, binding, is_same_base, is_stream, reaches,
+};
+use super::server::ServerCredentials;
+use super::task::{Awaits, Base, Found, Task};
 use crate::address;
 use crate::id::{CandidateId, ConnectionId, Id as _, LookupId, ServerId, SocketId, Table, TaskId};
 use crate::stun::TransactionId;
 use crate::stun::turn::Family;
 use crate::time::Timestamp;
-use crate::turn::{Allocation, AllocationConfig, Fact, Families};
-use crate::uri::{ServerHost, ServerTransport};
+use crate::turn::{Allocation, Fact};
+use crate::uri::ServerTransport;
 
 /// RFC 8489 §6.2.1: outstanding transactions with one server.
 const OUTSTANDING: usize = 10;
-/// Addresses of one name that are tried, of each family.
-const ADDRESSES: usize = 4;
-/// While there is another address to try, one is asked so often, and given up after 2.5 s.
-const IMPATIENT: (u8, u8) = (3, 2);
-
-/// What somebody outside has to do.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Command {
-    Resolve {
-        lookup: LookupId,
-        name: Box<str>,
-    },
-    OpenConnection {
-        id: ConnectionId,
-        local: SocketAddr,
-        remote: SocketAddr,
-        server: ServerId,
-        domain: Option<Box<str>>,
-    },
-    CloseConnection(ConnectionId),
-    OpenSocket {
-        id: SocketId,
-        local: IpAddr,
-    },
-    CloseSocket(SocketId),
-}
-
-/// How servers are asked.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
-    pub(crate) timing: RequestTiming,
-    pub(crate) ta: Duration,
-    /// Between two requests that keep a mapping alive.
-    pub(crate) keepalive: Duration,
-    pub(crate) loopback: bool,
-    pub(crate) tasks: u16,
-    pub(crate) permissions: u16,
-    pub(crate) channels: u16,
-}
-
-/// What is wanted of a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Wanted {
-    pub(crate) reflexive: bool,
-    pub(crate) relay: Option<Families>,
-}
-
-/// A task to be.
-struct Plan {
-    server: ServerId,
-    base: Base,
-    wanted: Wanted,
-    addrs: SmallVec<[SocketAddr; 2]>,
-}
-
-/// What a server's name stands for.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Resolution {
-    Unknown,
-    Asked(LookupId),
-    Known(SmallVec<[IpAddr; 2]>),
-    Failed,
-}
-
-#[derive(Clone, Debug, Hash)]
-struct Entry {
-    server: Server,
-    resolution: Resolution,
-    /// The owner has been told that nobody can ask it.
-    reported: bool,
-    record: Record,
-}
-
-/// What a server has failed with last, for whoever asks. It decides nothing.
-#[derive(Clone, Debug, Default)]
-struct Record(Option<Box<(Timestamp, ServerFailure)>>);
-
-impl Hash for Record {
-    fn hash<H: Hasher>(&self, _: &mut H) {}
-}
-
-/// How far a server's name is resolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lookup {
-    Never,
-    Asked,
-    Done,
-    Failed,
-}
 
 /// The servers of an agent.
 #[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Servers {
-    entries: Table<ServerId, Entry>,
+    pub(crate) entries: Entries,
     tasks: Table<TaskId, Task>,
     next_socket: u32,
     commands: VecDeque<Command>,
     found: VecDeque<(TaskId, Found)>,
-    /// Names that could not be resolved.
-    unresolved: VecDeque<ServerId>,
     /// When gathering does not wait any more.
     until: Option<Timestamp>,
     /// When the farewell after the end of the session is over.
@@ -138,54 +49,6 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    pub(crate) fn add(&mut self, server: Server) -> Option<ServerId> {
-        let resolution = match server.uri().host() {
-            ServerHost::Ip(ip) => Resolution::Known(SmallVec::from_slice(&[ip.to_canonical()])),
-            ServerHost::Name(_) => Resolution::Unknown,
-        };
-        self.entries.insert(Entry {
-            server,
-            resolution,
-            reported: false,
-            record: Record::default(),
-        })
-    }
-
-    pub(crate) fn all(&self) -> impl Iterator<Item = (ServerId, &Server)> {
-        self.entries.iter().map(|(id, entry)| (id, &entry.server))
-    }
-
-    pub(crate) fn server(&self, id: ServerId) -> Option<&Server> {
-        self.entries.get(id).map(|entry| &entry.server)
-    }
-
-    /// All servers, with how far they are resolved and what they have failed with last.
-    pub(crate) fn explained(
-        &self,
-    ) -> impl Iterator<Item = (ServerId, &Server, Lookup, Option<&(Timestamp, ServerFailure)>)>
-    {
-        self.entries.iter().map(|(id, entry)| {
-            let lookup = match entry.resolution {
-                Resolution::Unknown => Lookup::Never,
-                Resolution::Asked(_) => Lookup::Asked,
-                Resolution::Known(_) => Lookup::Done,
-                Resolution::Failed => Lookup::Failed,
-            };
-            (id, &entry.server, lookup, entry.record.0.as_deref())
-        })
-    }
-
-    /// Keeps what a server has failed with.
-    pub(crate) fn note_failure(&mut self, now: Timestamp, id: ServerId, failure: &ServerFailure) {
-        if let Some(entry) = self.entries.get_mut(id) {
-            entry.record = Record(Some(Box::new((now, failure.clone()))));
-        }
-    }
-
     pub(crate) fn task(&self, id: TaskId) -> Option<&Task> {
         self.tasks.get(id)
     }
@@ -215,8 +78,9 @@ impl Servers {
         id: ServerId,
         credentials: ServerCredentials,
     ) -> bool {
-        let Some(entry) = self.entries.get_mut(id) else { return false };
-        entry.server.set_credentials(credentials.clone());
+        if !self.entries.set_credentials(id, credentials.clone()) {
+            return false;
+        }
         let credentials = credentials.into_inner();
         for (_, task) in self.tasks.iter_mut().filter(|(_, task)| task.server == id) {
             if let Some(allocation) = &mut task.allocation {
@@ -247,32 +111,22 @@ impl Servers {
     /// then gathering waits for what has not been said yet.
     pub(crate) fn resolve(&mut self, until: Timestamp, next_lookup: &mut impl FnMut() -> LookupId) {
         self.until = Some(until);
-        for (_, entry) in self.entries.iter_mut() {
-            entry.reported = false;
-            if matches!(entry.resolution, Resolution::Unknown | Resolution::Failed) {
-                let ServerHost::Name(name) = entry.server.uri().host() else { continue };
-                let lookup = next_lookup();
-                entry.resolution = Resolution::Asked(lookup);
-                self.commands.push_back(Command::Resolve { lookup, name: name.as_str().into() });
-            }
-        }
+        self.entries.resolve(|name| {
+            let lookup = next_lookup();
+            self.commands.push_back(Command::Resolve { lookup, name: name.into() });
+            lookup
+        });
     }
 
     /// Whether somebody's say is still waited for.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.entries.iter().any(|(_, entry)| matches!(entry.resolution, Resolution::Asked(_)))
-            || self.tasks.iter().any(|(_, task)| task.is_awaited())
+        self.entries.is_resolving() || self.tasks.iter().any(|(_, task)| task.is_awaited())
     }
 
     /// Gathering waits no longer: who has not answered yet is given up.
     pub(crate) fn give_up(&mut self) {
         self.until = None;
-        for (id, entry) in self.entries.iter_mut() {
-            if matches!(entry.resolution, Resolution::Asked(_)) {
-                entry.resolution = Resolution::Failed;
-                self.unresolved.push_back(id);
-            }
-        }
+        self.entries.give_up();
         let late: SmallVec<[TaskId; 8]> =
             self.tasks.iter().filter(|(_, task)| task.is_awaited()).map(|(id, _)| id).collect();
         for id in late {
@@ -297,8 +151,8 @@ impl Servers {
         }
     }
 
-    /// Mappings are not kept alive any more (RFC 8445 §5.1.1.4: until ICE concludes).
-    /// Of the permissions those are still renewed that are used, by relayed candidate.
+    /// ICE has concluded: mappings are not kept alive any more (RFC 8445 §5.1.1.4), and of the
+    /// permissions only those that are used, by relayed candidate, are renewed.
     pub(crate) fn rest(&mut self, used: &[(CandidateId, IpAddr)]) {
         for (_, task) in self.tasks.iter_mut() {
             if let Some(binding) = &mut task.binding {
@@ -317,45 +171,11 @@ impl Servers {
         }
     }
 
-    /// What a name stands for. Whether it was asked.
-    pub(crate) fn resolved(&mut self, lookup: LookupId, ips: &[IpAddr]) -> bool {
-        let entry = self
-            .entries
-            .iter_mut()
-            .find(|(_, entry)| entry.resolution == Resolution::Asked(lookup));
-        let Some((id, entry)) = entry else { return false };
-        let mut known = SmallVec::<[IpAddr; 2]>::new();
-        for ip in ips.iter().map(IpAddr::to_canonical) {
-            let of_family = known.iter().filter(|other| other.is_ipv4() == ip.is_ipv4()).count();
-            if !known.contains(&ip) && of_family < ADDRESSES {
-                known.push(ip);
-            }
-        }
-        if known.is_empty() {
-            entry.resolution = Resolution::Failed;
-            self.unresolved.push_back(id);
-        } else {
-            entry.resolution = Resolution::Known(known);
-        }
-        true
-    }
-
     /// The next server that nobody asks, as none of its addresses can be reached from here, or
     /// there was no connection to be had.
     pub(crate) fn poll_unasked(&mut self) -> Option<ServerId> {
         let tasks = &self.tasks;
-        let (id, entry) = self.entries.iter_mut().find(|(id, entry)| {
-            !entry.reported
-                && matches!(entry.resolution, Resolution::Known(_))
-                && !tasks.iter().any(|(_, task)| task.server == *id)
-        })?;
-        entry.reported = true;
-        Some(id)
-    }
-
-    /// The next server whose name stands for nothing.
-    pub(crate) fn poll_unresolved(&mut self) -> Option<ServerId> {
-        self.unresolved.pop_front()
+        self.entries.poll_unasked(|id| tasks.iter().any(|(_, task)| task.server == id))
     }
 
     /// Makes a task of every server and base that can reach each other and have none. Whether the
@@ -369,13 +189,10 @@ impl Servers {
         connect: &mut impl FnMut(bool) -> Option<ConnectionId>,
     ) -> bool {
         let mut wanted: Vec<Plan> = Vec::new();
-        for (id, entry) in self.entries.iter() {
-            let Resolution::Known(ips) = &entry.resolution else { continue };
-            let stream = is_stream(&entry.server);
+        for (id, server, ips) in self.entries.resolved() {
+            let stream = is_stream(server);
             let asks = of.iter().find(|(other, _)| *other == id).map(|(_, wanted)| *wanted);
-            let Some(asks) = asks.filter(|asks| asks.reflexive || asks.relay.is_some()) else {
-                continue;
-            };
+            let Some(asks) = asks.filter(|asks| !asks.is_nothing()) else { continue };
             for base in bases {
                 let taken = self.tasks.iter().any(|(_, task)| {
                     task.server == id && !task.closing && is_same_base(&task.base, base, stream)
@@ -385,7 +202,7 @@ impl Servers {
                 let addrs: SmallVec<[SocketAddr; 2]> = ips
                     .iter()
                     .filter(|ip| reaches(base.addr.ip(), **ip))
-                    .map(|ip| SocketAddr::new(*ip, entry.server.uri().port()))
+                    .map(|ip| SocketAddr::new(*ip, server.uri().port()))
                     .collect();
                 if !taken && !addrs.is_empty() && (stream || base.udp) {
                     wanted.push(Plan { server: id, base: *base, wanted: asks, addrs });
@@ -393,7 +210,7 @@ impl Servers {
             }
         }
         for (_, task) in self.tasks.iter_mut().filter(|(_, task)| task.wants_relay()) {
-            let server = self.entries.get(task.server).map(|entry| &entry.server);
+            let server = self.entries.get(task.server);
             if let (Some(server), Some(families)) = (server, task.wanted.relay) {
                 task.allocation = Some(allocation(task, now, server, settings, families));
                 task.awaits.relay = true;
@@ -425,14 +242,11 @@ impl Servers {
         connect: &mut impl FnMut(bool) -> Option<ConnectionId>,
     ) -> bool {
         let Plan { server: id, base, wanted, mut addrs } = plan;
-        let Some(entry) = self.entries.get(id) else { return true };
+        let Some(server) = self.entries.get(id) else { return true };
         let addr = addrs.remove(0);
         let others: SmallVec<[SocketAddr; 1]> = addrs.into_iter().collect();
-        let stream = is_stream(&entry.server);
-        let datagrams = entry.server.uri().transport() == ServerTransport::Dtls;
-        let link = if stream {
-            let Some(connection) = connect(datagrams) else { return false };
-            Link::Connection { id: connection, open: false }
+        let link = if is_stream(server) {
+            Link::Down { again: now }
         } else {
             Link::Socket { local: base.addr, mapped: base.mapped, opened: None }
         };
@@ -441,7 +255,7 @@ impl Servers {
             base,
             wanted,
             link,
-            datagrams,
+            datagrams: server.uri().transport() == ServerTransport::Dtls,
             addr,
             others,
             binding: None,
@@ -456,15 +270,10 @@ impl Servers {
             reflexive: None,
             relayed: SmallVec::new(),
         };
-        ask(&mut task, now, &entry.server, settings);
-        if let Link::Connection { id: connection, .. } = link {
-            self.commands.push_back(Command::OpenConnection {
-                id: connection,
-                local: SocketAddr::new(base.addr.ip(), 0),
-                remote: addr,
-                server: id,
-                domain: None,
-            });
+        ask(&mut task, now, server, settings);
+        task.connect(now, &mut self.commands, connect);
+        if matches!(task.link, Link::Down { .. }) {
+            return false;
         }
         self.tasks.insert(task);
         true
@@ -482,16 +291,12 @@ impl Servers {
         let Some(task) = self.tasks.get_mut(id).filter(|task| task.may_try_other(failure)) else {
             return false;
         };
-        let Some(entry) = self.entries.get(task.server) else { return false };
+        let Some(server) = self.entries.get(task.server) else { return false };
         task.addr = task.others.remove(0);
         task.failures = 0;
-        ask(task, now, &entry.server, settings);
+        ask(task, now, server, settings);
         if task.is_stream() {
-            if let Some(old) = task.connection() {
-                self.commands.push_back(Command::CloseConnection(old));
-            }
-            task.link = Link::Down { again: now };
-            reconnect(task, now, &mut self.commands, connect);
+            task.reconnect(now, &mut self.commands, connect);
         }
         true
     }
@@ -500,12 +305,11 @@ impl Servers {
     /// mapping alone. Whether that was new.
     pub(crate) fn fall_back(&mut self, now: Timestamp, id: TaskId, settings: &Settings) -> bool {
         let Some(task) = self.tasks.get_mut(id) else { return false };
-        let Some(entry) = self.entries.get(task.server) else { return false };
+        let Some(server) = self.entries.get(task.server) else { return false };
         if task.is_stream() || task.binding.is_some() || !task.wanted.reflexive {
             return false;
         }
-        task.binding =
-            Some(Box::new(Binding::new(now, binding(task.addr, &entry.server, settings))));
+        task.binding = Some(Box::new(Binding::new(now, binding(task.addr, server, settings))));
         task.awaits.mapping = true;
         true
     }
@@ -514,10 +318,10 @@ impl Servers {
     /// else uses it.
     pub(crate) fn keep_open(&mut self, now: Timestamp, id: TaskId, settings: &Settings) {
         let Some(task) = self.tasks.get_mut(id) else { return };
-        let Some(entry) = self.entries.get(task.server) else { return };
+        let Some(server) = self.entries.get(task.server) else { return };
         task.failures = 0;
         if !task.is_stream() && task.binding.is_none() {
-            let mut config = binding(task.remote(), &entry.server, settings);
+            let mut config = binding(task.remote(), server, settings);
             config.first = now + settings.keepalive;
             task.binding = Some(Box::new(Binding::new(now, config)));
         }
@@ -537,16 +341,8 @@ impl Servers {
 
     fn end_task(&mut self, id: TaskId) {
         let Some(task) = self.tasks.remove(id) else { return };
-        match task.link {
-            Link::Connection { id, .. } => self.commands.push_back(Command::CloseConnection(id)),
-            Link::Socket { opened: Some(id), .. } => {
-                self.commands.push_back(Command::CloseSocket(id));
-            }
-            _ => {}
-        }
-        if let Some(id) = task.awaited {
-            self.commands.push_back(Command::CloseSocket(id));
-        }
+        task.link.give_back(&mut self.commands);
+        self.commands.extend(task.awaited.map(Command::CloseSocket));
     }
 
     /// All end. Whether something has to be said before that.
@@ -625,7 +421,7 @@ impl Servers {
         for (_, task) in self.tasks.iter_mut() {
             if task.timer().is_some_and(|at| at <= now) {
                 task.handle_timeout(now);
-                reconnect(task, now, &mut self.commands, connect);
+                task.connect(now, &mut self.commands, connect);
             }
         }
         if self.until.is_some_and(|until| until <= now) && self.is_waiting() {
@@ -797,11 +593,7 @@ impl Servers {
                 task.awaited = Some(socket);
                 self.commands.push_back(Command::OpenSocket { id: socket, local: local.ip() });
             }
-            Link::Connection { id: old, .. } => {
-                self.commands.push_back(Command::CloseConnection(old));
-                task.link = Link::Down { again: now };
-                reconnect(task, now, &mut self.commands, connect);
-            }
+            Link::Connection { .. } => task.reconnect(now, &mut self.commands, connect),
             Link::Down { .. } => {}
         }
     }
@@ -816,10 +608,8 @@ impl Servers {
     ) {
         let Some(task) = self.tasks.get_mut(id) else { return };
         task.domain = domain;
-        if let Link::Connection { id: old, .. } = task.link {
-            self.commands.push_back(Command::CloseConnection(old));
-            task.link = Link::Down { again: now };
-            reconnect(task, now, &mut self.commands, connect);
+        if matches!(task.link, Link::Connection { .. }) {
+            task.reconnect(now, &mut self.commands, connect);
         }
     }
 
@@ -828,9 +618,7 @@ impl Servers {
         let task = self.tasks.iter_mut().find(|(_, task)| task.awaited == Some(id));
         let Some((_, task)) = task else { return false };
         task.awaited = None;
-        if let Link::Socket { opened: Some(old), .. } = task.link {
-            self.commands.push_back(Command::CloseSocket(old));
-        }
+        task.link.give_back(&mut self.commands);
         let mapped = address::is_mapped(addr);
         task.link = Link::Socket { local: address::normal(addr), mapped, opened: Some(id) };
         if let Some(allocation) = &mut task.allocation {
@@ -859,25 +647,24 @@ impl Servers {
         connect: &mut impl FnMut(bool) -> Option<ConnectionId>,
     ) {
         for (_, task) in self.tasks.iter_mut().filter(|(_, task)| task.base.candidate == old) {
-            let Some(entry) = self.entries.get(task.server) else { continue };
+            let Some(server) = self.entries.get(task.server) else { continue };
             task.base = new;
             match task.link {
-                Link::Socket { opened, .. } => {
-                    self.commands.extend(opened.map(Command::CloseSocket));
+                Link::Socket { .. } => {
+                    task.link.give_back(&mut self.commands);
                     task.link = Link::Socket { local: new.addr, mapped: new.mapped, opened: None };
                     if let Some(allocation) = &mut task.allocation {
                         allocation.rebind(now);
                     }
                     if task.binding.is_some() {
-                        let config = binding(task.remote(), &entry.server, settings);
+                        let config = binding(task.remote(), server, settings);
                         task.binding = Some(Box::new(Binding::new(now, config)));
                     }
                 }
-                Link::Connection { id, .. } => {
-                    self.commands.push_back(Command::CloseConnection(id));
+                Link::Connection { .. } => {
+                    task.link.give_back(&mut self.commands);
                     task.disconnected(now);
-                    task.link = Link::Down { again: now };
-                    reconnect(task, now, &mut self.commands, connect);
+                    task.reconnect(now, &mut self.commands, connect);
                 }
                 Link::Down { .. } => {}
             }
@@ -900,99 +687,6 @@ impl Servers {
             self.drop_task(id);
         }
         gone
-    }
-}
-
-fn is_stream(server: &Server) -> bool {
-    server.uri().transport() != ServerTransport::Udp
-}
-
-/// Streams start from an IP address, datagrams from a socket.
-fn is_same_base(one: &Base, other: &Base, stream: bool) -> bool {
-    if stream {
-        (one.stream, one.component, one.addr.ip())
-            == (other.stream, other.component, other.addr.ip())
-    } else {
-        one.candidate == other.candidate
-    }
-}
-
-fn reconnect(
-    task: &mut Task,
-    now: Timestamp,
-    commands: &mut VecDeque<Command>,
-    connect: &mut impl FnMut(bool) -> Option<ConnectionId>,
-) {
-    let Link::Down { again } = task.link else { return };
-    if again > now || task.closing {
-        return;
-    }
-    let Some(id) = connect(task.datagrams) else {
-        // There may be room for one later.
-        task.link = Link::Down { again: now + RECONNECT };
-        return;
-    };
-    task.link = Link::Connection { id, open: false };
-    commands.push_back(Command::OpenConnection {
-        id,
-        local: SocketAddr::new(task.base.addr.ip(), 0),
-        remote: task.remote(),
-        server: task.server,
-        domain: task.domain.clone(),
-    });
-}
-
-/// Gives a task the clients that ask its address.
-fn ask(task: &mut Task, now: Timestamp, server: &Server, settings: &Settings) {
-    let mut settings = *settings;
-    if !task.others.is_empty() {
-        (settings.timing.transmissions, settings.timing.final_wait) = IMPATIENT;
-    }
-    task.binding = None;
-    task.awaits =
-        Awaits { mapping: task.wanted.relay.is_none(), relay: task.wanted.relay.is_some() };
-    let Some(families) = task.wanted.relay else {
-        task.allocation = None;
-        task.binding = Some(Box::new(Binding::new(now, binding(task.addr, server, &settings))));
-        return;
-    };
-    task.allocation = Some(allocation(task, now, server, &settings, families));
-}
-
-fn allocation(
-    task: &Task,
-    now: Timestamp,
-    server: &Server,
-    settings: &Settings,
-    families: Families,
-) -> Box<Allocation> {
-    let config = AllocationConfig {
-        reliable: task.is_stream() && !task.datagrams,
-        connects: task.is_stream(),
-        credentials: server.credentials().cloned(),
-        families,
-        dont_fragment: server.dont_fragment(),
-        lifetime: server.lifetime(),
-        follow_unauthenticated: server.redirects(),
-        allow_loopback: settings.loopback,
-        timing: settings.timing,
-        permissions: settings.permissions,
-        channels: settings.channels,
-        ..AllocationConfig::new(task.addr)
-    };
-    Box::new(Allocation::new(now, config))
-}
-
-fn binding(addr: SocketAddr, server: &Server, settings: &Settings) -> BindingConfig {
-    // The credentials of a TURN server are for allocations.
-    let credentials = server.credentials().filter(|_| !server.is_turn()).cloned();
-    BindingConfig {
-        server: addr,
-        reliable: false,
-        credentials,
-        timing: settings.timing,
-        keepalive: Some(settings.keepalive),
-        first: Timestamp::ZERO,
     }
 }
 

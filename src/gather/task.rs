@@ -1,15 +1,15 @@
 //! What one server is asked from one local address: a mapping, an allocation, or both; over which
 //! socket or connection; and at which of its addresses.
 
-use core::net::{IpAddr, SocketAddr};
-use core::time::Duration;
+use core::net::SocketAddr;
 
 use crate::random::Random;
 use smallvec::SmallVec;
 
 use super::binding::{Binding, BindingFact};
+use super::link::{Link, RECONNECT};
 use super::outcome::ServerFailure;
-use super::servers::Wanted;
+use super::plan::Wanted;
 use crate::id::{CandidateId, ConnectionId, ServerId, SocketId, StreamId};
 use crate::time::Timestamp;
 use crate::turn::{Allocation, Fact};
@@ -26,17 +26,6 @@ pub(crate) struct Base {
     pub(crate) mapped: bool,
     /// It is a UDP socket; otherwise only its IP address counts.
     pub(crate) udp: bool,
-}
-
-/// What carries the messages of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Link {
-    /// A UDP socket: that of the base, or one that was asked for.
-    Socket { local: SocketAddr, mapped: bool, opened: Option<SocketId> },
-    /// A connection, which is there or on its way.
-    Connection { id: ConnectionId, open: bool },
-    /// There is no connection; it is asked for again then.
-    Down { again: Timestamp },
 }
 
 /// What became known.
@@ -92,8 +81,7 @@ pub(crate) struct Task {
     pub(crate) relayed: SmallVec<[CandidateId; 2]>,
 }
 
-/// Before another attempt to connect; doubled each time.
-pub(super) const RECONNECT: Duration = Duration::from_secs(1);
+/// How often the time before another attempt to connect is doubled.
 const MAX_DOUBLINGS: u8 = 6;
 
 impl Task {
@@ -280,16 +268,4 @@ impl Task {
 
 fn earliest<const N: usize>(times: [Option<Timestamp>; N]) -> Option<Timestamp> {
     times.into_iter().flatten().min()
-}
-
-/// Whether a server at `server` can be reached from `base`: of the same family, and neither from
-/// this machine's own addresses to the world nor the other way.
-pub(crate) fn reaches(base: IpAddr, server: IpAddr) -> bool {
-    let narrow = |ip: IpAddr| match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => crate::address::is_link_local(&ip),
-    };
-    base.is_ipv4() == server.is_ipv4()
-        && base.is_loopback() == server.is_loopback()
-        && (!narrow(base) || narrow(server))
 }

@@ -42,11 +42,13 @@ function rows(browser) {
   all.push(row({ program: V4, then: ["program's address changes"] }));
   // Firefox closes its channels in the moment in which the address of their path goes.
   if (browser !== "firefox") all.push(row({ program: V4, then: ["browser's address changes"] }));
+  for (const transport of ["udp", "tcp"]) {
+    all.push(row({ program: ["--relay-only", "--turn-transport", transport, "--turn", TURN], path: "relay" }));
+    all.push(row({ relay: transport, program: V4, path: "relay" }));
+  }
   return all;
 }
 // To come, each as a row like those above:
-// - `program: ["--turn", ...]` against coturn, over UDP, over TCP, and with the program's host
-//   candidates filtered away at the wire, so that there is nothing but the relay;
 // - ICE-TCP: UDP dropped at the wire, a browser as the active side;
 // - mDNS: with `hidden`, the program's own pair formed from the name and not from a check.
 
@@ -55,8 +57,12 @@ const V4 = ["--bind", "192.0.2.1", "--bind", "192.0.2.11"];
 
 const PROGRAM = "[2001:db8::1]";
 
+/** The account of a coturn that runs on the program's host. */
+const [USER, PASSWORD, SERVER] = ["frazil", "secret", "192.0.2.1:3478"];
+const TURN = `${USER}:${PASSWORD}@${SERVER}`;
+
 class Case {
-  constructor({ browser, offerer = "browser", signalling = "trickle", hidden = false, program = [], then = [], closes = "browser" }) {
+  constructor({ browser, offerer = "browser", signalling = "trickle", hidden = false, relay = null, path = null, program = [], then = [], closes = "browser" }) {
     /** chromium or firefox. */
     this.browser = browser;
     /** Who makes the first offer. */
@@ -65,6 +71,10 @@ class Case {
     this.signalling = signalling;
     /** The browser tells names for its addresses, so that it is met as a peer-reflexive candidate. */
     this.hidden = hidden;
+    /** The transport to the relay beside which the browser uses nothing: udp or tcp. */
+    this.relay = relay;
+    /** The kind of candidate that must be on one end of the selected pair. */
+    this.path = path;
     /** Flags of the program. */
     this.program = program;
     /** What happens after the first messages, from STEPS; after each, messages again. */
@@ -76,7 +86,8 @@ class Case {
     const program = this.program === V4 ? ["IPv4"] : this.program;
     return [
       `${this.browser}, ${this.offerer} offers, ${this.signalling}`,
-      ...(this.hidden ? ["hidden addresses"] : []), ...program, ...this.then, `${this.closes} closes`,
+      ...(this.hidden ? ["hidden addresses"] : []),
+      ...(this.relay ? [`relayed over ${this.relay}`] : []), ...program, ...this.then, `${this.closes} closes`,
     ].join(", ");
   }
 }
@@ -125,7 +136,14 @@ async function open(browser, program, test) {
   page.faults = [];
   page.on("pageerror", (error) => page.faults.push(String(error)));
   await page.setViewport({ width: 1200, height: 1000 });
-  await page.goto(`${program.url}?offerer=${test.offerer}&signalling=${test.signalling}`);
+  const query = new URLSearchParams({ offerer: test.offerer, signalling: test.signalling });
+  if (test.relay) {
+    query.set("policy", "relay");
+    query.set("servers", JSON.stringify([
+      { urls: `turn:${SERVER}?transport=${test.relay}`, username: USER, credential: PASSWORD },
+    ]));
+  }
+  await page.goto(`${program.url}?${query}`);
   return page;
 }
 
@@ -143,7 +161,7 @@ async function until(page, what, deadline, condition, ...values) {
 async function connected(page, test) {
   await until(page, "an open channel and its first echo", CONNECT_DEADLINE, () =>
     frazil.channel?.readyState === "open" && frazil.firstEcho !== null);
-  await until(page, "both sides connected, over pairs that both know", CONNECT_DEADLINE, agree);
+  await until(page, "both sides connected, over pairs that both know", CONNECT_DEADLINE, agree, test.path);
   const told = await page.evaluate(() => frazil.candidates.map(({ address }) => address));
   if (test.signalling === "trickle" && told.some((host) => host?.endsWith(".local")) !== test.hidden) {
     throw new Failure(`the browser's addresses were to be ${test.hidden ? "hidden" : "told"}: ${told}`);
@@ -152,13 +170,14 @@ async function connected(page, test) {
 
 /** In the page: both sides are connected, and the pair that the browser sends on is one that the
  * program takes data on. It need not be the one that the program sends on: see the quirks in the README.
- * That messages arrive both ways is seen by `talk`. */
-async function agree() {
+ * That messages arrive both ways is seen by `talk`. With `kind`, an end of it is such a candidate. */
+async function agree(kind) {
   const { connection, report } = frazil;
   if (!["connected", "completed"].includes(report?.ice.state)) return false;
   if (!["connected", "completed"].includes(connection.iceConnectionState)) return false;
   if (connection.signalingState !== "stable") return false;
   const selected = report.ice.pairs.find(({ selected }) => selected);
+  if (kind && ![selected?.local.kind, selected?.remote.kind].includes(kind)) return false;
   const stats = await connection.getStats();
   const all = [...stats.values()];
   // Firefox marks the pair itself, Chromium names it in the transport.
@@ -363,7 +382,10 @@ class Programs {
     const words = [...hosts.program.enter, this.path, "--address", "::", "--port", String(port), ...flags];
     const process = spawn(words[0], words.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
     const program = { process, url: `http://${PROGRAM}:${port}/`, faults: [] };
-    createInterface({ input: process.stderr }).on("line", (line) => program.faults.push(line));
+    createInterface({ input: process.stderr }).on("line", (line) => {
+      // A server that has no way for one of several addresses says so; a case fails if none has.
+      if (!line.startsWith("frazil-browser: a server: ")) program.faults.push(line);
+    });
     process.on("exit", (code, signal) => program.faults.push(`the program has ended: ${code ?? signal}`));
     await new Promise((resolve, reject) => {
       process.stdout.once("data", resolve);
@@ -375,6 +397,24 @@ class Programs {
   close() {
     for (const { process } of this.all.values()) process.kill();
   }
+}
+
+/** A TURN server, until it is killed. */
+async function startTurnServer() {
+  const words = [
+    ...hosts.program.enter, "turnserver", "-n", "--no-cli", "--no-tls", "--no-dtls", "--lt-cred-mech", "--realm", "example.org",
+    "--user", `${USER}:${PASSWORD}`, "--listening-ip", "192.0.2.1", "--relay-ip", "192.0.2.1",
+    "--log-file", "stdout", "--simple-log", "--pidfile", "/dev/null", "--userdb", ":memory:",
+  ];
+  const server = spawn(words[0], words.slice(1), { stdio: "ignore" });
+  const port = `:${Number(SERVER.split(":")[1]).toString(16).toUpperCase().padStart(4, "0")} `;
+  const begin = performance.now();
+  // Its listeners as its network sees them: nsenter replaces itself by what it starts.
+  while (!["udp", "tcp"].every((kind) => readFileSync(`/proc/${server.pid}/net/${kind}`, "utf8").includes(port))) {
+    if (server.exitCode !== null || performance.now() - begin > CONNECT_DEADLINE) throw new Failure("coturn does not listen");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return server;
 }
 
 /** One running browser for each way to treat addresses. */
@@ -439,6 +479,7 @@ async function main() {
   });
   if (!existsSync(options.program)) throw new Failure(`the program is missing: ${options.program}`);
   const holder = await makeHosts();
+  const server = await startTurnServer();
   const programs = new Programs(options.program);
   const browsers = new Browsers({ chromium: options.chromium, firefox: options.firefox });
   let passed = 0, failed = 0;
@@ -466,6 +507,7 @@ async function main() {
   } finally {
     await browsers.close();
     programs.close();
+    server.kill();
     holder.kill();
   }
   console.log(`${passed} passed, ${failed} failed`);

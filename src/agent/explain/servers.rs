@@ -47,7 +47,7 @@ pub enum ServerSituation {
 impl IceAgent {
     pub(super) fn explain_servers(&self) -> Vec<ServerExplanation> {
         let Some(servers) = &self.servers else { return Vec::new() };
-        let explained = servers.explained().map(|(id, server, lookup, failure)| {
+        let explained = servers.entries.explained().map(|(id, server, lookup, failure)| {
             let tasks = || servers.tasks().filter(move |(_, task)| task.server == id);
             let given = tasks().flat_map(|(_, task)| task.reflexive.iter().chain(&task.relayed));
             let candidates: Vec<CandidateView> =

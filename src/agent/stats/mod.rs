@@ -133,7 +133,7 @@ impl IceAgent {
         let gave = |task: &Task| task.reflexive == Some(view.id) || task.relayed.contains(&view.id);
         let server = self.servers.as_ref().and_then(|servers| {
             let (_, task) = servers.tasks().find(|(_, task)| gave(task))?;
-            servers.server(task.server)
+            servers.entries.get(task.server)
         });
         let relayed = view.kind == CandidateKind::Relayed;
         let related =
