@@ -94,7 +94,8 @@ pub enum SendError {
 impl IceAgent {
     /// Where data of a component goes now: its selected pair or, before nomination, the best
     /// valid one. `None` unless all components of the stream have a valid pair (RFC 8445 §12.1), and
-    /// where each packet needs a head of its own, which [`send`](Self::send) makes.
+    /// where each packet needs a head of its own, which [`send`](Self::send) makes: over relays and
+    /// over TCP. Whether there is a path of any kind is what [`max_payload`](Self::max_payload) says.
     #[must_use]
     pub fn route(&self, stream: StreamId, component: u16) -> Option<Route> {
         let path = self.path_to(stream, component).ok()?;

@@ -44,7 +44,8 @@ function rows(browser) {
   if (browser !== "firefox") all.push(row({ program: V4, then: ["browser's address changes"] }));
   for (const transport of ["udp", "tcp"]) {
     all.push(row({ program: ["--relay-only", "--turn-transport", transport, "--turn", TURN], path: "relay" }));
-    all.push(row({ relay: transport, program: V4, path: "relay" }));
+    // Firefox drops the connection to its relay with the farewell still in it.
+    all.push(row({ relay: transport, program: V4, path: "relay", closes: "program" }));
   }
   return all;
 }

@@ -277,7 +277,7 @@ impl Call {
                 crate::note(format_args!("{} passed over: {error}", host.ip));
             }
         }
-        if stack.agent().local_candidates().next().is_none() {
+        if !stack.driver().is_open() {
             return Err("this machine has no address to use".into());
         }
         let [a, b, c, d, ..] = seed::random()?;
