@@ -156,7 +156,7 @@ impl PairExplanation {
                 "impossible: a link-local address (fe80::) reaches only others on the same network",
             ),
             PairReason::OtherTransport => {
-                f.write_str("impossible: UDP and TCP, or two ends of TCP that both wait")
+                f.write_str("impossible: UDP and TCP, or two ends of TCP that both wait or both call")
             }
             PairReason::Policy => f.write_str("never tried: the configuration forbids it"),
             PairReason::Unresolved => {
