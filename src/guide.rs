@@ -15,7 +15,7 @@
 //! | [`ice_tcp`] | where UDP is blocked |
 //! | [`failure`] | why did it not connect? |
 //! | [`testing`] | your application on a simulated network |
-//! | [`security`] | what the agent guarantees, and what it leaves to you |
+//! | [`security`] | what the agent guarantees, and what it leaves to you; limits |
 //! | [`migration`] | coming from pion, webrtc-rs, str0m or libwebrtc |
 //! | [`webrtc`] | DTLS and SCTP on the agent |
 

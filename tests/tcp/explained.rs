@@ -2,7 +2,7 @@
 
 use frazil::{Explanation, LocalAddress, PairReason, Role, Transport};
 
-use super::script::{HERE, Script};
+use super::script::{HERE, STRANGER, Script};
 use crate::common::{addr, ms, plain};
 
 /// What is said of the pair with this remote candidate.
@@ -25,17 +25,17 @@ fn pairs_that_cannot_be_name_the_transport() {
     let other = PairReason::OtherTransport;
     assert_eq!(why(&explanation, Transport::Tcp, "192.0.2.3:9"), other);
     assert_eq!(why(&explanation, Transport::Udp, "192.0.2.4:4000"), other);
-    assert_eq!(why(&explanation, Transport::Tcp, "192.0.2.2:4000"), PairReason::UnderWay);
+    assert_eq!(why(&explanation, Transport::Tcp, "192.0.2.2:4000"), PairReason::Connecting);
 }
 
-/// RFC 6544 §7: the connection is opened before the check, and is under way as that is.
+/// RFC 6544 §7.1: the connection is opened before the check.
 #[test]
 fn a_pair_whose_connection_does_not_open_says_so() {
     let mut script = Script::active(Role::Controlling);
     let (id, ..) = *script.opened().last().unwrap();
     let explanation = script.agent.explain();
     let pair = &explanation.pairs[0];
-    assert_eq!((pair.why, pair.sent), (PairReason::UnderWay, 0));
+    assert_eq!((pair.why, pair.sent), (PairReason::Connecting, 0));
     script.agent.connection_failed(script.now, id);
     script.drain();
     script.run_until(ms(60_000));
@@ -66,7 +66,12 @@ fn a_passive_candidate_waits_for_the_peer() {
     script.run_until(ms(1_000));
     let explanation = script.agent.explain();
     let reason = why(&explanation, Transport::Tcp, "192.0.2.2:9");
-    println!("{explanation}");
     assert!(script.requests().is_empty());
-    assert_eq!(reason, PairReason::Idle, "{explanation}");
+    assert_eq!(reason, PairReason::AwaitsConnection, "{explanation}");
+    // It has come: the pair is that of the address that it came from.
+    let id = script.accept(STRANGER);
+    let check = script.check(false);
+    let _ = script.frame(id, &check);
+    let explanation = script.agent.explain();
+    assert_eq!(why(&explanation, Transport::Tcp, STRANGER), PairReason::UnderWay);
 }
