@@ -109,7 +109,7 @@ fn a_faster_path_is_chosen_for_its_round_trip() {
 
     let slow = Link::delayed(Duration::from_millis(80));
     let (here, there) = (first.local.addr.ip(), first.remote.addr.ip());
-    world.network_mut().set_link(here, there, slow.clone());
+    world.network_mut().set_link(here, there, slow);
     world.network_mut().set_link(there, here, slow);
     world.run_until(ms(130_000)).unwrap();
     let after = explained(&world, alice);

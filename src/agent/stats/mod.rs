@@ -21,6 +21,8 @@ mod types;
 pub(super) use counting::{Carried, Changes, Told};
 pub use types::{CandidateStats, PairStats, Stats, TransportStats};
 
+use core::net::SocketAddr;
+
 use super::candidates::Membership;
 use super::io::CandidateView;
 use super::{IceAgent, PairView};
@@ -175,8 +177,8 @@ impl IceAgent {
                 .filter(|remote| remote.signalled)
                 .and_then(|remote| foundations.find(remote.foundation))
                 .map(ToString::to_string),
-            related_address: related.map(|addr| addr.ip()),
-            related_port: related.map(|addr| addr.port()),
+            related_address: related.map(SocketAddr::ip),
+            related_port: related.map(SocketAddr::port),
             username_fragment: ufrag.map(str::to_owned),
             tcp_type: remote.and_then(|remote| tcp_type(remote.transport)),
             ..self.candidate_stats(view)
