@@ -7,13 +7,15 @@
 //! |---|---|
 //! | [`the_loop`] | which calls, in which order; sockets, clock, timeouts, full buffers |
 //! | [`signalling`] | what to tell the peer, and when; SDP, trickle, restarts |
+//! | [`drivers`] | whole programs in a loop that blocks, with `mio`, with `tokio` |
+//! | [`roaming`] | addresses that come and go; restarts, renomination |
 //! | [`servers`] | STUN and TURN; names, TCP and TLS; credentials that expire |
 //! | [`policies`] | relay only, filters, addresses that are rewritten or hidden |
 //! | [`sessions`] | many agents behind one port |
 //! | [`ice_tcp`] | where UDP is blocked |
 //! | [`failure`] | why did it not connect? |
 //! | [`testing`] | your application on a simulated network |
-//! | [`security`] | what the agent guarantees, and what it leaves to you |
+//! | [`security`] | what the agent guarantees, and what it leaves to you; limits |
 //! | [`migration`] | coming from pion, webrtc-rs, str0m or libwebrtc |
 //! | [`webrtc`] | DTLS and SCTP on the agent |
 
@@ -26,6 +28,47 @@ pub mod the_loop {}
 
 #[doc = include_str!("../docs/guide/signalling.md")]
 pub mod signalling {}
+
+#[doc = include_str!("../docs/guide/drivers.md")]
+pub mod drivers {
+    #[cfg(doc)]
+    use crate::*;
+
+    // Not tests of their own: they are examples, which are run as such.
+    #[doc = include_str!("../docs/guide/drivers_blocking.md")]
+    #[doc = "```ignore"]
+    #[doc = include_str!("../examples/guide-blocking.rs")]
+    #[doc = "```"]
+    pub mod blocking {}
+
+    #[doc = include_str!("../docs/guide/drivers_mio.md")]
+    #[doc = "```ignore"]
+    #[doc = include_str!("../examples/guide-mio.rs")]
+    #[doc = "```"]
+    pub mod mio {}
+
+    #[doc = include_str!("../docs/guide/drivers_tokio.md")]
+    #[doc = "```ignore"]
+    #[doc = include_str!("../examples/guide-tokio.rs")]
+    #[doc = "```"]
+    pub mod tokio {}
+
+    #[doc = include_str!("../docs/guide/drivers_session.md")]
+    #[doc = "```ignore"]
+    #[doc = include_str!("../examples/guide/session.rs")]
+    #[doc = "```"]
+    pub mod session {}
+
+    #[doc = include_str!("../docs/guide/drivers_machine.md")]
+    #[doc = "```ignore"]
+    #[doc = include_str!("../examples/guide/machine.rs")]
+    #[doc = "```"]
+    pub mod machine {}
+}
+
+#[doc = include_str!("../docs/guide/roaming.md")]
+#[cfg_attr(feature = "sim", doc = include_str!("../docs/guide/roaming_sim.md"))]
+pub mod roaming {}
 
 #[doc = include_str!("../docs/guide/servers.md")]
 pub mod servers {}

@@ -133,9 +133,9 @@ pub use mux::{
 };
 pub use policy::{
     AcceptanceWaits, AddressHandling, AddressRewriteRule, AddressRewriteRules, AddressUse,
-    Filtered, IpPrefix, IpPrefixError, LocalFilter, NetworkType, Policies, PortRange,
-    PortRangeError, Ports, RemoteFilter, RewriteCause, RewriteError, RewriteMode, Rewritten,
-    RoutedAddress, Selection, TransportPolicy,
+    Filtered, InterfaceKind, IpPrefix, IpPrefixError, LocalFilter, NetworkType, Policies,
+    PortRange, PortRangeError, Ports, RemoteFilter, RewriteCause, RewriteError, RewriteMode,
+    Rewritten, RoutedAddress, Selection, TransportPolicy,
 };
 pub use time::Timestamp;
 pub use uri::{HostName, ServerHost, ServerProtocol, ServerTransport, ServerUri, ServerUriError};

@@ -5,7 +5,9 @@ mod common;
 use std::time::Duration;
 
 use common::{Bench, Message, REQUEST, addr, ms, plain};
-use frazil::{AgentConfig, LocalAddress, PairStats, Role, TransportStats};
+use frazil::{
+    AgentConfig, CandidateKind, InterfaceKind, LocalAddress, PairStats, Role, TransportStats,
+};
 use serde_json::{Value, json};
 
 const LOCAL: &str = "10.0.0.1:1000";
@@ -306,4 +308,86 @@ fn addresses_are_shown_as_far_as_they_may_be() {
     for (name, value) in wanted {
         assert_eq!(own[name], value, "{name}");
     }
+}
+
+/// RTCIceCandidateStats: `relatedAddress` and `relatedPort` are those of the candidate line, on both
+/// sides.
+#[test]
+fn what_the_peer_has_told_of_related_addresses_is_shown() {
+    let mut bench = Bench::with(plain(Role::Controlling));
+    bench.add_local(LOCAL);
+    bench.start();
+    bench.add_remote_line("1 1 UDP 1000 203.0.113.9 4000 typ srflx raddr 10.1.1.1 rport 5000");
+    bench.add_remote_line("2 1 UDP 900 203.0.113.8 4000 typ relay raddr 0.0.0.0 rport 0");
+    bench.add_remote_line("3 1 UDP 2000 10.0.0.9 4000 typ host");
+    let stats = serde_json::to_value(bench.agent.stats()).unwrap();
+    let remotes = &stats["remoteCandidates"];
+    assert_eq!(remotes[0]["relatedAddress"], "10.1.1.1");
+    assert_eq!(remotes[0]["relatedPort"], 5000);
+    for none in [&remotes[1], &remotes[2]] {
+        assert_eq!(none.get("relatedAddress"), None, "hidden, or there is none");
+        assert_eq!(none.get("relatedPort"), None);
+    }
+}
+
+/// A candidate that was found by a check has no related address until the line that tells of it.
+#[test]
+fn a_found_candidate_gets_its_related_address_when_it_is_signalled() {
+    let found = "203.0.113.9:4000";
+    let mut bench = Bench::with(plain(Role::Controlling));
+    bench.add_local(LOCAL);
+    bench.start();
+    let _ = bench.send_check(LOCAL, found, false);
+    let related = |bench: &Bench| {
+        let mut remotes = bench.agent.stats().remote_candidates;
+        assert_eq!(remotes.len(), 1);
+        let remote = remotes.remove(0);
+        (remote.candidate_type, remote.related_address, remote.related_port)
+    };
+    assert_eq!(related(&bench), (CandidateKind::PeerReflexive, None, None));
+    bench.add_remote_line("1 1 UDP 1000 203.0.113.9 4000 typ srflx raddr 10.1.1.1 rport 5000");
+    let told = Some("10.1.1.1".parse().unwrap());
+    assert_eq!(related(&bench), (CandidateKind::ServerReflexive, told, Some(5000)));
+}
+
+/// RTCNetworkType, of an interface whose kind the caller knows; what is obtained from a socket is on
+/// its interface.
+#[test]
+fn the_kind_of_interface_is_shown_where_it_was_told() {
+    let kinds = [
+        (Some(InterfaceKind::Ethernet), Some("ethernet")),
+        (Some(InterfaceKind::Wifi), Some("wifi")),
+        (Some(InterfaceKind::Cellular), Some("cellular")),
+        (Some(InterfaceKind::Bluetooth), Some("bluetooth")),
+        (Some(InterfaceKind::Wimax), Some("wimax")),
+        (Some(InterfaceKind::Vpn), Some("vpn")),
+        (None, None),
+    ];
+    let mut bench = Bench::with(plain(Role::Controlling));
+    for (index, (kind, _)) in kinds.iter().enumerate() {
+        let mut local = LocalAddress::udp(addr(&format!("10.0.{index}.1:1000")));
+        local.interface_kind = *kind;
+        bench.agent.add_local(bench.now, bench.stream, 1, local).unwrap();
+    }
+    let stats = serde_json::to_value(bench.agent.stats()).unwrap();
+    for (index, (_, name)) in kinds.iter().enumerate() {
+        let own = &stats["localCandidates"][index];
+        assert_eq!(own.get("networkType").and_then(Value::as_str), *name);
+    }
+}
+
+/// Two sessions that differ in what was told for statistics alone do the same.
+#[test]
+fn the_digest_does_not_know_of_what_was_told_for_statistics() {
+    let told = |related: &str, kind| {
+        let mut bench = Bench::with(plain(Role::Controlling));
+        let mut local = LocalAddress::udp(addr(LOCAL));
+        local.interface_kind = kind;
+        bench.agent.add_local(bench.now, bench.stream, 1, local).unwrap();
+        bench.start();
+        bench.add_remote_line(&format!("1 1 UDP 1000 203.0.113.9 4000 typ srflx{related}"));
+        bench.agent.state_digest()
+    };
+    let digest = told(" raddr 10.1.1.1 rport 5000", Some(InterfaceKind::Wifi));
+    assert_eq!(digest, told("", None));
 }

@@ -5,6 +5,8 @@
 mod common;
 #[path = "tcp/disorder.rs"]
 mod disorder;
+#[path = "tcp/explained.rs"]
+mod explained;
 #[path = "tcp/hostile.rs"]
 mod hostile;
 #[path = "tcp/script.rs"]

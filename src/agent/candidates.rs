@@ -13,10 +13,13 @@ use crate::candidate::{
 use crate::checklist::{Endpoint, Reach};
 use crate::id::{CandidateId, LookupId, StreamId, Table};
 use crate::mdns::MdnsName;
-use crate::policy::{Obtained, Policies, Related, obtained_preference, related_to_tell};
+use crate::policy::{
+    InterfaceKind, Obtained, Policies, Related, obtained_preference, related_to_tell,
+};
 
 use super::generation::Generation;
 use super::io::CandidateView;
+use super::stats::Told;
 
 /// A candidate of this agent.
 #[derive(Clone, Debug, Hash)]
@@ -43,6 +46,7 @@ pub(super) struct Local {
     pub(super) conveyed: bool,
     /// The peer has been told for the generation that a restart has staged.
     pub(super) conveyed_anew: bool,
+    pub(super) interface_kind: Told<Option<InterfaceKind>>,
 }
 
 /// What a local candidate is for.
@@ -81,6 +85,8 @@ pub(super) struct Remote {
     /// It came by signalling, and not from a check alone.
     pub(super) signalled: bool,
     pub(super) named: Named,
+    /// The address that the peer has told it to be related to (RFC 8839 §5.1).
+    pub(super) related: Told<Option<Box<SocketAddr>>>,
 }
 
 impl Remote {

@@ -21,6 +21,7 @@ use super::local_address::{check_host, check_transport, yields_to_temporary};
 use super::output::Notice;
 use super::pacing::DEFAULT_TA;
 use super::renomination::RENOMINATION;
+use super::stats::Told;
 use super::{Component, IceAgent, Stream};
 
 impl IceAgent {
@@ -157,6 +158,7 @@ impl IceAgent {
             usage,
             conveyed: false,
             conveyed_anew: false,
+            interface_kind: Told(local.interface_kind),
         };
         let id = self.candidates.locals.insert(candidate).ok_or(AddLocalError::Limit)?;
         match local.origin {

@@ -11,7 +11,7 @@ use crate::credentials::Credentials;
 use crate::gather::ServerFailure;
 use crate::id::{CandidateId, ConnectionId, LookupId, PairId, ServerId, SocketId, StreamId};
 use crate::mdns::MdnsName;
-use crate::policy::AddressUse;
+use crate::policy::{AddressUse, InterfaceKind};
 use crate::time::Timestamp;
 use crate::turn;
 
@@ -42,6 +42,9 @@ pub struct LocalAddress {
     /// The name of the interface, for [`Policies`](crate::Policies) that speak of it; empty if it is
     /// not known.
     pub interface_name: String,
+    /// What kind of interface it is, for statistics alone: what it costs is `cost`. `None` if it is not
+    /// known.
+    pub interface_kind: Option<InterfaceKind>,
     /// What the address may be used for: what
     /// [`AddressHandling::uses`](crate::AddressHandling::uses) says of it, or everything.
     pub usage: AddressUse,
@@ -60,6 +63,7 @@ impl LocalAddress {
             deprecated: false,
             interface: 0,
             interface_name: String::new(),
+            interface_kind: None,
             usage: AddressUse::Host,
         }
     }

@@ -344,9 +344,10 @@ impl IceAgent {
             self.counters.refuse(Refused::LocalCandidate);
             return None;
         }
-        let cost = self.candidates.locals.get(base.candidate).map_or(0, |local| local.cost);
-        let interface =
-            self.candidates.locals.get(base.candidate).map_or(0, |local| local.interface);
+        let from = self.candidates.locals.get(base.candidate);
+        let (cost, interface, interface_kind) = from
+            .map(|local| (local.cost, local.interface, local.interface_kind))
+            .unwrap_or_default();
         let id = self.candidates.locals.insert(Local {
             stream: base.stream,
             component: base.component,
@@ -364,6 +365,7 @@ impl IceAgent {
             usage: Usage::Candidate,
             conveyed: false,
             conveyed_anew: false,
+            interface_kind,
         })?;
         self.candidates.place_by_server(id, self.rank_of(task, base, addr));
         if let Some(related) = related {

@@ -22,6 +22,7 @@ use super::local_address::check_remote;
 use super::output::Report;
 use super::pacing::DEFAULT_TA;
 use super::restart::Signalled;
+use super::stats::Told;
 
 impl IceAgent {
     /// Takes the peer's parameters; checks start with them. The same parameters again change
@@ -214,6 +215,7 @@ impl IceAgent {
             membership,
             signalled: true,
             named,
+            related: related_in(candidate),
         };
         let id = self.candidates.remotes.insert(remote).ok_or(AddRemoteError::Limit)?;
         if current {
@@ -331,6 +333,7 @@ impl IceAgent {
             return;
         }
         remote.signalled = true;
+        remote.related = related_in(candidate);
         remote.kind = candidate.kind;
         remote.priority = candidate.priority;
         remote.foundation = self.candidates.remote_foundations.intern(&candidate.foundation);
@@ -348,6 +351,7 @@ impl IceAgent {
             return;
         }
         remote.signalled = true;
+        remote.related = told.related.clone();
         remote.kind = told.kind;
         remote.priority = told.priority;
         remote.foundation = told.foundation;
@@ -405,4 +409,9 @@ fn written(candidate: &Candidate) -> String {
         CandidateAddress::Socket(addr) => addr.to_string(),
         other => format!("{other:?}"),
     }
+}
+
+/// What a candidate says that it is related to, for statistics.
+fn related_in(candidate: &Candidate) -> Told<Option<Box<SocketAddr>>> {
+    Told(candidate.related.map(address::normal).map(Box::new))
 }

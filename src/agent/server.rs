@@ -23,6 +23,7 @@ use super::generation::{Generation, LocalSide, RemoteSide};
 use super::io::{Ignored, Received};
 use super::output::{ErrorReply, Notice, Reply};
 use super::relay::Rendered;
+use super::stats::Told;
 use super::{ConnectionState, IceAgent};
 
 /// RFC 8445 §5.1.2: 2^31 - 1.
@@ -638,6 +639,7 @@ impl IceAgent {
             membership: Membership::Of(self.local.generation),
             signalled: false,
             named: Named::No,
+            related: Told::default(),
         })?;
         self.notice(Notice::RemoteCandidateDiscovered(id));
         Some((id, true))

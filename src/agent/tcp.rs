@@ -225,6 +225,11 @@ impl IceAgent {
         }
     }
 
+    /// Whether the check of a pair waits for a connection that is being opened.
+    pub(super) fn is_connecting(&self, pair: PairId) -> bool {
+        matches!(self.means_of(pair), Means::Dialled)
+    }
+
     fn means_of(&self, pair: PairId) -> Means {
         let Some(pair) = self.lists.get(pair) else { return Means::There };
         let transport = self.candidates.locals.get(pair.local).map(|local| local.transport);
@@ -360,6 +365,11 @@ impl IceAgent {
 
     /// A connection is gone, be it that it never came about.
     pub(super) fn peer_disconnected(&mut self, peer: &Peer) {
+        // Closed by this side, since for as long as an answer may take nobody has said anything.
+        let setback = match peer.stage {
+            Stage::Unproven { until, .. } if until <= self.now => Setback::Unanswered,
+            _ => Setback::NotConnected,
+        };
         for id in self.pairs_of(peer) {
             let Some(pair) = self.lists.get(id) else { continue };
             if self.connection_between(pair.local, pair.remote).is_some() {
@@ -378,7 +388,7 @@ impl IceAgent {
                 pair.nomination = Nomination::None;
             }
             if let Some(pair) = self.lists.annotate(id).filter(|it| it.state != PairState::Failed) {
-                pair.attempts.setback = Setback::NotConnected;
+                pair.attempts.setback = setback;
             }
             self.lists.fail(id);
             if valid {

@@ -68,6 +68,24 @@ impl NetworkType {
     }
 }
 
+/// What kind of interface an address is on (`RTCNetworkType` of W3C's statistics).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InterfaceKind {
+    /// A wired network.
+    Ethernet,
+    /// A wireless LAN.
+    Wifi,
+    /// A network of mobile telephony.
+    Cellular,
+    /// Bluetooth.
+    Bluetooth,
+    /// WiMAX.
+    Wimax,
+    /// A virtual private network, over whatever is below it.
+    Vpn,
+}
+
 /// Some of several kinds of things. The empty selection, which is the default, restricts nothing:
 /// it has all.
 ///

@@ -20,7 +20,7 @@ mod tests;
 
 pub use filter::{Filtered, LocalFilter, RemoteFilter};
 pub use handling::{AddressHandling, AddressUse, RoutedAddress};
-pub use kinds::{NetworkType, Selection, TransportPolicy};
+pub use kinds::{InterfaceKind, NetworkType, Selection, TransportPolicy};
 pub use policies::{AcceptanceWaits, Policies};
 pub use ports::{PortRange, PortRangeError, Ports};
 pub use prefix::{IpPrefix, IpPrefixError};

@@ -14,6 +14,7 @@ use crate::gather::{RelayFamilies, Server, ServerCredentials};
 use crate::id::{
     CandidateId, ConnectionId, Id as _, LookupId, PairId, ServerId, SocketId, StreamId,
 };
+use crate::policy::InterfaceKind;
 use crate::time::Timestamp;
 use crate::uri::ServerUri;
 
@@ -95,6 +96,16 @@ fields! { LocalAddress from Self::udp(UNSET) => {
     7 interface,
     8 interface_name,
     9 usage,
+    10 interface_kind,
+} }
+
+variants! { InterfaceKind => {
+    0 Ethernet,
+    1 Wifi,
+    2 Cellular,
+    3 Bluetooth,
+    4 Wimax,
+    5 Vpn,
 } }
 
 variants! { Origin => {

@@ -85,6 +85,9 @@ impl PairExplanation {
             PairReason::AwaitsPermission => {
                 f.write_str("not tried yet: the TURN server has not yet agreed to relay there")
             }
+            PairReason::Connecting => {
+                f.write_str("not tried yet: its TCP connection is being opened")
+            }
             PairReason::UnderWay => write!(f, "tried {sent}, no answer so far"),
             PairReason::Unanswered if self.heard => {
                 write!(
@@ -155,8 +158,11 @@ impl PairExplanation {
             PairReason::LinkLocal => f.write_str(
                 "impossible: a link-local address (fe80::) reaches only others on the same network",
             ),
-            PairReason::OtherTransport => {
-                f.write_str("impossible: UDP and TCP, or two ends of TCP that both wait")
+            PairReason::OtherTransport => f.write_str(
+                "impossible: UDP and TCP, or two ends of TCP that both wait or both call",
+            ),
+            PairReason::AwaitsConnection => {
+                f.write_str("never tried: the other side has to open the TCP connection")
             }
             PairReason::Policy => f.write_str("never tried: the configuration forbids it"),
             PairReason::Unresolved => {

@@ -4,7 +4,7 @@ use super::super::candidates::{Local, Named, Remote, Usage};
 use super::super::io::CandidateView;
 use super::super::{Component, IceAgent};
 use super::observed::Choice;
-use crate::candidate::CandidateKind;
+use crate::candidate::{CandidateKind, CandidateTransport, TcpType};
 use crate::checklist::{CandidatePair, Checklist, Fate, Mismatch, PairState, Setback, is_active};
 use crate::id::{CandidateId, PairId, StreamId};
 use crate::time::Timestamp;
@@ -66,6 +66,8 @@ pub enum PairReason {
     },
     /// Not sent yet: the server has not said yet that it relays to the remote address.
     AwaitsPermission,
+    /// Not sent yet: its TCP connection is being opened (RFC 6544 §7.1).
+    Connecting,
     /// Sent, and an answer may still come.
     UnderWay,
     /// Sent as often as may be, and nobody has answered.
@@ -131,6 +133,9 @@ pub enum PairReason {
     LinkLocal,
     /// Never formed: UDP reaches UDP alone, and of TCP one end has to call the other.
     OtherTransport,
+    /// Never formed: the peer opens its TCP connections to this side (RFC 6544 §6.2). Each that comes
+    /// shows as a pair of its own.
+    AwaitsConnection,
     /// Never sent: [`Policies`](crate::Policies) forbid it, or keep the local address from the peer.
     Policy,
     /// Never formed: the remote address is a name that is not resolved yet.
@@ -203,7 +208,10 @@ impl IceAgent {
             local,
             remote: self.candidates.view_remote(remote)?,
             heard: pair.is_some_and(|(_, pair)| pair.heard),
-            sent: pair.map_or(0, |(_, pair)| pair.attempts.transmissions),
+            // Opening a connection takes the place of a request in a pair's turn.
+            sent: pair
+                .filter(|_| why != PairReason::Connecting)
+                .map_or(0, |(_, pair)| pair.attempts.transmissions),
             why,
         })
     }
@@ -236,6 +244,7 @@ impl IceAgent {
             PairState::Frozen => self.why_frozen(pair),
             PairState::Waiting => PairReason::Waiting { ahead: self.ahead_of(id, pair) },
             PairState::InProgress if self.awaits_permission(id) => PairReason::AwaitsPermission,
+            PairState::InProgress if self.is_connecting(id) => PairReason::Connecting,
             PairState::InProgress => PairReason::UnderWay,
             PairState::Succeeded => lost.unwrap_or(PairReason::ProvedOther),
             PairState::Failed => why_failed(pair, lost),
@@ -325,7 +334,13 @@ impl IceAgent {
             Some(Mismatch::LinkLocal) => return Some(PairReason::LinkLocal),
             Some(Mismatch::Hidden) => return Some(PairReason::HiddenFromRelay),
             Some(Mismatch::Loopback) => return Some(PairReason::OtherMachine),
-            Some(Mismatch::Transport) => return Some(PairReason::OtherTransport),
+            Some(Mismatch::Transport) => {
+                let waits = local.transport == CandidateTransport::Tcp(TcpType::Passive)
+                    && remote.transport == CandidateTransport::Tcp(TcpType::Active);
+                let why =
+                    if waits { PairReason::AwaitsConnection } else { PairReason::OtherTransport };
+                return Some(why);
+            }
             None => {}
         }
         if base != local_id {

@@ -23,6 +23,14 @@ impl Hash for Changes {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
+/// What was told and is kept for statistics alone. It decides nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::agent) struct Told<T>(pub(in crate::agent) T);
+
+impl<T> Hash for Told<T> {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
 /// What a component has carried on other paths than the one that it has, if anything.
 #[derive(Clone, Debug, Default)]
 pub(in crate::agent) struct Carried(Option<Box<Traffic>>);

@@ -9,6 +9,7 @@ use crate::agent::ConnectionState;
 use crate::candidate::{TcpType, Transport};
 use crate::checklist::PairState;
 use crate::config::Role;
+use crate::policy::InterfaceKind;
 use crate::time::Timestamp;
 use crate::uri::ServerTransport;
 
@@ -116,6 +117,22 @@ pub(super) fn tcp_type<S: Serializer>(it: &Option<TcpType>, out: S) -> Result<S:
         TcpType::Active => "active",
         TcpType::Passive => "passive",
         TcpType::SimultaneousOpen => "so",
+    })
+}
+
+/// RTCNetworkType.
+pub(super) fn network<S: Serializer>(
+    it: &Option<InterfaceKind>,
+    out: S,
+) -> Result<S::Ok, S::Error> {
+    let Some(it) = it else { return out.serialize_none() };
+    out.serialize_str(match it {
+        InterfaceKind::Ethernet => "ethernet",
+        InterfaceKind::Wifi => "wifi",
+        InterfaceKind::Cellular => "cellular",
+        InterfaceKind::Bluetooth => "bluetooth",
+        InterfaceKind::Wimax => "wimax",
+        InterfaceKind::Vpn => "vpn",
     })
 }
 

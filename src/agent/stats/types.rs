@@ -1,6 +1,6 @@
 //! The statistics as types, with the names of the W3C's "Identifiers for WebRTC's Statistics API".
 //! What that has as an optional member, and an agent cannot know, is `None` and left out when it is
-//! written.
+//! written. What has no member here at all is listed in `mod.rs`.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -10,19 +10,28 @@ use crate::candidate::{CandidateKind, TcpType, Transport};
 use crate::checklist::PairState;
 use crate::config::Role;
 use crate::id::{CandidateId, PairId, StreamId};
+use crate::policy::InterfaceKind;
 use crate::time::Timestamp;
 use crate::uri::{ServerTransport, ServerUri};
+
+#[cfg(feature = "serde")]
+use super::json;
 
 /// All statistics of an agent at one time.
 ///
 /// With the feature `serde` they are written with the standard's names: times in milliseconds since
 /// the epoch that the caller has chosen, durations in seconds, members that are not known left out.
+///
+/// Of the dictionaries of the standard these members are missing, since they belong to other layers:
+/// the two bit rates of RTCIceCandidatePairStats, which congestion control estimates, and of
+/// RTCTransportStats what DTLS and SRTP know. Of a candidate of the peer no line tells the server, how
+/// it is reached, or the kind of interface.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 pub struct Stats {
     /// The newest time that the agent has seen.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "super::json::millis"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::millis"))]
     pub timestamp: Timestamp,
     /// One for each component of each stream.
     pub transports: Vec<TransportStats>,
@@ -34,7 +43,7 @@ pub struct Stats {
     pub remote_candidates: Vec<CandidateStats>,
     /// Datagrams that were ignored, by reason, and things that were refused, where it happened at
     /// all.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "super::json::counts"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::counts"))]
     pub counters: Vec<(String, u64)>,
 }
 
@@ -50,7 +59,7 @@ pub struct TransportStats {
     /// Its id in this report.
     pub id: String,
     /// When it was so.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "super::json::millis"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::millis"))]
     pub timestamp: Timestamp,
     /// The stream.
     #[cfg_attr(feature = "serde", serde(skip))]
@@ -67,12 +76,12 @@ pub struct TransportStats {
     /// Bytes of payload that were received.
     pub bytes_received: u64,
     /// The role.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "super::json::role"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::role"))]
     pub ice_role: Role,
     /// The username fragment of this side.
     pub ice_local_username_fragment: String,
     /// The state of the connection.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "super::json::state"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::state"))]
     pub ice_state: ConnectionState,
     /// The id of the selected pair in this report.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
@@ -89,13 +98,10 @@ pub struct CandidateStats {
     /// Its id in this report.
     pub id: String,
     /// When it was so.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "super::json::millis"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::millis"))]
     pub timestamp: Timestamp,
     /// Whether it is the peer's: written as the `type`.
-    #[cfg_attr(
-        feature = "serde",
-        serde(rename = "type", serialize_with = "super::json::candidate_type")
-    )]
+    #[cfg_attr(feature = "serde", serde(rename = "type", serialize_with = "json::candidate_type"))]
     pub remote: bool,
     /// Its id in the agent.
     #[cfg_attr(feature = "serde", serde(skip))]
@@ -108,32 +114,29 @@ pub struct CandidateStats {
     /// Its port.
     pub port: u16,
     /// Its transport.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "super::json::transport"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::transport"))]
     pub protocol: Transport,
     /// How it was obtained.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "super::json::display"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::display"))]
     pub candidate_type: CandidateKind,
     /// Its priority.
     pub priority: u32,
     /// The server that has given it.
     #[cfg_attr(
         feature = "serde",
-        serde(
-            skip_serializing_if = "Option::is_none",
-            serialize_with = "super::json::some_display"
-        )
+        serde(skip_serializing_if = "Option::is_none", serialize_with = "json::some_display")
     )]
     pub url: Option<ServerUri>,
     /// How the server that relays it is reached.
     #[cfg_attr(
         feature = "serde",
-        serde(skip_serializing_if = "Option::is_none", serialize_with = "super::json::relay")
+        serde(skip_serializing_if = "Option::is_none", serialize_with = "json::relay")
     )]
     pub relay_protocol: Option<ServerTransport>,
     /// Its foundation.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub foundation: Option<String>,
-    /// The address that it is related to, of a candidate of this side.
+    /// The address that it is related to, of the peer as it was signalled; not one that is hidden.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub related_address: Option<IpAddr>,
     /// The port of that.
@@ -145,9 +148,16 @@ pub struct CandidateStats {
     /// Who connects, over TCP.
     #[cfg_attr(
         feature = "serde",
-        serde(skip_serializing_if = "Option::is_none", serialize_with = "super::json::tcp_type")
+        serde(skip_serializing_if = "Option::is_none", serialize_with = "json::tcp_type")
     )]
     pub tcp_type: Option<TcpType>,
+    /// The kind of interface that it is on, of a candidate of this side, if the caller has told it
+    /// ([`LocalAddress`](crate::LocalAddress)).
+    #[cfg_attr(
+        feature = "serde",
+        serde(skip_serializing_if = "Option::is_none", serialize_with = "json::network")
+    )]
+    pub network_type: Option<InterfaceKind>,
 }
 
 /// RTCIceCandidatePairStats, and some more.
@@ -162,7 +172,7 @@ pub struct PairStats {
     /// Its id in this report.
     pub id: String,
     /// When it was so.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "super::json::millis"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::millis"))]
     pub timestamp: Timestamp,
     /// Its id in the agent.
     #[cfg_attr(feature = "serde", serde(skip))]
@@ -174,7 +184,7 @@ pub struct PairStats {
     /// The remote candidate, in this report.
     pub remote_candidate_id: String,
     /// Its state in the checklist.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "super::json::pair_state"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::pair_state"))]
     pub state: PairState,
     /// It has been nominated.
     pub nominated: bool,
@@ -189,32 +199,23 @@ pub struct PairStats {
     /// When application data was sent on it last.
     #[cfg_attr(
         feature = "serde",
-        serde(
-            skip_serializing_if = "Option::is_none",
-            serialize_with = "super::json::some_millis"
-        )
+        serde(skip_serializing_if = "Option::is_none", serialize_with = "json::some_millis")
     )]
     pub last_packet_sent_timestamp: Option<Timestamp>,
     /// When application data came on it last.
     #[cfg_attr(
         feature = "serde",
-        serde(
-            skip_serializing_if = "Option::is_none",
-            serialize_with = "super::json::some_millis"
-        )
+        serde(skip_serializing_if = "Option::is_none", serialize_with = "json::some_millis")
     )]
     pub last_packet_received_timestamp: Option<Timestamp>,
     /// The sum of all round trips of checks and consent checks. The answer to a request that was sent
     /// more than once tells none.
-    #[cfg_attr(feature = "serde", serde(serialize_with = "super::json::seconds"))]
+    #[cfg_attr(feature = "serde", serde(serialize_with = "json::seconds"))]
     pub total_round_trip_time: Duration,
     /// The newest of them.
     #[cfg_attr(
         feature = "serde",
-        serde(
-            skip_serializing_if = "Option::is_none",
-            serialize_with = "super::json::some_seconds"
-        )
+        serde(skip_serializing_if = "Option::is_none", serialize_with = "json::some_seconds")
     )]
     pub current_round_trip_time: Option<Duration>,
     /// Requests of the peer that were answered with success, repetitions included.
@@ -238,10 +239,7 @@ pub struct PairStats {
     /// Not of the standard: the smoothed round trip (an eighth of what is new).
     #[cfg_attr(
         feature = "serde",
-        serde(
-            skip_serializing_if = "Option::is_none",
-            serialize_with = "super::json::some_seconds"
-        )
+        serde(skip_serializing_if = "Option::is_none", serialize_with = "json::some_seconds")
     )]
     pub smoothed_round_trip_time: Option<Duration>,
     /// Not of the standard: requests that were repeated.
