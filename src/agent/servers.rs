@@ -666,9 +666,9 @@ impl IceAgent {
             self.counters.refuse(Refused::LocalCandidate);
             return None;
         }
-        let cost = self.candidates.locals.get(base.candidate).map_or(0, |local| local.cost);
-        let interface =
-            self.candidates.locals.get(base.candidate).map_or(0, |local| local.interface);
+        let from = self.candidates.locals.get(base.candidate);
+        let (cost, interface, network) =
+            from.map_or((0, 0, 0), |local| (local.cost, local.interface, local.network));
         let id = self.candidates.locals.insert(Local {
             stream: base.stream,
             component: base.component,
@@ -681,6 +681,7 @@ impl IceAgent {
             preference: 0,
             cost,
             interface,
+            network,
             temporary: false,
             mapped: false,
             usage: Usage::Candidate,

@@ -173,6 +173,7 @@ impl IceAgent {
 
     /// What candidates of both sides have.
     fn candidate_stats(&self, view: &CandidateView) -> CandidateStats {
+        let told = view.network_id > 0 || view.network_cost > 0;
         CandidateStats {
             id: String::new(),
             timestamp: self.now,
@@ -191,6 +192,8 @@ impl IceAgent {
             related_port: None,
             username_fragment: None,
             tcp_type: None,
+            network_id: (view.network_id > 0).then_some(view.network_id),
+            network_cost: told.then_some(view.network_cost),
         }
     }
 
