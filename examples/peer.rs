@@ -115,6 +115,8 @@ impl Peer {
         let mut config = AgentConfig::new(options.role);
         config.lite = options.lite;
         config.nomination = options.nomination;
+        config.tell_networks = options.networks;
+        config.weigh_networks = options.networks;
         config.continual = options.continual;
         config.loopback = options.bind.iter().any(IpAddr::is_loopback);
         if let Some(pacing) = options.pacing {

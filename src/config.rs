@@ -55,7 +55,8 @@ pub enum NominationMode {
     Renomination {
         /// Goes on checking after the first nomination until two spare pairs are valid, and moves to
         /// a better path by itself: from a relayed to a direct one, to a less costly interface, or
-        /// to one whose round trips are clearly shorter for a while. Otherwise only
+        /// to one whose round trips are clearly shorter for a while; with
+        /// [`AgentConfig::weigh_networks`] first of all to one whose networks cost less. Otherwise only
         /// [`IceAgent::renominate`](crate::IceAgent::renominate) moves.
         automatic: bool,
     },
@@ -135,6 +136,18 @@ pub struct AgentConfig {
     /// [`IceAgent::stats`](crate::IceAgent::stats): 64 bytes for each pair that is checked. Off by
     /// default, so that an agent stays small; application data is counted in any case.
     pub statistics: bool,
+    /// Tells the peer of the networks of this side as libwebrtc does, with the numbers of interfaces
+    /// and what using them costs ([`LocalAddress`](crate::LocalAddress)): in candidates by the
+    /// extensions `network-id` and `network-cost`, in checks by the attribute NETWORK-INFO (0xC057). Off
+    /// by default, as it tells a peer whether it has to do with, say, a phone on the road. What the
+    /// peer tells is read in any case.
+    pub tell_networks: bool,
+    /// Prefers, among pairs that work, the one whose networks cost the least, those of both ends
+    /// taken together; and only among those that cost the same the one of the highest priority. So
+    /// does libwebrtc. Where the peer chooses for itself as well, that is while this side is controlled
+    /// or [`Aggressive`](NominationMode::Aggressive), it has effect only if the peer tells of
+    /// its networks. Off by default.
+    pub weigh_networks: bool,
     /// DSCP that transmits carry (RFC 8445 §7.2.3); 0 to 63.
     pub dscp: u8,
     /// What is gathered, told and used; everything, if there are none. Agents may share them.
@@ -172,6 +185,8 @@ impl AgentConfig {
             icmp: true,
             trace: false,
             statistics: false,
+            tell_networks: false,
+            weigh_networks: false,
             dscp: 0,
             policies: None,
             mdns: MdnsMode::default(),

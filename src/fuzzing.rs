@@ -7,6 +7,7 @@
 
 use core::net::SocketAddr;
 
+use crate::candidate::network::Network;
 use crate::config::Role;
 use crate::stun::{
     self, CheckRequest, Class, Fingerprint, IntegrityKey, IntegrityKeySha256, Scan, TransactionId,
@@ -30,6 +31,8 @@ pub struct Check<'a> {
     pub role: Option<(Role, u64)>,
     /// NOMINATION.
     pub nomination: Option<u32>,
+    /// NETWORK-INFO, as a number of 32 bits: a network and what it costs, at most 999.
+    pub network: Option<u32>,
 }
 
 /// What an error response says.
@@ -120,8 +123,9 @@ impl<'a> Message<'a> {
     /// An attribute is malformed.
     pub fn check(&self) -> Result<Check<'a>, u16> {
         let read = CheckRequest::read(&self.0).map_err(|malformed| malformed.0)?;
-        let CheckRequest { username, priority, use_candidate, role, nomination } = read;
-        Ok(Check { username, priority, use_candidate, role, nomination })
+        let CheckRequest { username, priority, use_candidate, role, nomination, network } = read;
+        let network = network.map(Network::to_bits);
+        Ok(Check { username, priority, use_candidate, role, nomination, network })
     }
 
     /// The address in the XOR-MAPPED-ADDRESS of a success response.
@@ -186,9 +190,11 @@ pub fn write_check(buf: &mut Vec<u8>, id: [u8; 12], check: &Check<'_>, password:
 
 /// The same with a key that has been prepared.
 pub fn write_check_with(buf: &mut Vec<u8>, id: [u8; 12], check: &Check<'_>, key: &Key) -> bool {
-    let Check { username, priority, use_candidate, role, nomination } = *check;
+    let Check { username, priority, use_candidate, role, nomination, network } = *check;
+    let network = network.map(Network::from_bits);
     let mut writer = binding(buf, Class::Request, id);
-    CheckRequest { username, priority, use_candidate, role, nomination }.write(&mut writer);
+    CheckRequest { username, priority, use_candidate, role, nomination, network }
+        .write(&mut writer);
     !writer.integrity(&key.0).fingerprint().finish().is_empty()
 }
 

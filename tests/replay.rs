@@ -137,6 +137,7 @@ fn every_call() -> Recorder {
     agent.handle_icmp(later, Transport::Udp, from, to, IcmpError::Soft, &buf);
     let _ = agent.handle_datagram(later, Transport::Udp, from, to, b"who is it?");
     agent.set_timing(later, Timing::power_saving()).unwrap();
+    assert!(agent.set_network_cost(later, 0, 40));
     let pair = agent.pairs().next().unwrap().id;
     agent.renominate(later, pair).unwrap_err();
     agent.note_activity(later, pair);

@@ -24,6 +24,8 @@ usage: peer --role controlling|controlled [flags]
 const REST: &str = "  --nomination MODE              regular: one pair, once; aggressive: with every check, as in RFC
                                  5245; renomination: a better pair takes over when both sides
                                  have it, else regular (default: regular)
+  --networks                     tell the other side of networks and weigh what it tells of its own, as
+                                 libwebrtc does (default: it goes by priority)
   --continual                    never tell end-of-candidates: `network IP up` adds a candidate to
                                  the session instead of restarting it
   --pacing MS                    the Ta to propose, 5 to 500 (default: 50)
@@ -68,6 +70,7 @@ pub(crate) struct Options {
     pub(crate) role: Role,
     pub(crate) lite: bool,
     pub(crate) nomination: NominationMode,
+    pub(crate) networks: bool,
     /// Off unless asked for: other implementations wait for end-of-candidates before they give up,
     /// and take no candidates after nomination (RFC 8838 §13).
     pub(crate) continual: bool,
@@ -94,6 +97,7 @@ impl Options {
             role: Role::Controlling,
             lite: false,
             nomination: NominationMode::Regular,
+            networks: false,
             continual: false,
             bind: Vec::new(),
             gathering: GatheringFlags::default(),
@@ -115,6 +119,7 @@ impl Options {
                 Long("nomination") => {
                     options.nomination = arguments.value()?.parse_with(words::parse_nomination)?;
                 }
+                Long("networks") => options.networks = true,
                 Long("continual") => options.continual = true,
                 Long("lite") => options.lite = true,
                 Long("echo") => options.echo = true,

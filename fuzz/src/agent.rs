@@ -463,6 +463,10 @@ fn call(agent: &mut IceAgent, peer: &Peer, now: Timestamp, input: &Input<'_>) ->
         Input::Gather => agent.gather(now),
         Input::TakeDescription => return format!("{:?}", agent.take_description(now)),
         Input::SetTiming(timing) => {
+            let cost = u16::from(timing) << 4;
+            if timing & 16 == 16 {
+                agent.set_network_cost(now, u32::from(timing >> 6), cost);
+            }
             return format!("{:?}", agent.set_timing(now, pool::timing(timing)));
         }
         Input::Send { stream: index, component, bytes } => {

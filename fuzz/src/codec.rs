@@ -100,6 +100,7 @@ fn our_check(id: [u8; 12], input: &CheckInput<'_>, password: &str) {
         use_candidate,
         role: Some((role, tie_breaker)),
         nomination: Some(priority),
+        network: use_candidate.then_some(priority & 0xffff_01ff),
     };
     let mut bytes = b"before".to_vec();
     let fits = fuzzing::write_check(&mut bytes, id, &check, password.as_bytes());

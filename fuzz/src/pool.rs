@@ -68,6 +68,8 @@ impl Config {
         };
         config.strict_nomination =
             self.components & 32 == 32 && config.nomination == NominationMode::Regular;
+        config.tell_networks = self.components & 64 == 64;
+        config.weigh_networks = self.components & 128 == 128;
         config
     }
 }
@@ -184,6 +186,12 @@ impl Remote {
         candidate.address = frazil::CandidateAddress::Socket(addr);
         if let Some(ufrag) = generations.get(usize::from(self.generation).wrapping_sub(1)) {
             candidate.extensions.push(("ufrag".to_owned(), (*ufrag).to_owned()));
+        }
+        if self.foundation >= 128 {
+            let cost = u32::from(self.foundation) * 8;
+            for (name, value) in [("network-id", 1), ("network-cost", cost)] {
+                candidate.extensions.push((name.to_owned(), value.to_string()));
+            }
         }
         candidate
     }

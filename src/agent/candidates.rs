@@ -6,11 +6,13 @@ use smallvec::SmallVec;
 
 use crate::address;
 use crate::candidate::foundation::{LocalFoundations, RemoteFoundations};
+use crate::candidate::network::Network;
 use crate::candidate::priority::{self, HostAddress, TCP_SINGLE_PREFERENCE};
 use crate::candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateTransport, Foundation, TcpType, Transport,
 };
 use crate::checklist::{Endpoint, Reach};
+use crate::config::AgentConfig;
 use crate::id::{CandidateId, LookupId, StreamId, Table};
 use crate::mdns::MdnsName;
 use crate::policy::{
@@ -37,6 +39,8 @@ pub(super) struct Local {
     pub(super) preference: u16,
     pub(super) cost: u16,
     pub(super) interface: u32,
+    /// The number of the interface that the peer may be told.
+    pub(super) network: u16,
     pub(super) temporary: bool,
     /// The caller wrote the IPv4 address as an IPv6 one.
     pub(super) mapped: bool,
@@ -81,6 +85,8 @@ pub(super) struct Remote {
     pub(super) addr: SocketAddr,
     pub(super) foundation: u16,
     pub(super) priority: u32,
+    /// What the peer has told of the network that it is on.
+    pub(super) network: Network,
     pub(super) membership: Membership,
     /// It came by signalling, and not from a check alone.
     pub(super) signalled: bool,
@@ -122,6 +128,10 @@ pub(super) struct Candidates {
     /// Peer-reflexive candidates get foundations of their own (RFC 8445 §7.3.1.3), counted down
     /// from the highest number.
     reflexive_foundations: u16,
+    /// The newest number that an interface got.
+    pub(super) newest_network: u16,
+    /// The peer tells of its networks.
+    pub(super) networks_told: bool,
 }
 
 impl Candidates {
@@ -465,10 +475,14 @@ impl Candidates {
         &self,
         id: CandidateId,
         ufrag: &str,
-        policies: Option<&Policies>,
+        config: &AgentConfig,
     ) -> Option<Candidate> {
         let local = self.locals.get(id)?;
         let name = self.name_of(local);
+        let mut extensions = vec![("ufrag".to_owned(), ufrag.to_owned())];
+        if config.tell_networks {
+            local.network().tell(&mut extensions);
+        }
         Some(Candidate {
             foundation: Foundation::numbered(local.foundation),
             component: local.component,
@@ -482,8 +496,8 @@ impl Candidates {
                 None => CandidateAddress::Socket(local.addr),
             },
             kind: local.kind,
-            related: self.related_of(id, local, policies),
-            extensions: vec![("ufrag".to_owned(), ufrag.to_owned())],
+            related: self.related_of(id, local, config.policies.as_deref()),
+            extensions,
         })
     }
 
@@ -537,6 +551,8 @@ impl Candidates {
             base: self.locals.get(self.base_of(id))?.addr,
             priority: local.priority,
             hidden: false,
+            network_id: local.network,
+            network_cost: local.cost,
         })
     }
 
@@ -553,6 +569,8 @@ impl Candidates {
             base: remote.addr,
             priority: remote.priority,
             hidden: remote.named != Named::No || !remote.signalled,
+            network_id: remote.network.id,
+            network_cost: remote.network.cost,
         })
     }
 }

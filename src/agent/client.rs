@@ -115,6 +115,7 @@ impl IceAgent {
             use_candidate: check.use_candidate,
             role: Some((check.role, check.tie_breaker)),
             nomination: check.nomination,
+            network: self.config.tell_networks.then(|| local.network()),
         };
         request.write(&mut writer);
         let range = writer.integrity(&them.key).fingerprint().finish();

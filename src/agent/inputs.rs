@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::address;
 use crate::candidate::foundation::FoundationKey;
+use crate::candidate::network::Network;
 use crate::candidate::{CandidateKind, CandidateTransport, TcpType, Transport};
 use crate::config::{ConfigError, NominationMode, Timing};
 use crate::id::{CandidateId, Id as _, StreamId};
@@ -141,6 +142,7 @@ impl IceAgent {
         }
         let key = self.foundation_key(addr, &local);
         let foundation = self.candidates.local_foundations.intern(key);
+        let network = self.candidates.network_of(local.interface);
         let candidate = Local {
             stream,
             component,
@@ -151,8 +153,9 @@ impl IceAgent {
             foundation,
             priority: 0,
             preference: 0,
-            cost: local.cost,
+            cost: Network::new(network, local.cost).cost,
             interface: local.interface,
+            network,
             temporary: local.temporary,
             mapped: address::is_mapped(local.addr),
             usage,
@@ -340,7 +343,7 @@ impl IceAgent {
             .iter()
             .filter_map(|&id| {
                 let stream = self.candidates.locals.get(id)?.stream;
-                Some((stream, self.candidates.signalled_form(id, ufrag, self.policies())?))
+                Some((stream, self.candidates.signalled_form(id, ufrag, &self.config)?))
             })
             .collect();
         let description = Description {

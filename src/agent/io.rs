@@ -458,6 +458,11 @@ pub struct CandidateView {
     /// found by a check. Whoever shows addresses to an application or a user leaves this one out
     /// (draft-ietf-rtcweb-mdns-ice-candidates-04 §3.3.1).
     pub hidden: bool,
+    /// The number of its network among those of its side, as libwebrtc tells it; 0 if the peer has not
+    /// told it.
+    pub network_id: u16,
+    /// What using its network costs its side, 0 to 999; 0 if the peer has not told it.
+    pub network_cost: u16,
 }
 
 /// How far gathering is (W3C RTCIceGatheringState).

@@ -19,6 +19,7 @@ mod inputs;
 pub(crate) mod io;
 mod lite;
 mod local_address;
+mod network;
 mod nomination;
 mod obtained;
 mod output;

@@ -113,18 +113,19 @@ impl IceAgent {
         if self.lists.lists().get(list)?.state != ChecklistState::Running {
             return None;
         }
-        let id = self.lists.best_valid(stream, number)?;
+        let id = self.best_valid(stream, number)?;
         let valid = self.lists.get(id)?;
-        let priority = valid.valid?.priority;
+        let rank = self.valid_rank(valid)?;
+        let weighs = self.weighs_networks();
         let since = component.valid_since?;
         let patience = since + self.config.timing.nomination_wait;
         let rtt = valid.attempts.rtt.or(self.round_trip);
         let mut wait = self.now;
         for (other_id, other) in self.lists.listed(list) {
-            if other.priority <= priority {
+            if !weighs && other.priority <= rank.1 {
                 break;
             }
-            if other.component != number || other_id == id {
+            if other.component != number || other_id == id || self.rank(other) <= rank {
                 continue;
             }
             let until = match other.state {
@@ -254,7 +255,7 @@ impl IceAgent {
     /// A component's data takes this valid pair from now on.
     pub(super) fn settle_on(&mut self, id: PairId) {
         let Some(pair) = self.lists.get(id) else { return };
-        let (stream, number, priority) = (pair.stream, pair.component, pair.priority);
+        let (stream, number) = (pair.stream, pair.component);
         let Some(ValidPair { local, generated_by, .. }) = pair.valid else { return };
         let before = self.component(stream, number).and_then(|component| component.selected);
         if let Some(before) = before {
@@ -270,7 +271,7 @@ impl IceAgent {
             component.previous = None;
             component.contest = None;
         }
-        self.conclude(stream, number, id, generated_by, priority);
+        self.conclude(stream, number, id, generated_by);
         self.keep_spares(stream, number, id);
         self.note_selection(stream, number);
         self.refresh_path(stream, number);
@@ -280,7 +281,8 @@ impl IceAgent {
     fn is_worse_than_selected(&self, id: PairId) -> bool {
         let worse = |pair: &CandidatePair| {
             let selected = self.component(pair.stream, pair.component)?.selected?;
-            Some(selected != id && self.lists.get(selected)?.priority >= pair.priority)
+            let selected = self.lists.get(selected).filter(|_| selected != id)?;
+            Some(self.rank(selected) >= self.rank(pair))
         };
         self.lists.get(id).and_then(worse).unwrap_or(false)
     }
@@ -294,10 +296,12 @@ impl IceAgent {
         number: u16,
         selected: PairId,
         generated_by: PairId,
-        priority: u64,
     ) {
         let aggressive = self.nominates_aggressively();
         let explores = self.wants_spares(stream, number);
+        let weighs = self.weighs_networks();
+        let candidates = &self.candidates;
+        let rank = self.lists.get(selected).map(|pair| candidates.rank(weighs, pair));
         self.lists.conclude(stream, number, |id, pair| {
             let asked = match pair.state {
                 PairState::InProgress => true,
@@ -309,7 +313,7 @@ impl IceAgent {
             let undecided = !matches!(pair.state, PairState::Succeeded | PairState::Failed);
             id == selected
                 || id == generated_by
-                || (nominated && pair.priority > priority)
+                || (nominated && Some(candidates.rank(weighs, pair)) > rank)
                 || (explores && undecided)
         });
         if explores {

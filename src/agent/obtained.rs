@@ -345,8 +345,8 @@ impl IceAgent {
             return None;
         }
         let from = self.candidates.locals.get(base.candidate);
-        let (cost, interface, interface_kind) = from
-            .map(|local| (local.cost, local.interface, local.interface_kind))
+        let (cost, interface, network, interface_kind) = from
+            .map(|local| (local.cost, local.interface, local.network, local.interface_kind))
             .unwrap_or_default();
         let id = self.candidates.locals.insert(Local {
             stream: base.stream,
@@ -360,6 +360,7 @@ impl IceAgent {
             preference: 0,
             cost,
             interface,
+            network,
             temporary: false,
             mapped: false,
             usage: Usage::Candidate,

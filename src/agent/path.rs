@@ -241,10 +241,8 @@ impl IceAgent {
     pub(super) fn refresh_path(&mut self, stream: StreamId, number: u16) {
         self.doubt_stale_pairs(stream, number);
         let Some(component) = self.component(stream, number) else { return };
-        let pair = component
-            .selected
-            .or(component.previous)
-            .or_else(|| self.lists.best_valid(stream, number));
+        let pair =
+            component.selected.or(component.previous).or_else(|| self.best_valid(stream, number));
         let path = pair.and_then(|id| {
             let pair = self.lists.get(id)?;
             let local = self.candidates.locals.get(pair.local)?;

@@ -5,6 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use crate::address;
+use crate::candidate::network::Network;
 use crate::candidate::{Candidate, CandidateAddress, CandidateTransport, TcpType};
 use crate::config::MdnsMode;
 use crate::id::{CandidateId, LookupId, StreamId};
@@ -212,12 +213,14 @@ impl IceAgent {
             addr,
             foundation,
             priority: candidate.priority,
+            network: Network::default(),
             membership,
             signalled: true,
             named,
             related: related_in(candidate),
         };
         let id = self.candidates.remotes.insert(remote).ok_or(AddRemoteError::Limit)?;
+        self.candidates.note_network(id, candidate.network());
         if current {
             self.pair_remote(id);
         }
@@ -338,6 +341,10 @@ impl IceAgent {
         remote.priority = candidate.priority;
         remote.foundation = self.candidates.remote_foundations.intern(&candidate.foundation);
         let (stream, component) = (remote.stream, remote.component);
+        let told = candidate.network();
+        if told.is_told() {
+            self.candidates.note_network(id, told);
+        }
         if let Some(endpoint) = self.candidates.remote_endpoint(id) {
             self.lists.adopt_remote(stream, component, endpoint);
         }
@@ -355,6 +362,9 @@ impl IceAgent {
         remote.kind = told.kind;
         remote.priority = told.priority;
         remote.foundation = told.foundation;
+        if told.network.is_told() {
+            remote.network = told.network;
+        }
         let (stream, component) = (remote.stream, remote.component);
         if let Some(endpoint) = self.candidates.remote_endpoint(id) {
             self.lists.adopt_remote(stream, component, endpoint);

@@ -269,8 +269,7 @@ impl IceAgent {
         let pair = selected.and_then(|id| Some((id, self.lists.get(id)?)));
         let Some((id, pair)) = pair else { return };
         if let Some(valid) = pair.valid {
-            let priority = pair.priority;
-            self.conclude(stream, number, id, valid.generated_by, priority);
+            self.conclude(stream, number, id, valid.generated_by);
         }
     }
 
@@ -328,13 +327,14 @@ impl IceAgent {
         }
     }
 
-    /// What a path costs, the least first: relaying counts for more than the interface.
-    pub(super) fn burden(&self, id: PairId) -> Option<(bool, u16)> {
+    /// What a path costs, the least first: relaying counts for more than the interface, unless the
+    /// networks of both ends are to decide before all else.
+    pub(super) fn burden(&self, id: PairId) -> Option<(u16, bool, u16)> {
         let pair = self.lists.get(id)?;
         let local = self.candidates.locals.get(pair.local)?;
         let remote = self.candidates.remotes.get(pair.remote)?;
         let relayed = [local.kind, remote.kind].contains(&CandidateKind::Relayed);
         pair.valid?;
-        Some((relayed, local.cost))
+        Some((self.network_cost(pair), relayed, local.cost))
     }
 }

@@ -7,6 +7,7 @@ use core::time::Duration;
 use smallvec::SmallVec;
 
 use crate::address;
+use crate::candidate::network::Network;
 use crate::candidate::{CandidateKind, CandidateTransport, TcpType, Transport};
 use crate::checklist::{CandidatePair, Nomination, PairState, Triggered};
 use crate::config::Role;
@@ -38,6 +39,7 @@ pub(super) struct EarlyCheck {
     priority: u32,
     use_candidate: bool,
     nomination: Option<u32>,
+    network: Option<Network>,
     /// Whom it was sent to.
     generation: Generation,
     /// The peer's username fragment: checks of another peer or generation are not for us.
@@ -62,6 +64,7 @@ impl EarlyChecks {
         if let Some(known) = self.checks.iter_mut().find(same) {
             known.use_candidate |= check.use_candidate;
             known.nomination = known.nomination.max(check.nomination);
+            known.network = check.network.or(known.network);
             return true;
         }
         let room = self.checks.len() < limit;
@@ -423,6 +426,7 @@ impl IceAgent {
             priority: request.priority.unwrap_or(0),
             use_candidate: request.use_candidate,
             nomination: request.nomination,
+            network: request.network,
             generation: arrival.generation,
             ufrag: ufrag.into(),
         };
@@ -445,6 +449,7 @@ impl IceAgent {
                     use_candidate: check.use_candidate,
                     role: None,
                     nomination: check.nomination,
+                    network: check.network,
                 };
                 self.check_arrived(arrival, &request);
             }
@@ -458,17 +463,21 @@ impl IceAgent {
         if let Some(pair) = on_path {
             self.path_answered(pair);
             self.count_request(pair);
+            let costs = request.network.is_some_and(|network| self.network_heard(pair, network));
             if !request.use_candidate && request.nomination.is_none() {
-                return self.state() == ConnectionState::Disconnected;
+                return costs || self.state() == ConnectionState::Disconnected;
             }
             if request.nomination.is_none() && self.is_nominated_already(pair) {
                 self.note_nomination(pair);
-                return self.state() == ConnectionState::Disconnected;
+                return costs || self.state() == ConnectionState::Disconnected;
             }
         }
         let Some((remote, discovered)) = self.remote_of(arrival, request) else {
             return false;
         };
+        if let Some(network) = request.network {
+            self.candidates.note_network(remote, network);
+        }
         let Some(local) = self.candidates.locals.get(arrival.local) else { return false };
         let (stream, component) = (local.stream, local.component);
         let pair = self.pair_for_check(stream, component, arrival.local, remote, discovered);
@@ -541,7 +550,7 @@ impl IceAgent {
     fn is_better_than_selected(&self, id: PairId) -> bool {
         let better = |pair: &CandidatePair| {
             let selected = self.component(pair.stream, pair.component)?.selected?;
-            Some(pair.priority > self.lists.get(selected)?.priority)
+            Some(self.rank(pair) > self.rank(self.lists.get(selected)?))
         };
         self.role() == Role::Controlled && self.lists.get(id).and_then(better).unwrap_or(false)
     }
@@ -636,6 +645,7 @@ impl IceAgent {
             // RFC 8445 §7.3.1.3: the value of PRIORITY, within what priorities are; the least when a
             // peer sends none.
             priority: request.priority.unwrap_or(1).clamp(1, MAX_PRIORITY),
+            network: Network::default(),
             membership: Membership::Of(self.local.generation),
             signalled: false,
             named: Named::No,

@@ -19,6 +19,7 @@ use crate::time::Timestamp;
 
 use super::contest::Contest;
 use super::io::TimeoutReason;
+use super::network::Rank;
 use super::output::Notice;
 use super::relay::Rendered;
 use super::renomination::RoundTrips;
@@ -224,13 +225,13 @@ impl IceAgent {
                 upkeep.pair == id && upkeep.is_silent(self.now, self.silence())
             })
         };
-        let mut spares: Vec<(bool, Reverse<u64>, PairId)> = self
+        let mut spares: Vec<(bool, Reverse<Rank>, PairId)> = self
             .lists
             .pairs()
             .filter(|(id, pair)| {
                 *id != selected && pair.stream == stream && pair.component == number && !pair.past
             })
-            .filter_map(|(id, pair)| Some((silent(id), Reverse(pair.valid?.priority), id)))
+            .filter_map(|(id, pair)| Some((silent(id), Reverse(self.valid_rank(pair)?), id)))
             .collect();
         spares.sort_unstable();
         let room = if self.config.strict_nomination { 0 } else { SPARES };
@@ -253,11 +254,11 @@ impl IceAgent {
 
     /// Before a selection: so many of the best valid pairs are kept, since any may be nominated.
     pub(super) fn keep_best(&mut self, stream: StreamId, number: u16) {
-        let mut best: SmallVec<[(Reverse<u64>, PairId); 4]> = self
+        let mut best: SmallVec<[(Reverse<Rank>, PairId); 4]> = self
             .lists
             .pairs()
             .filter(|(_, pair)| pair.stream == stream && pair.component == number && !pair.past)
-            .filter_map(|(id, pair)| Some((Reverse(pair.valid?.priority), id)))
+            .filter_map(|(id, pair)| Some((Reverse(self.valid_rank(pair)?), id)))
             .collect();
         best.sort_unstable();
         best.truncate(SPARES.saturating_add(1));

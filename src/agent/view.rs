@@ -135,7 +135,7 @@ impl IceAgent {
                 candidate: self.candidates.signalled_form(
                     id,
                     self.newest().credentials.ufrag(),
-                    self.policies(),
+                    &self.config,
                 )?,
             },
             Notice::LocalCandidateRemoved(id, stream) => {

@@ -3,6 +3,7 @@
 //! Nothing here knows of pairs, messages or time.
 
 pub(crate) mod foundation;
+pub(crate) mod network;
 pub(crate) mod priority;
 pub(crate) mod sdp;
 #[cfg(test)]

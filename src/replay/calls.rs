@@ -234,6 +234,7 @@ calls! {
         30 ConnectionClosed connection_closed(id: value ConnectionId) -> ();
         31 ConnectionAccepted connection_accepted(local: value SocketAddr, remote: value SocketAddr)
             -> Result<ConnectionId, AcceptError>;
+        37 SetNetworkCost set_network_cost(interface: value u32, cost: value u16) -> bool;
     }
     recorded by hand {
         32 HandleDatagram handle_datagram(

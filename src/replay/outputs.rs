@@ -141,8 +141,19 @@ impl Output for Event {
 
 impl Output for CandidateView {
     fn put_output(&self, out: &mut RunningHash) {
-        let Self { id, stream, component, kind, transport, addr, base, priority, hidden, tcp_type } =
-            self;
+        let Self {
+            id,
+            stream,
+            component,
+            kind,
+            transport,
+            addr,
+            base,
+            priority,
+            hidden,
+            tcp_type,
+            ..
+        } = self;
         id.put(out);
         stream.put(out);
         component.put(out);

@@ -46,6 +46,8 @@ fields! { AgentConfig from Self::new(Role::Controlling) => {
     20 policies,
     21 mdns,
     22 statistics,
+    23 tell_networks,
+    24 weigh_networks,
 } }
 
 fields! { Timing from Self::default() => {

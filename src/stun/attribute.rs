@@ -49,7 +49,6 @@ pub(crate) const ICMP: u16 = 0x8004;
 
 // Of libwebrtc, in checks of every browser. NOMINATION is draft-thatcher-ice-renomination-01 §4.
 pub(crate) const NOMINATION: u16 = 0xc001;
-#[cfg(test)]
 pub(crate) const GOOG_NETWORK_INFO: u16 = 0xc057;
 
 /// RFC 8489 §14: a receiver that does not know the attribute cannot process the message.

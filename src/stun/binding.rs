@@ -6,12 +6,13 @@
 use core::net::SocketAddr;
 
 use super::attribute::{
-    self, ICE_CONTROLLED, ICE_CONTROLLING, NOMINATION, PRIORITY, USE_CANDIDATE, USERNAME,
-    XOR_MAPPED_ADDRESS,
+    self, GOOG_NETWORK_INFO, ICE_CONTROLLED, ICE_CONTROLLING, NOMINATION, PRIORITY, USE_CANDIDATE,
+    USERNAME, XOR_MAPPED_ADDRESS,
 };
 use super::header::Class;
 use super::scan::Scan;
 use super::write::Writer;
+use crate::candidate::network::Network;
 use crate::config::Role;
 
 /// The attributes of a connectivity check.
@@ -27,6 +28,8 @@ pub(crate) struct CheckRequest<'a> {
     pub(crate) role: Option<(Role, u64)>,
     /// NOMINATION (draft-thatcher-ice-renomination-01 §4).
     pub(crate) nomination: Option<u32>,
+    /// NETWORK-INFO of libwebrtc: what the sender sends from.
+    pub(crate) network: Option<Network>,
 }
 
 /// An attribute that is known has a value that it cannot have; its type. A request with it is
@@ -56,6 +59,10 @@ impl<'a> CheckRequest<'a> {
                 NOMINATION if check.nomination.is_none() => {
                     check.nomination = attribute::u32(value);
                 }
+                // Nothing depends on what no RFC assigns.
+                GOOG_NETWORK_INFO if check.network.is_none() => {
+                    check.network = attribute::u32(value).map(Network::from_bits);
+                }
                 _ => {}
             }
         }
@@ -84,6 +91,9 @@ impl<'a> CheckRequest<'a> {
         }
         if let Some(nomination) = self.nomination {
             writer.u32(NOMINATION, nomination);
+        }
+        if let Some(network) = self.network {
+            writer.u32(GOOG_NETWORK_INFO, network.to_bits());
         }
     }
 

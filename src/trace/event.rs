@@ -37,11 +37,12 @@ pub enum TraceData {
         /// The Ta that is in force.
         ta: Duration,
     },
-    /// A local candidate is there, or has become another kind.
+    /// A local candidate is there, or has become another kind, or what its network costs has changed.
     LocalCandidate(CandidateView),
     /// A local candidate is gone.
     LocalCandidateRemoved(CandidateId),
-    /// A remote candidate is there, or has become another kind: a peer-reflexive one was signalled.
+    /// A remote candidate is there, or has become another kind, since a peer-reflexive one was signalled,
+    /// or the peer has told anew of its network.
     RemoteCandidate(CandidateView),
     /// A remote candidate is gone.
     RemoteCandidateRemoved(CandidateId),

@@ -334,7 +334,9 @@ impl<'a, 'b> Object<'a, 'b> {
         self.text("transport", transport)?;
         self.address("address", candidate.addr, shown)?;
         self.address("base", candidate.base, shown)?;
-        self.plain("priority", candidate.priority)
+        self.plain("priority", candidate.priority)?;
+        self.plain("network", candidate.network_id)?;
+        self.plain("network_cost", candidate.network_cost)
     }
 }
 

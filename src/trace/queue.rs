@@ -22,7 +22,7 @@ pub(crate) struct Trace {
 
 /// The candidates that the trace has told, in the order of their ids.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Told(Vec<(CandidateId, CandidateKind)>);
+pub(crate) struct Told(Vec<(CandidateId, CandidateKind, u16, u16)>);
 
 /// What is new of candidates.
 pub(crate) enum News {
@@ -88,14 +88,15 @@ impl Told {
         let mut news = Vec::new();
         let mut known = Vec::new();
         for candidate in candidates {
-            let (id, kind) = (candidate.id, candidate.kind);
-            if self.0.binary_search(&(id, kind)).is_err() {
+            let CandidateView { id, kind, network_id, network_cost, .. } = candidate;
+            let told = (id, kind, network_id, network_cost);
+            if self.0.binary_search(&told).is_err() {
                 news.push(News::There(candidate));
             }
-            known.push((id, kind));
+            known.push(told);
         }
-        for (id, _) in &self.0 {
-            if known.binary_search_by_key(id, |(id, _)| *id).is_err() {
+        for (id, ..) in &self.0 {
+            if known.binary_search_by_key(id, |(id, ..)| *id).is_err() {
                 news.push(News::Gone(*id));
             }
         }

@@ -184,6 +184,10 @@ CASES = [
     Case(Side("frazil", "controlling", (*WIRE, *AGGRESSIVE)), Side("chromium", "controlled", ())),
     Case(Side("frazil", "controlling", AGGRESSIVE), Side("chromium", "controlled", ())),
     *(
+        Case(Side("frazil", role, (*WIRE, "--networks")), Side("chromium", other, ()))
+        for role, other in ROLES.items()
+    ),
+    *(
         Case(Side("frazil", "controlling", (*LOOPBACK, *RENOMINATION)), Side(peer, "controlled"))
         for peer in ("pion", "aioice")
     ),
@@ -328,6 +332,8 @@ class Session:
         for peer in self.peers:
             if peer.side.peer not in BROWSERS and not peer.received:
                 raise Failure(f"{peer.tag} received nothing from the browser")
+            if peer.side.peer == "frazil" and self.other(peer).side.peer == "chromium":
+                self.see(peer, "the networks of the browser", tells_networks)
 
     def exchange(self, *senders):
         """Sends every payload from each of these and waits for all of them, each exactly once."""
@@ -686,6 +692,12 @@ class Selected:
     def is_seen_by(self, other, nat):
         # Not every stack tells how a NAT shows its own address.
         return is_same(self.local, other.remote) or (nat and self.kind == "host")
+
+
+def tells_networks(stats):
+    """Whether candidates of the other side have said on which network they are, and what it costs."""
+    told = [remote for remote in stats["remoteCandidates"] if remote.get("networkId", 0) > 0]
+    return any(remote["networkCost"] > 0 for remote in told)
 
 
 def valid_addresses(stats):

@@ -219,6 +219,7 @@ impl Peer {
                     );
                     assert!(value > 0 && value < 1 << 24);
                 }
+                assert_eq!(check.network.is_some(), config.tell_networks);
                 assert!(check.priority.is_some_and(|priority| priority > 0));
                 assert!(check.role.is_some_and(|(_, tie_breaker)| tie_breaker > 0));
                 self.ids.insert(message.id(), at);

@@ -380,7 +380,7 @@ impl Display for Chosen {
             Choice::Nominated => "it was the best that worked",
             Choice::ByPeer => "the other side chose it",
             Choice::Failover => "the one before had fallen silent",
-            Choice::Cost => "it costs less than the one before",
+            Choice::Cost => "it costs less",
             Choice::RoundTrip => "it is faster than the one before",
         })
     }

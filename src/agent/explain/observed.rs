@@ -5,7 +5,7 @@ use core::hash::{Hash, Hasher};
 use core::num::NonZeroU16;
 
 use crate::agent::{AddLocalError, AddRemoteError, IceAgent};
-use crate::checklist::{Nomination, Setback};
+use crate::checklist::{CandidatePair, Nomination, Setback};
 use crate::config::Role;
 use crate::id::PairId;
 use crate::time::Timestamp;
@@ -80,7 +80,9 @@ pub enum Choice {
     ByPeer,
     /// The path before it gave no sign of life any more.
     Failover,
-    /// It costs less than the one before: it is not relayed, or its network is cheaper.
+    /// It costs less than the one before: it is not relayed, or its network is cheaper. Or its networks
+    /// cost less than those of a pair of a higher priority, if
+    /// [`AgentConfig::weigh_networks`](crate::AgentConfig::weigh_networks) lets that count.
     Cost,
     /// Its round trip is shorter than that of the one before.
     RoundTrip,
@@ -157,10 +159,21 @@ impl IceAgent {
         }
     }
 
+    /// Whether a pair was taken although another valid one has a higher priority, since that costs
+    /// more.
+    fn is_cheaper_than_best(&self, id: PairId) -> bool {
+        let passed_over = |pair: &CandidatePair| {
+            let best = self.lists.best_valid(pair.stream, pair.component)?;
+            Some(self.network_cost(self.lists.get(best)?) > self.network_cost(pair))
+        };
+        self.lists.get(id).and_then(passed_over).unwrap_or(false)
+    }
+
     /// Why a component leaves the pair `before`, or none, for another one.
     pub(in crate::agent) fn choice(&self, before: Option<PairId>, id: PairId) -> Choice {
         let Some(before) = before else {
             return match self.role() {
+                Role::Controlling if self.is_cheaper_than_best(id) => Choice::Cost,
                 Role::Controlling => Choice::Nominated,
                 Role::Controlled => Choice::ByPeer,
             };

@@ -187,6 +187,7 @@ impl IceAgent {
 
     /// What candidates of both sides have.
     fn candidate_stats(&self, view: &CandidateView) -> CandidateStats {
+        let told = view.network_id > 0 || view.network_cost > 0;
         CandidateStats {
             id: String::new(),
             timestamp: self.now,
@@ -206,6 +207,8 @@ impl IceAgent {
             username_fragment: None,
             tcp_type: None,
             network_type: None,
+            network_id: (view.network_id > 0).then_some(view.network_id),
+            network_cost: told.then_some(view.network_cost),
         }
     }
 

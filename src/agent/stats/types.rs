@@ -158,6 +158,13 @@ pub struct CandidateStats {
         serde(skip_serializing_if = "Option::is_none", serialize_with = "json::network")
     )]
     pub network_type: Option<InterfaceKind>,
+    /// The number of its network, as libwebrtc tells it (not of the standard); of a candidate of the
+    /// peer if that has told it.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub network_id: Option<u16>,
+    /// What using that network costs, 0 to 999 (not of the standard).
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub network_cost: Option<u16>,
 }
 
 /// RTCIceCandidatePairStats, and some more.

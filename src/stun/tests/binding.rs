@@ -5,6 +5,7 @@ use super::super::{
     xor_mapped_address,
 };
 use super::{message, request};
+use crate::candidate::network::Network;
 use crate::config::Role;
 
 fn read(bytes: &[u8]) -> Result<CheckRequest<'_>, MalformedAttribute> {
@@ -13,10 +14,10 @@ fn read(bytes: &[u8]) -> Result<CheckRequest<'_>, MalformedAttribute> {
 
 #[test]
 fn a_check_is_read_as_it_was_written() {
-    for (role, use_candidate, nomination) in [
-        (Role::Controlling, true, Some(3)),
-        (Role::Controlling, false, None),
-        (Role::Controlled, false, None),
+    for (role, use_candidate, nomination, network) in [
+        (Role::Controlling, true, Some(3), Some(Network::new(0xffff, 999))),
+        (Role::Controlling, false, None, Some(Network::new(1, 0))),
+        (Role::Controlled, false, None, None),
     ] {
         let check = CheckRequest {
             username: Some(b"remote:local"),
@@ -24,6 +25,7 @@ fn a_check_is_read_as_it_was_written() {
             use_candidate,
             role: Some((role, 0xfedc_ba98_7654_3210)),
             nomination,
+            network,
         };
         let bytes = request(|w| check.write(w));
         assert_eq!(read(&bytes), Ok(check));
@@ -52,15 +54,30 @@ fn a_known_attribute_of_a_wrong_size_is_malformed() {
     }
 }
 
-/// 0xC001 is also the number of an attribute of others.
+/// 0xC001 is also the number of an attribute of others, and no RFC has assigned NETWORK-INFO.
 #[test]
-fn a_nomination_of_a_wrong_size_is_none() {
-    for len in (0..=12).filter(|len| *len != 4) {
+fn a_nomination_or_network_of_a_wrong_size_is_none() {
+    for kind in [attribute::NOMINATION, attribute::GOOG_NETWORK_INFO] {
+        for len in (0..=12).filter(|len| *len != 4) {
+            let bytes = request(|w| {
+                w.attribute(kind, &vec![1; len]).u32(attribute::PRIORITY, 5);
+            });
+            let check = read(&bytes).unwrap();
+            assert_eq!((check.nomination, check.network, check.priority), (None, None, Some(5)));
+        }
+    }
+}
+
+/// NETWORK-INFO: 16 bits of number, 16 bits of cost, of which there are 999 at most.
+#[test]
+fn a_network_is_read_with_a_cost_within_bounds() {
+    for (value, id, cost) in
+        [(0x0003_0384, 3, 900), (0xffff_ffff, 0xffff, 999), (0x0000_03e8, 0, 999), (0, 0, 0)]
+    {
         let bytes = request(|w| {
-            w.attribute(attribute::NOMINATION, &vec![1; len]).u32(attribute::PRIORITY, 5);
+            w.u32(attribute::GOOG_NETWORK_INFO, value).u32(attribute::GOOG_NETWORK_INFO, 7);
         });
-        let check = read(&bytes).unwrap();
-        assert_eq!((check.nomination, check.priority), (None, Some(5)));
+        assert_eq!(read(&bytes).unwrap().network, Some(Network { id, cost }), "{value:#x}");
     }
 }
 
@@ -90,7 +107,7 @@ fn a_check_in_both_roles_is_malformed() {
 #[test]
 fn unknown_and_unexpected_attributes_of_a_check_are_ignored() {
     let bytes = request(|w| {
-        w.u32(attribute::GOOG_NETWORK_INFO, 1).attribute(attribute::ERROR_CODE, &[1]);
+        w.u32(0xc059, 1).attribute(attribute::ERROR_CODE, &[1]);
         w.u32(attribute::PRIORITY, 9).attribute(0xdead, &[1, 2, 3]);
     });
     assert_eq!(read(&bytes), Ok(CheckRequest { priority: Some(9), ..CheckRequest::default() }));

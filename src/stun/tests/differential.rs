@@ -22,6 +22,7 @@ use super::super::{
     mapped_address, message, method, scan, xor_mapped_address,
 };
 use super::{key, request};
+use crate::candidate::network::Network;
 use crate::config::Role;
 
 define_attribute_enums!(
@@ -99,6 +100,7 @@ proptest! {
             use_candidate,
             role: Some((role, tie_breaker)),
             nomination: None,
+            network: None,
         }));
     }
 
@@ -115,6 +117,7 @@ proptest! {
             use_candidate,
             role: Some((role, tie_breaker)),
             nomination: Some(1),
+            network: Some(Network::new(3, 900)),
         };
         let mut bytes = Vec::new();
         let id = TransactionId::new(id);

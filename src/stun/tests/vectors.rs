@@ -35,6 +35,7 @@ fn rfc5769_request_is_read_and_verified() {
             use_candidate: false,
             role: Some((Role::Controlled, 0x932f_f9b1_5126_3b36)),
             nomination: None,
+            network: None,
         })
     );
     assert!(scan.has_integrity());
