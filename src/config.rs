@@ -135,6 +135,9 @@ pub struct AgentConfig {
     /// [`IceAgent::stats`](crate::IceAgent::stats): 64 bytes for each pair that is checked. Off by
     /// default, so that an agent stays small; application data is counted in any case.
     pub statistics: bool,
+    /// Lets packets of the application ride in checks and their answers
+    /// ([`IceAgent::embed`](crate::IceAgent::embed)), and takes those of the peer. Off by default.
+    pub embedding: bool,
     /// DSCP that transmits carry (RFC 8445 §7.2.3); 0 to 63.
     pub dscp: u8,
     /// What is gathered, told and used; everything, if there are none. Agents may share them.
@@ -172,6 +175,7 @@ impl AgentConfig {
             icmp: true,
             trace: false,
             statistics: false,
+            embedding: false,
             dscp: 0,
             policies: None,
             mdns: MdnsMode::default(),
@@ -387,6 +391,14 @@ pub struct Limits {
     /// The longest frame that is taken from a TCP connection to a peer (RFC 4571), in bytes. So much
     /// is kept of each at most, while the rest of a frame is on its way.
     pub frame: u16,
+    /// Packets that wait to ride in the checks of one component; and such packets of the peer that
+    /// wait to be polled.
+    pub embedded_packets: u16,
+    /// Packets that are taken from the checks of the peer, of one component and generation. Each is
+    /// remembered, so that it becomes an event once.
+    pub embedded_arrivals: u16,
+    /// The largest of them, in bytes.
+    pub embedded_size: u16,
     /// Events that wait to be polled. Beyond it an agent stops to admit what would raise events.
     pub events: u16,
     /// Events of the trace that wait to be polled. Those beyond it are counted in its place:
@@ -414,6 +426,9 @@ impl Default for Limits {
             unproven_connections: 16,
             unproven_bytes: 4096,
             frame: u16::MAX,
+            embedded_packets: 16,
+            embedded_arrivals: 64,
+            embedded_size: 1500,
             events: 1024,
             trace: 1024,
         }

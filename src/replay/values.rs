@@ -45,6 +45,7 @@ fields! { AgentConfig from Self::new(Role::Controlling) => {
     20 policies,
     21 mdns,
     22 statistics,
+    23 embedding,
 } }
 
 fields! { Timing from Self::default() => {
@@ -83,6 +84,9 @@ fields! { Limits from Self::default() => {
     17 unproven_connections,
     18 unproven_bytes,
     19 frame,
+    20 embedded_packets,
+    21 embedded_arrivals,
+    22 embedded_size,
 } }
 
 fields! { LocalAddress from Self::udp(UNSET) => {
