@@ -330,6 +330,10 @@ impl Bench {
                         Event::LocalCandidateRemoved { id, .. } => {
                             assert!(self.agent.local_candidates().all(|local| local.id != id));
                         }
+                        Event::Embedded { packet, .. } => {
+                            assert!(self.config.embedding && !packet.is_empty());
+                            assert!(packet.len() <= usize::from(limits.embedded_size));
+                        }
                         Event::RemoteRestart { ufrag } => {
                             let known = self.peer.current().remote.map(|(ufrag, _)| ufrag);
                             assert_eq!(Some(ufrag.as_str()), known);
@@ -392,6 +396,9 @@ impl Bench {
                 }
                 if let Some(route) = self.agent.route(stream, component) {
                     self.assert_local(route);
+                }
+                if let Some(embedding) = self.agent.embedding(stream, component) {
+                    assert!(embedding.waiting <= usize::from(limits.embedded_packets));
                 }
             }
         }
@@ -467,7 +474,11 @@ fn call(agent: &mut IceAgent, peer: &Peer, now: Timestamp, input: &Input<'_>) ->
         }
         Input::Send { stream: index, component, bytes } => {
             let Some(stream) = stream(agent, index) else { return String::new() };
+            let choice = component;
             let component = u16::from(component % 4) + 1;
+            if choice >= 128 {
+                return embed(agent, now, (stream, component), choice >= 192, bytes);
+            }
             let route = agent.route(stream, component);
             let sent = agent.send(now, stream, component, bytes);
             if let Ok(outgoing) = &sent {
@@ -564,6 +575,26 @@ fn call(agent: &mut IceAgent, peer: &Peer, now: Timestamp, input: &Input<'_>) ->
         | Input::Datagram { .. } => unreachable!("these are no calls"),
     }
     String::new()
+}
+
+/// Lets a packet ride in checks, perhaps alone.
+fn embed(
+    agent: &mut IceAgent,
+    now: Timestamp,
+    (stream, component): (StreamId, u16),
+    alone: bool,
+    packet: &[u8],
+) -> String {
+    if alone {
+        agent.withdraw_embedded(now, stream, component);
+    }
+    let before = agent.embedding(stream, component);
+    let embedded = agent.embed(now, stream, component, packet);
+    if let Ok(()) = embedded {
+        let (before, after) = (before.unwrap(), agent.embedding(stream, component).unwrap());
+        assert!(packet.len() <= after.max_packet && after.waiting >= before.waiting.max(1));
+    }
+    format!("{embedded:?}")
 }
 
 fn stream(agent: &IceAgent, index: u8) -> Option<StreamId> {

@@ -68,6 +68,7 @@ impl Config {
         };
         config.strict_nomination =
             self.components & 32 == 32 && config.nomination == NominationMode::Regular;
+        config.embedding = self.components & 64 == 64;
         config
     }
 }
@@ -115,6 +116,9 @@ fn small_limits(size: u8) -> Limits {
     limits.replies = size;
     limits.unauthenticated_replies = size - 1;
     limits.events = size;
+    limits.embedded_packets = size;
+    limits.embedded_arrivals = size + 1;
+    limits.embedded_size = 32 * size;
     limits
 }
 
