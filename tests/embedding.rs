@@ -341,6 +341,22 @@ fn what_waits_is_bounded_both_ways_and_what_finds_no_room_is_not_acknowledged() 
     assert_eq!(refused(&bench), 4);
 }
 
+#[test]
+fn where_a_large_check_does_not_get_through_the_next_ones_are_small() {
+    let mut bench = waiting(Role::Controlling);
+    embed(&mut bench, &[1; 900]).unwrap();
+    embed(&mut bench, b"small").unwrap();
+    bench.start();
+    let large = bench.last_request();
+    assert!(large.bytes.len() > 900);
+    let route =
+        frazil::Route::Datagram { transport: Transport::Udp, local: large.from, remote: large.to };
+    bench.agent.transmit_failed(bench.now, route, frazil::TransmitError::TooLarge);
+    let later = bench.run_until(ms(10_000));
+    assert!(later.len() > 2 && later.iter().all(|sent| sent.bytes.len() <= 548));
+    assert!(later.iter().any(|sent| sent.has(PACKET)), "the small one rides");
+}
+
 /// What is in the network before the peer is heard is bounded (RFC 8445 §B.1), and checks go on.
 #[test]
 fn checks_that_nobody_answers_carry_a_bounded_number_of_bytes() {

@@ -13,7 +13,9 @@ use shape::{DTLS12, DTLS13, LARGE, Shape};
 
 fn time(shape: &'static Shape, embeds: bool, delay: u64, loss: u32, number: u32) -> Duration {
     let way = Way { delay: Duration::from_millis(delay), loss, seed: 1, number };
-    run(shape, embeds, way).unwrap().unwrap_or_else(|| panic!("it does not connect: {} {embeds} {way:?}", shape.name))
+    run(shape, embeds, way)
+        .unwrap()
+        .unwrap_or_else(|| panic!("it does not connect: {} {embeds} {way:?}", shape.name))
 }
 
 /// Without: a check and its answer, then the flights. With: the first two flights are in them.

@@ -623,11 +623,10 @@ fn view(agent: &IceAgent) -> (Role, String) {
     (agent.role(), format!("{state:?} {pairs:?} {locals:?} {remotes:?}"))
 }
 
-/// A call that counts something and does nothing else.
+/// A call that does nothing else: an error that quotes nothing.
 fn tell_time(agent: &mut IceAgent, now: Timestamp) {
-    let (transport, addr) = (Transport::Udp, address(0));
-    let route = Route::Datagram { transport, local: addr, remote: addr };
-    agent.transmit_failed(now, route, TransmitError::TooLarge);
+    let addr = address(0);
+    agent.handle_icmp(now, Transport::Udp, addr, addr, IcmpError::Soft, &[]);
 }
 
 fn poll_transmits(agent: &mut IceAgent, now: Timestamp) {

@@ -13,6 +13,9 @@ const TAIL: usize = 36 + 8;
 /// known of it. Larger checks have to keep within that as well.
 const UNHEARD: usize = 14_600;
 
+/// RFC 8489 §6.1: what every path of IPv4 carries.
+const NARROW: usize = 548;
+
 /// So many packets of the generations before are known when they come again.
 const REMEMBERED: usize = 16;
 
@@ -67,6 +70,8 @@ pub(super) struct Exchange {
     delivered: Vec<u32>,
     /// The peer waits for acknowledgements.
     owed: bool,
+    /// A message was too large for its path.
+    narrow: bool,
     /// Bytes of packets that were sent since the peer was heard.
     unheard: usize,
     tally: Tally,
@@ -109,6 +114,7 @@ impl Exchange {
         self.support = EmbeddingSupport::Unknown;
         self.delivered.drain(..self.delivered.len().saturating_sub(REMEMBERED));
         self.owed = false;
+        self.narrow = false;
         self.unheard = 0;
     }
 
@@ -134,6 +140,11 @@ impl Exchange {
             self.owed |= seen.packet().is_some() || (request && seen.is_present());
         }
         self.support != before
+    }
+
+    /// The network does not carry what was believed.
+    pub(super) const fn narrow(&mut self) {
+        self.narrow = true;
     }
 
     fn acknowledge(&mut self, crc: u32) {
@@ -172,6 +183,7 @@ impl Exchange {
         let newest = self.delivered.get(newest..).unwrap_or_default();
         embedded::write_acknowledged(writer, newest);
         let Some(packet) = self.waiting.front().filter(|_| open) else { return };
+        let largest = if self.narrow { largest.min(NARROW) } else { largest };
         let size = embedded::packet_size(packet.bytes.len());
         let unheard = self.unheard.saturating_add(size);
         let message = writer.size().saturating_add(size).saturating_add(TAIL);

@@ -206,6 +206,16 @@ impl IceAgent {
         exchanges.and_then(|it| it.find(stream, component)).map(Exchange::withdraw);
     }
 
+    /// A transmit from a candidate was too large: what is large does not ride from there any more.
+    pub(super) fn narrow_embedding(&mut self, local: CandidateId) {
+        let Some(local) = self.candidates.locals.get(local) else { return };
+        let exchanges = self.embedding.as_deref_mut();
+        exchanges
+            .and_then(|it| it.find(local.stream, local.component))
+            .map(Exchange::narrow)
+            .unwrap_or_default();
+    }
+
     pub(super) fn restart_embedding(&mut self) {
         for (_, _, exchange) in self.embedding.iter_mut().flat_map(|it| &mut it.exchanges) {
             exchange.restart();
