@@ -379,17 +379,43 @@ fn checks_that_nobody_answers_carry_a_bounded_number_of_bytes() {
     assert!(sent.iter().any(|sent| sent.has(PACKET)));
 }
 
-#[test]
-fn once_a_pair_is_selected_nothing_rides_and_what_still_comes_is_acknowledged() {
+/// A controlled agent that has selected a pair while a packet waits; its answer to the nomination.
+fn selected_with_a_packet() -> (Bench, Sent) {
     let mut bench = waiting(Role::Controlled);
     embed(&mut bench, b"hello").unwrap();
     bench.start();
     let request = bench.last_request();
     answer(&mut bench, &request, &[(ACK, b"")]);
-    check(&mut bench, &[(ACK, b""), (USE_CANDIDATE, b"")]);
+    let sent = check(&mut bench, &[(ACK, b""), (USE_CANDIDATE, b"")]);
     assert!(bench.agent.selected_pair(bench.stream, 1).is_some());
+    (bench, response(&sent))
+}
+
+/// The path may lose what is sent on it; so the answer to the nomination carries it as well.
+#[test]
+fn once_a_pair_is_selected_what_waits_rides_in_the_messages_that_are_left() {
+    let (mut bench, nominated) = selected_with_a_packet();
+    assert_eq!(nominated.get(PACKET).unwrap(), b"hello");
+    assert_eq!(embed(&mut bench, b"more"), Err(EmbedError::Selected));
+    let sent = check(&mut bench, &[(ACK, b"")]);
+    assert_eq!(response(&sent).get(PACKET).unwrap(), b"hello");
+    let sent = check(&mut bench, &[(ACK, &crc(b"hello"))]);
+    assert!(!response(&sent).has(PACKET));
+}
+
+/// It has what it needs, or has it from the path: libwebrtc says no more when its handshake is done.
+#[test]
+fn once_a_pair_is_selected_a_peer_that_says_no_more_is_told_no_more() {
+    let (mut bench, _) = selected_with_a_packet();
+    let sent = check(&mut bench, &[]);
+    assert!(!response(&sent).has(PACKET) && !response(&sent).has(ACK));
     assert_eq!(bench.agent.embedding(bench.stream, 1).unwrap().waiting, 0);
-    assert_eq!(embed(&mut bench, b"hello"), Err(EmbedError::Selected));
+}
+
+#[test]
+fn once_a_pair_is_selected_what_still_comes_is_acknowledged() {
+    let (mut bench, _) = selected_with_a_packet();
+    bench.agent.withdraw_embedded(bench.now, bench.stream, 1);
     // The peer has not heard that it is over.
     let sent = check(&mut bench, &[(ACK, b""), (PACKET, b"late")]);
     assert_eq!(packets(&bench), [b"late"]);

@@ -270,7 +270,6 @@ impl IceAgent {
             component.previous = None;
             component.contest = None;
         }
-        self.end_embedding(stream, number);
         self.conclude(stream, number, id, generated_by, priority);
         self.keep_spares(stream, number, id);
         self.note_selection(stream, number);

@@ -196,7 +196,7 @@ fn between_two_that_know_it_packets_cross_once_each_whatever_is_lost() {
         for side in 0..2 {
             let mut arrived = session.packets(1 - side);
             let waiting = session.sides[side].agent.embedding(session.stream, 1).unwrap().waiting;
-            assert_eq!(waiting, 0, "all is acknowledged, or a pair is selected");
+            assert_eq!(waiting, 0, "all is acknowledged, or the peer says no more");
             arrived.sort_unstable();
             let before = arrived.len();
             arrived.dedup();

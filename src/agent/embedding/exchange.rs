@@ -119,13 +119,24 @@ impl Exchange {
     }
 
     /// An authenticated request or success response has come. Whether that has decided if the peer
-    /// knows the attributes; only what is `certain` to be the peer's says that it does not.
-    pub(super) fn hear(&mut self, seen: &Embedded<'_>, request: bool, certain: bool) -> bool {
+    /// knows the attributes; only what is `certain` to be the peer's says that it does not. Once a
+    /// pair is selected and the component not `open` any more, a message without them says that the
+    /// peer has gone on outside.
+    pub(super) fn hear(
+        &mut self,
+        seen: &Embedded<'_>,
+        request: bool,
+        certain: bool,
+        open: bool,
+    ) -> bool {
         let before = self.support;
         match (before, seen.is_present()) {
             (EmbeddingSupport::Unknown, true) => self.support = EmbeddingSupport::Yes,
             (EmbeddingSupport::Unknown, false) if certain => {
                 self.support = EmbeddingSupport::No;
+                self.withdraw();
+            }
+            (EmbeddingSupport::Yes, false) if !open => {
                 self.withdraw();
             }
             _ => {}
@@ -171,18 +182,19 @@ impl Exchange {
         self.tally.received = self.tally.received.saturating_add(1);
     }
 
-    /// Adds what is to ride in a message of at most so many bytes. While the component is `open`
-    /// that is the acknowledgements, be they none, and the next packet; after that acknowledgements
-    /// that the peer waits for.
+    /// Adds what is to ride in a message of at most so many bytes: the acknowledgements, and the next
+    /// packet. While the component is `open` also acknowledgements of nothing; after that what
+    /// either side still waits for.
     pub(super) fn write(&mut self, writer: &mut Writer<'_>, open: bool, largest: usize) {
-        if self.support == EmbeddingSupport::No || !(open || self.owed) {
+        let silent = !open && !self.owed && self.waiting.is_empty();
+        if self.support == EmbeddingSupport::No || silent {
             return;
         }
         self.owed = false;
         let newest = self.delivered.len().saturating_sub(ACKNOWLEDGED);
         let newest = self.delivered.get(newest..).unwrap_or_default();
         embedded::write_acknowledged(writer, newest);
-        let Some(packet) = self.waiting.front().filter(|_| open) else { return };
+        let Some(packet) = self.waiting.front() else { return };
         let largest = if self.narrow { largest.min(NARROW) } else { largest };
         let size = embedded::packet_size(packet.bytes.len());
         let unheard = self.unheard.saturating_add(size);

@@ -3,9 +3,10 @@
 //!
 //! A check that is to be sent anyway carries one packet, and so does its answer: nothing is sent
 //! more, earlier or later than without it. What the packets are is not looked at. Each rides in turn
-//! until the peer has acknowledged its CRC-32, the application withdraws it, or a pair is selected.
-//! As long as no pair is, every message says that this side knows the attributes, be it by an empty
-//! list of acknowledgements; the first authenticated message of the peer says it of that side.
+//! until the peer has acknowledged its CRC-32 or the application withdraws it. As long as no pair is
+//! selected, every message says that this side knows the attributes, be it by an empty list of
+//! acknowledgements; the first authenticated message of the peer says it of that side. Once one is,
+//! nothing is added to what rides, and a message of the peer without them ends it.
 //!
 //! Only what is authentic and of the generation in force, or of the one that is staged, is looked at.
 //! The rules of one component are [`Exchange`]; this is what ties them to messages.
@@ -125,7 +126,7 @@ impl IceAgent {
     ///
     /// It may be called before anything is known of the peer. As soon as there is a
     /// [`route`](Self::route), send there as well: that is faster than the next check. Once a pair is
-    /// selected nothing rides in checks any more.
+    /// selected nothing more is taken; what waits goes on to ride in the few messages that are left.
     ///
     /// # Errors
     /// The packet does not ride, for the reason that is named.
@@ -200,12 +201,6 @@ impl IceAgent {
         self.component(stream, component).map(|component| component.selected.is_none())
     }
 
-    /// A pair is selected: what waits goes there, or has been given there already.
-    pub(super) fn end_embedding(&mut self, stream: StreamId, component: u16) {
-        let exchanges = self.embedding.as_deref_mut();
-        exchanges.and_then(|it| it.find(stream, component)).map(Exchange::withdraw);
-    }
-
     /// A transmit from a candidate was too large: what is large does not ride from there any more.
     pub(super) fn narrow_embedding(&mut self, local: CandidateId) {
         let Some(local) = self.candidates.locals.get(local) else { return };
@@ -248,15 +243,13 @@ impl IceAgent {
     pub(super) fn take_embedded(&mut self, scan: &Scan<'_>, local: CandidateId, certain: bool) {
         let Some(local) = self.candidates.locals.get(local) else { return };
         let (stream, component) = (local.stream, local.component);
-        if self.component(stream, component).is_none() {
-            return;
-        }
+        let Some(open) = self.is_open_to_packets(stream, component) else { return };
         let Some(exchange) = self.embedding.as_deref_mut().and_then(|it| it.of(stream, component))
         else {
             return;
         };
         let seen = Embedded::read(scan);
-        let decided = exchange.hear(&seen, scan.class() == Class::Request, certain);
+        let decided = exchange.hear(&seen, scan.class() == Class::Request, certain, open);
         let supported = exchange.support() == EmbeddingSupport::Yes;
         if decided && self.is_traced() {
             self.tell(TraceData::EmbeddingSupport { stream, component, supported });
