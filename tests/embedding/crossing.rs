@@ -193,7 +193,7 @@ fn between_two_that_know_it_packets_cross_once_each_whatever_is_lost() {
             packets.iter().for_each(|packet| session.embed(side, packet));
         }
         session.run_until(Timestamp::from_millis(30_000));
-        for side in 0..2 {
+        for (side, flight) in flights.iter().enumerate() {
             let mut arrived = session.packets(1 - side);
             let waiting = session.sides[side].agent.embedding(session.stream, 1).unwrap().waiting;
             assert_eq!(waiting, 0, "all is acknowledged, or the peer says no more");
@@ -201,7 +201,7 @@ fn between_two_that_know_it_packets_cross_once_each_whatever_is_lost() {
             let before = arrived.len();
             arrived.dedup();
             assert_eq!(arrived.len(), before, "seed {seed}: each at most once");
-            assert!(arrived.iter().all(|packet| flights[side].contains(packet)));
+            assert!(arrived.iter().all(|packet| flight.contains(packet)));
             assert!(seed % 4 > 0 || !arrived.is_empty());
         }
     }
