@@ -55,6 +55,6 @@ fn with_loss_the_slow_sessions_gain_most() {
             tails[n] = times[190];
         }
         assert!(sums[1] < sums[0], "{}: {sums:?}", shape.name);
-        assert!(tails[1] < tails[0], "{}: {tails:?}", shape.name);
+        assert!(tails[1] * 2 < tails[0], "{}: {tails:?}", shape.name);
     }
 }

@@ -168,6 +168,7 @@ impl Side {
                 Err(_) => sent = false,
             }
         }
+        self.unsent.clear();
         if sent {
             self.handshake.sent(now);
         } else {

@@ -301,12 +301,13 @@ impl Stack {
         if self.phase == Phase::Closed {
             return Ok(None);
         }
+        let news = self.poll_tls(now)?;
         if self.has_route() {
             for datagram in std::mem::take(&mut self.unsent) {
                 send(&mut self.driver, self.stream, now, &datagram);
             }
         }
-        self.poll_tls(now)
+        Ok(news)
     }
 
     fn poll_tls(&mut self, now: Timestamp) -> Result<Option<News>, Fault> {
