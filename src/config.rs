@@ -148,6 +148,9 @@ pub struct AgentConfig {
     /// or [`Aggressive`](NominationMode::Aggressive), it has effect only if the peer tells of
     /// its networks. Off by default.
     pub weigh_networks: bool,
+    /// Lets packets of the application ride in checks and their answers
+    /// ([`IceAgent::embed`](crate::IceAgent::embed)), and takes those of the peer. Off by default.
+    pub embedding: bool,
     /// DSCP that transmits carry (RFC 8445 §7.2.3); 0 to 63.
     pub dscp: u8,
     /// What is gathered, told and used; everything, if there are none. Agents may share them.
@@ -187,6 +190,7 @@ impl AgentConfig {
             statistics: false,
             tell_networks: false,
             weigh_networks: false,
+            embedding: false,
             dscp: 0,
             policies: None,
             mdns: MdnsMode::default(),
@@ -402,6 +406,14 @@ pub struct Limits {
     /// The longest frame that is taken from a TCP connection to a peer (RFC 4571), in bytes. So much
     /// is kept of each at most, while the rest of a frame is on its way.
     pub frame: u16,
+    /// Packets that wait to ride in the checks of one component; and such packets of the peer that
+    /// wait to be polled.
+    pub embedded_packets: u16,
+    /// Packets that are taken from the checks of the peer, of one component and generation. Each is
+    /// remembered, so that it becomes an event once.
+    pub embedded_arrivals: u16,
+    /// The largest of them, in bytes.
+    pub embedded_size: u16,
     /// Events that wait to be polled. Beyond it an agent stops to admit what would raise events.
     pub events: u16,
     /// Events of the trace that wait to be polled. Those beyond it are counted in its place:
@@ -429,6 +441,9 @@ impl Default for Limits {
             unproven_connections: 16,
             unproven_bytes: 4096,
             frame: u16::MAX,
+            embedded_packets: 16,
+            embedded_arrivals: 64,
+            embedded_size: 1500,
             events: 1024,
             trace: 1024,
         }

@@ -18,6 +18,7 @@
 //! | [`security`] | what the agent guarantees, and what it leaves to you; limits |
 //! | [`migration`] | coming from pion, webrtc-rs, str0m or libwebrtc |
 //! | [`webrtc`] | DTLS and SCTP on the agent |
+//! | [`handshake`] | a handshake inside the checks, before there is a path |
 
 // The names in the chapters are those at the root of the crate.
 #[cfg(doc)]
@@ -102,3 +103,6 @@ pub mod migration {}
 
 #[doc = include_str!("../docs/webrtc.md")]
 pub mod webrtc {}
+
+#[doc = include_str!("../docs/guide/handshake.md")]
+pub mod handshake {}

@@ -107,10 +107,11 @@ pub use agent::io::{
 };
 pub use agent::{
     AcceptError, AddLocalError, AddRemoteError, AddServerError, AddStreamError, CandidateStats,
-    Choice, ConnectionState, Counters, Explanation, IceAgent, IcmpError, LossReason,
-    PairExplanation, PairReason, PairStats, PairView, Refused, Rejected, RejectedCandidate,
-    RemoveLocalError, RenominateError, RestartError, SendError, ServerExplanation, ServerSituation,
-    SetRemoteError, Stats, TransmitError, TransportStats, Verdict,
+    Choice, ConnectionState, Counters, EmbedError, Embedding, EmbeddingSupport, Explanation,
+    IceAgent, IcmpError, LossReason, PairExplanation, PairReason, PairStats, PairView, Refused,
+    Rejected, RejectedCandidate, RemoveLocalError, RenominateError, RestartError, SendError,
+    ServerExplanation, ServerSituation, SetRemoteError, Stats, TransmitError, TransportStats,
+    Verdict,
 };
 pub use candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateParseError, CandidateTransport,

@@ -113,8 +113,13 @@ fn every_call_is_recorded_and_replayed() {
 /// One of each call, most of them refused: what is refused is recorded as well.
 fn every_call() -> Recorder {
     let now = Timestamp::from_millis(1);
-    let mut agent = Recorder::new(AgentConfig::new(Role::Controlling), [3; 32]).unwrap();
+    let mut config = AgentConfig::new(Role::Controlling);
+    config.embedding = true;
+    let mut agent = Recorder::new(config, [3; 32]).unwrap();
     let stream = agent.add_stream(now, 2).unwrap();
+    agent.embed(now, stream, 2, b"hello").unwrap();
+    assert!(agent.withdraw_embedded(now, stream, 2));
+    agent.embed(now, stream, 2, b"hello again").unwrap();
     let local = agent
         .add_local(now, stream, 2, LocalAddress::udp("10.0.0.1:1000".parse().unwrap()))
         .unwrap();

@@ -320,13 +320,19 @@ impl Driver {
         }
     }
 
-    /// Sends what the agent wants to be sent and sees to what it asks for, then gives its next
-    /// event. To be called until it returns `None`, since an event that was taken may make more to
-    /// send.
+    /// Sees to what the agent asks for and gives its next event; when there is none, sends what it
+    /// wants to be sent. To be called until it returns `None`. Events come first, since what is done
+    /// about one may ride in an answer that is to be sent.
     pub(crate) fn poll(&mut self, now: Timestamp) -> Option<Event> {
         loop {
-            self.transmit(now);
-            match self.agent.poll_event(now)? {
+            let Some(event) = self.agent.poll_event(now) else {
+                self.transmit(now);
+                if self.agent.has_event() {
+                    continue;
+                }
+                return None;
+            };
+            match event {
                 Event::OpenSocket { socket, ip } => self.open_wanted(now, socket, ip),
                 Event::CloseSocket { socket } => self.close_wanted(socket),
                 Event::OpenConnection { connection, local, remote, security } => {

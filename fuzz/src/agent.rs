@@ -330,6 +330,10 @@ impl Bench {
                         Event::LocalCandidateRemoved { id, .. } => {
                             assert!(self.agent.local_candidates().all(|local| local.id != id));
                         }
+                        Event::Embedded { packet, .. } => {
+                            assert!(self.config.embedding && !packet.is_empty());
+                            assert!(packet.len() <= usize::from(limits.embedded_size));
+                        }
                         Event::RemoteRestart { ufrag } => {
                             let known = self.peer.current().remote.map(|(ufrag, _)| ufrag);
                             assert_eq!(Some(ufrag.as_str()), known);
@@ -392,6 +396,9 @@ impl Bench {
                 }
                 if let Some(route) = self.agent.route(stream, component) {
                     self.assert_local(route);
+                }
+                if let Some(embedding) = self.agent.embedding(stream, component) {
+                    assert!(embedding.waiting <= usize::from(limits.embedded_packets));
                 }
             }
         }
@@ -471,7 +478,11 @@ fn call(agent: &mut IceAgent, peer: &Peer, now: Timestamp, input: &Input<'_>) ->
         }
         Input::Send { stream: index, component, bytes } => {
             let Some(stream) = stream(agent, index) else { return String::new() };
+            let choice = component;
             let component = u16::from(component % 4) + 1;
+            if choice >= 128 {
+                return embed(agent, now, (stream, component), choice >= 192, bytes);
+            }
             let route = agent.route(stream, component);
             let sent = agent.send(now, stream, component, bytes);
             if let Ok(outgoing) = &sent {
@@ -570,6 +581,26 @@ fn call(agent: &mut IceAgent, peer: &Peer, now: Timestamp, input: &Input<'_>) ->
     String::new()
 }
 
+/// Lets a packet ride in checks, perhaps alone.
+fn embed(
+    agent: &mut IceAgent,
+    now: Timestamp,
+    (stream, component): (StreamId, u16),
+    alone: bool,
+    packet: &[u8],
+) -> String {
+    if alone {
+        agent.withdraw_embedded(now, stream, component);
+    }
+    let before = agent.embedding(stream, component);
+    let embedded = agent.embed(now, stream, component, packet);
+    if let Ok(()) = embedded {
+        let (before, after) = (before.unwrap(), agent.embedding(stream, component).unwrap());
+        assert!(packet.len() <= after.max_packet && after.waiting >= before.waiting.max(1));
+    }
+    format!("{embedded:?}")
+}
+
 fn stream(agent: &IceAgent, index: u8) -> Option<StreamId> {
     agent.streams().nth(usize::from(index % 4))
 }
@@ -596,11 +627,10 @@ fn view(agent: &IceAgent) -> (Role, String) {
     (agent.role(), format!("{state:?} {pairs:?} {locals:?} {remotes:?}"))
 }
 
-/// A call that counts something and does nothing else.
+/// A call that does nothing else: an error that quotes nothing.
 fn tell_time(agent: &mut IceAgent, now: Timestamp) {
-    let (transport, addr) = (Transport::Udp, address(0));
-    let route = Route::Datagram { transport, local: addr, remote: addr };
-    agent.transmit_failed(now, route, TransmitError::TooLarge);
+    let addr = address(0);
+    agent.handle_icmp(now, Transport::Udp, addr, addr, IcmpError::Soft, &[]);
 }
 
 fn poll_transmits(agent: &mut IceAgent, now: Timestamp) {

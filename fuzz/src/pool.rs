@@ -69,7 +69,8 @@ impl Config {
         config.strict_nomination =
             self.components & 32 == 32 && config.nomination == NominationMode::Regular;
         config.tell_networks = self.components & 64 == 64;
-        config.weigh_networks = self.components & 128 == 128;
+        config.weigh_networks = config.tell_networks;
+        config.embedding = self.components & 128 == 128;
         config
     }
 }
@@ -117,6 +118,9 @@ fn small_limits(size: u8) -> Limits {
     limits.replies = size;
     limits.unauthenticated_replies = size - 1;
     limits.events = size;
+    limits.embedded_packets = size;
+    limits.embedded_arrivals = size + 1;
+    limits.embedded_size = 32 * size;
     limits
 }
 

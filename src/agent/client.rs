@@ -13,6 +13,7 @@ use crate::stun::{self, CheckRequest, Class, Scan, Schedule, TransactionId, Writ
 use super::IceAgent;
 use super::candidates::{Candidates, Local, Membership, Remote};
 use super::counters::Refused;
+use super::embedding::Exchanges;
 use super::generation::{LocalSide, RemoteSide};
 use super::io::{Ignored, Route};
 use super::output::Notice;
@@ -101,8 +102,14 @@ impl IceAgent {
         }
     }
 
-    /// Writes a check (RFC 8445 §7.1, §7.2.2). A repetition is written anew: same id, same bytes.
-    pub(super) fn render_check(&self, id: TransactionId, buf: &mut Vec<u8>) -> Option<Rendered> {
+    /// Writes a check (RFC 8445 §7.1, §7.2.2). A repetition is written anew: same id, same bytes, but
+    /// for what rides in it.
+    pub(super) fn render_check(
+        &self,
+        id: TransactionId,
+        riding: Option<&mut Exchanges>,
+        buf: &mut Vec<u8>,
+    ) -> Option<Rendered> {
         let check = self.checks.get(id)?;
         let local = self.candidates.locals.get(check.local)?;
         let remote = self.candidates.remotes.get(check.remote)?;
@@ -118,6 +125,7 @@ impl IceAgent {
             network: self.config.tell_networks.then(|| local.network()),
         };
         request.write(&mut writer);
+        self.write_embedded(riding, &mut writer, check.local, us.generation);
         let range = writer.integrity(&them.key).fingerprint().finish();
         let via = self.stream_between(check.local, check.remote);
         Some(Rendered { range, local: check.local, to: remote.addr, via })
@@ -177,6 +185,9 @@ impl IceAgent {
         if self.is_traced() {
             let error = stun::message::read_error(scan).map(|error| error.code);
             self.trace_response(&check, from, symmetric, mapped, error);
+        }
+        if self.embedding.is_some() && current && scan.class() == Class::Success {
+            self.take_embedded(scan, check.local, true);
         }
         match (scan.class(), mapped) {
             (Class::Success, Some(mapped)) if symmetric && understood => {

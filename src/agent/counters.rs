@@ -41,6 +41,9 @@ pub enum Refused {
     UnprovenConnection,
     /// An old event that made way for a newer one at `limits.events`.
     Event,
+    /// A packet that was to ride in checks beyond `limits.embedded_packets`, or one that arrived in
+    /// a check beyond that, `limits.embedded_arrivals` or `limits.embedded_size`.
+    EmbeddedPacket,
 }
 
 /// All reasons to ignore a datagram, in the order of their counts.
@@ -63,7 +66,7 @@ const IGNORED: [Ignored; 15] = [
 ];
 
 /// All refusals, in the order of their counts.
-const REFUSED: [Refused; 16] = [
+const REFUSED: [Refused; 17] = [
     Refused::LocalCandidate,
     Refused::RemoteCandidate,
     Refused::PeerReflexiveCandidate,
@@ -80,6 +83,7 @@ const REFUSED: [Refused; 16] = [
     Refused::Connection,
     Refused::UnprovenConnection,
     Refused::Event,
+    Refused::EmbeddedPacket,
 ];
 
 /// How often what was ignored or refused. A count that reaches 2^32 - 1 stays there.

@@ -90,6 +90,7 @@ impl IceAgent {
             counters: _,
             deadline: _,
             trace: _,
+            embedding,
             observed: _,
         } = self;
         let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
@@ -105,6 +106,7 @@ impl IceAgent {
         (forget, release, newest_generation).hash(&mut hasher);
         (state, gathering, remote_complete, early_end, next_stream, streams).hash(&mut hasher);
         (candidates, lists, turn, pacer, checks, early).hash(&mut hasher);
+        embedding.hash(&mut hasher);
         (patience, round_trip).hash(&mut hasher);
         (servers, server_turn, connections, next_lookup).hash(&mut hasher);
         (&output.replies, &output.errors, &output.checks, &output.keepalives, &output.notices)

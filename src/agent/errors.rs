@@ -18,7 +18,8 @@ use super::io::Route;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransmitError {
-    /// It is too large for the path (`EMSGSIZE`). Counted: no message of an agent is that large.
+    /// It is too large for the path (`EMSGSIZE`). Counted: no message of an agent is that large, but for
+    /// one in which a packet of the application rides. Its next messages do without large ones.
     TooLarge,
     /// There is no way to the destination (`ENETUNREACH`, `EHOSTUNREACH`).
     Unreachable,
@@ -44,7 +45,13 @@ impl IceAgent {
         self.advance(now);
         let Route::Datagram { transport, local, remote } = route else { return };
         match error {
-            TransmitError::TooLarge => self.counters.refuse(Refused::LargeTransmit),
+            TransmitError::TooLarge => {
+                self.counters.refuse(Refused::LargeTransmit);
+                let local = self.local_at(transport, address::normal(local));
+                if let Some(local) = local.filter(|_| self.embedding.is_some()) {
+                    self.narrow_embedding(local);
+                }
+            }
             TransmitError::Unreachable | TransmitError::NotPermitted => {
                 let (local, remote) = (address::normal(local), address::normal(remote));
                 self.server_unreachable(local, remote, None);

@@ -404,6 +404,17 @@ pub enum Event {
         /// The host name.
         name: String,
     },
+    /// A packet of the peer's application has arrived inside an authenticated check or answer
+    /// ([`IceAgent::embed`](crate::IceAgent::embed)). Each becomes an event once; that it has come
+    /// is acknowledged.
+    Embedded {
+        /// The stream.
+        stream: StreamId,
+        /// The component.
+        component: u16,
+        /// Its bytes.
+        packet: Vec<u8>,
+    },
     /// The peer sent a check from an address that was not signalled.
     RemoteCandidateDiscovered {
         /// The stream.

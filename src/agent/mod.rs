@@ -11,6 +11,7 @@ mod connections;
 mod contest;
 mod counters;
 mod digest;
+mod embedding;
 mod errors;
 mod explain;
 mod generation;
@@ -64,6 +65,8 @@ use candidates::Candidates;
 use connections::Connections;
 use contest::Contest;
 pub use counters::{Counters, Refused};
+use embedding::Exchanges;
+pub use embedding::{EmbedError, Embedding, EmbeddingSupport};
 pub use errors::{IcmpError, TransmitError};
 pub use explain::{
     Choice, Explanation, LossReason, PairExplanation, PairReason, Rejected, RejectedCandidate,
@@ -171,6 +174,8 @@ pub struct IceAgent {
     deadline: Option<(Timestamp, TimeoutReason)>,
     /// What it has done, if that is wanted.
     trace: Option<Box<Trace>>,
+    /// What rides in checks, if that is wanted.
+    embedding: Option<Box<Exchanges>>,
 }
 
 /// A data stream (RFC 8445 §4).
@@ -288,9 +293,11 @@ impl IceAgent {
             observed: Observed::default(),
             deadline: None,
             trace: None,
+            embedding: None,
             config,
         };
         agent.start_trace();
+        agent.start_embedding();
         if agent.config.components > 0 {
             let components = agent.config.components;
             agent.push_stream(components);
@@ -314,7 +321,9 @@ impl IceAgent {
             // What cannot be rendered any more, since its candidate is gone, is passed over.
             let mut sent = None;
             let message = if let Some(reply) = self.output.replies.front() {
-                let message = self.render_reply(reply, buf);
+                let mut riding = self.embedding.take();
+                let message = self.render_reply(reply, riding.as_deref_mut(), buf);
+                self.embedding = riding;
                 if self.is_traced() {
                     sent = Some(Sent::Reply(reply.clone()));
                 }
@@ -338,7 +347,10 @@ impl IceAgent {
                 if self.is_traced() {
                     sent = Some(Sent::Check(id));
                 }
-                self.render_check(id, buf)
+                let mut riding = self.embedding.take();
+                let message = self.render_check(id, riding.as_deref_mut(), buf);
+                self.embedding = riding;
+                message
             };
             let Some(message) = message else { continue };
             let (local, to) = (message.local, message.to);
@@ -414,6 +426,7 @@ impl IceAgent {
             component.path = None;
             component.upkeep.clear();
         }
+        self.embedding = None;
         self.lists.revise();
         self.deadline = None;
         self.leave_peers();

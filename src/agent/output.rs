@@ -82,6 +82,14 @@ pub(super) enum Report {
     },
 }
 
+/// A packet that has arrived inside a check or an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Carried {
+    pub(super) stream: StreamId,
+    pub(super) component: u16,
+    pub(super) packet: Vec<u8>,
+}
+
 /// An event in brief: what it says is looked up when it is polled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Notice {
@@ -96,6 +104,7 @@ pub(super) enum Notice {
     RestartNeeded,
     RemoteRestart,
     Report(Box<Report>),
+    Embedded(Box<Carried>),
     UfragTaken,
 }
 
@@ -152,8 +161,8 @@ impl Output {
     }
 
     /// Queues an event. When nobody polls, the oldest of its sort makes way, or else of the sort of
-    /// which there are most: the newest state is the one that counts, and a candidate that nobody
-    /// hears of is never paired.
+    /// which there are most: the newest state is the one that counts, a candidate that nobody hears of
+    /// is never paired, and a packet has been acknowledged.
     pub(super) fn notice(&mut self, notice: Notice, counters: &mut Counters) {
         if self.notices.len() >= usize::from(self.notice_limit) {
             let sort = core::mem::discriminant(&notice);
@@ -170,7 +179,7 @@ impl Output {
         let sorts = self
             .notices
             .iter()
-            .filter(|notice| !matches!(notice, Notice::LocalCandidate(_)))
+            .filter(|notice| !matches!(notice, Notice::LocalCandidate(_) | Notice::Embedded(_)))
             .map(core::mem::discriminant);
         sorts.clone().max_by_key(|sort| sorts.clone().filter(|other| other == sort).count())
     }

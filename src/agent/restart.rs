@@ -115,6 +115,7 @@ impl IceAgent {
         self.release = None;
         self.role_changes = 0;
         self.observed.restart();
+        self.restart_embedding();
         self.checks.retain(|check| check.purpose == Purpose::Consent && kept.contains(&check.pair));
         self.restart_streams(&kept);
         self.flush_candidates(&kept);

@@ -20,6 +20,7 @@ use crate::time::Timestamp;
 
 use super::candidates::{Membership, Named, Remote};
 use super::counters::Refused;
+use super::embedding::Exchanges;
 use super::generation::{Generation, LocalSide, RemoteSide};
 use super::io::{Ignored, Received};
 use super::output::{ErrorReply, Notice, Reply};
@@ -305,6 +306,9 @@ impl IceAgent {
         }
         if !self.output.reply(reply, &mut self.counters) {
             return Err(Ignored::LimitReached);
+        }
+        if self.embedding.is_some() && !past && (early || self.is_from_peer(remote_ufrag)) {
+            self.take_embedded(scan, arrival.local, !early);
         }
         if let Some(pair) = kept {
             // The peer still uses that path, and that is all that it says.
@@ -707,10 +711,16 @@ impl IceAgent {
     }
 
     /// Writes the success response to a check (RFC 8445 §7.3.1.2).
-    pub(super) fn render_reply(&self, reply: &Reply, buf: &mut Vec<u8>) -> Option<Rendered> {
+    pub(super) fn render_reply(
+        &self,
+        reply: &Reply,
+        riding: Option<&mut Exchanges>,
+        buf: &mut Vec<u8>,
+    ) -> Option<Rendered> {
         let side = self.local_side(reply.generation)?;
         let mut writer = Writer::new(buf, Class::Success, method::BINDING, reply.id);
         writer.xor_address(attribute::XOR_MAPPED_ADDRESS, reply.to);
+        self.write_embedded(riding, &mut writer, reply.local, reply.generation);
         seal(&mut writer, side, reply.sha256);
         let range = writer.fingerprint().finish();
         Some(Rendered { range, local: reply.local, to: reply.to, via: reply.via })

@@ -46,7 +46,7 @@ impl IceAgent {
 
     /// Tells one thing, after what has become of candidates and pairs before it.
     #[cold]
-    fn tell(&mut self, data: TraceData) {
+    pub(super) fn tell(&mut self, data: TraceData) {
         self.trace_changes();
         let now = self.now;
         if let Some(trace) = &mut self.trace {
@@ -137,6 +137,9 @@ impl IceAgent {
             }
             Some(Event::AllocationLost { server, relayed, failure }) => {
                 TraceData::AllocationLost { server, relayed, failure }
+            }
+            Some(Event::Embedded { stream, component, packet }) => {
+                TraceData::Embedded { stream, component, length: packet.len() }
             }
             Some(Event::RestartNeeded) => TraceData::RestartNeeded,
             Some(Event::RemoteRestart { ufrag }) => TraceData::RemoteRestart { ufrag },

@@ -161,6 +161,11 @@ impl IceAgent {
                 Event::RemoteRestart { ufrag: self.remote.as_ref()?.ufrag().to_owned() }
             }
             Notice::Report(ref report) => event_of_report(report),
+            Notice::Embedded(ref carried) => Event::Embedded {
+                stream: carried.stream,
+                component: carried.component,
+                packet: carried.packet.clone(),
+            },
             Notice::UfragTaken => Event::UfragTaken,
             Notice::RoleChanged(role) => Event::RoleChanged(role),
             Notice::RemoteCandidateDiscovered(id) => {

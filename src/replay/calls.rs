@@ -6,8 +6,9 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::agent::io::{Description, LocalAddress, Parameters, Route};
 use crate::agent::{
-    AcceptError, AddLocalError, AddRemoteError, AddServerError, AddStreamError, IceAgent,
-    IcmpError, RemoveLocalError, RenominateError, RestartError, SetRemoteError, TransmitError,
+    AcceptError, AddLocalError, AddRemoteError, AddServerError, AddStreamError, EmbedError,
+    IceAgent, IcmpError, RemoveLocalError, RenominateError, RestartError, SetRemoteError,
+    TransmitError,
 };
 use crate::candidate::{Candidate, Transport};
 use crate::config::{ConfigError, Timing};
@@ -235,6 +236,9 @@ calls! {
         31 ConnectionAccepted connection_accepted(local: value SocketAddr, remote: value SocketAddr)
             -> Result<ConnectionId, AcceptError>;
         37 SetNetworkCost set_network_cost(interface: value u32, cost: value u16) -> bool;
+        38 Embed embed(stream: value StreamId, component: value u16, packet: borrowed [u8])
+            -> Result<(), EmbedError>;
+        39 WithdrawEmbedded withdraw_embedded(stream: value StreamId, component: value u16) -> bool;
     }
     recorded by hand {
         32 HandleDatagram handle_datagram(

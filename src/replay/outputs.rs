@@ -133,6 +133,12 @@ impl Output for Event {
                 stream.put(out);
                 candidate.put_output(out);
             }
+            Self::Embedded { stream, component, packet } => {
+                out.byte(11);
+                stream.put(out);
+                component.put(out);
+                packet.put(out);
+            }
             // What is new in an event of a server is a difference like any other.
             other => out.name(other),
         }

@@ -48,6 +48,7 @@ fields! { AgentConfig from Self::new(Role::Controlling) => {
     22 statistics,
     23 tell_networks,
     24 weigh_networks,
+    25 embedding,
 } }
 
 fields! { Timing from Self::default() => {
@@ -86,6 +87,9 @@ fields! { Limits from Self::default() => {
     17 unproven_connections,
     18 unproven_bytes,
     19 frame,
+    20 embedded_packets,
+    21 embedded_arrivals,
+    22 embedded_size,
 } }
 
 fields! { LocalAddress from Self::udp(UNSET) => {

@@ -50,6 +50,10 @@ pub(crate) const ICMP: u16 = 0x8004;
 // Of libwebrtc, in checks of every browser. NOMINATION is draft-thatcher-ice-renomination-01 §4.
 pub(crate) const NOMINATION: u16 = 0xc001;
 pub(crate) const GOOG_NETWORK_INFO: u16 = 0xc057;
+// META-DTLS-IN-STUN and META-DTLS-IN-STUN-ACKNOWLEDGEMENT of libwebrtc, the DTLS-IN-STUN-DATA and
+// DTLS-IN-STUN-ACK of draft-hancke-webrtc-sped. Here they carry any packet.
+pub(crate) const EMBEDDED: u16 = 0xc070;
+pub(crate) const EMBEDDED_ACK: u16 = 0xc071;
 
 /// RFC 8489 §14: a receiver that does not know the attribute cannot process the message.
 pub(crate) const fn is_comprehension_required(kind: u16) -> bool {

@@ -13,6 +13,7 @@
 
 pub(crate) mod attribute;
 mod binding;
+pub(crate) mod embedded;
 mod header;
 mod hmac_sha1;
 mod integrity;

@@ -124,6 +124,11 @@ impl<'b> Writer<'b> {
         self.start..self.buf.len()
     }
 
+    /// The bytes of the message so far.
+    pub(crate) fn size(&self) -> usize {
+        self.written().len()
+    }
+
     fn written(&self) -> &[u8] {
         self.buf.get(self.start..).unwrap_or_default()
     }

@@ -236,6 +236,24 @@ pub enum TraceData {
         /// Why.
         failure: ServerFailure,
     },
+    /// A packet of the peer's application has arrived inside a check or an answer.
+    Embedded {
+        /// The stream.
+        stream: StreamId,
+        /// The component.
+        component: u16,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// It is known whether the peer takes packets of the application from checks.
+    EmbeddingSupport {
+        /// The stream.
+        stream: StreamId,
+        /// The component.
+        component: u16,
+        /// It does.
+        supported: bool,
+    },
     /// A component has lost its last valid pair.
     RestartNeeded,
     /// The peer has restarted.

@@ -89,6 +89,8 @@ impl TraceData {
             Self::Verdict(_) => "verdict",
             Self::ServerFailed { .. } => "server_failed",
             Self::AllocationLost { .. } => "allocation_lost",
+            Self::Embedded { .. } => "embedded",
+            Self::EmbeddingSupport { .. } => "embedding_support",
             Self::RestartNeeded => "restart_needed",
             Self::RemoteRestart { .. } => "remote_restart",
             Self::EventsLost { .. } => "events_lost",
@@ -247,6 +249,16 @@ impl TraceData {
                 to.plain("server", server.get())?;
                 to.address("relayed", *relayed, shown)?;
                 to.text("failure", &failure.to_string())
+            }
+            Self::Embedded { stream, component, length } => {
+                to.plain("stream", stream.get())?;
+                to.plain("component", component)?;
+                to.plain("length", length)
+            }
+            Self::EmbeddingSupport { stream, component, supported } => {
+                to.plain("stream", stream.get())?;
+                to.plain("component", component)?;
+                to.plain("supported", supported)
             }
             Self::RestartNeeded => Ok(()),
             Self::RemoteRestart { ufrag } => to.text("ufrag", ufrag),

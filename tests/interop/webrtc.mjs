@@ -36,6 +36,7 @@ function rows(browser) {
     all.push(row({ offerer, then: ["browser restarts", "program restarts"], closes: "program" }));
     all.push(row({ offerer, then: ["program restarts", "browser restarts"], closes: "browser" }));
     all.push(row({ offerer, signalling: "complete", then: ["program restarts", "browser restarts"] }));
+    if (browser === "chromium") all.push(row({ offerer, embeds: true, then: ["program restarts"] }));
   }
   all.push(row({ program: ["--lite"], then: ["browser restarts", "program restarts"] }));
   all.push(row({ then: ["both restart"] }));
@@ -63,7 +64,7 @@ const [USER, PASSWORD, SERVER] = ["frazil", "secret", "192.0.2.1:3478"];
 const TURN = `${USER}:${PASSWORD}@${SERVER}`;
 
 class Case {
-  constructor({ browser, offerer = "browser", signalling = "trickle", hidden = false, relay = null, path = null, program = [], then = [], closes = "browser" }) {
+  constructor({ browser, offerer = "browser", signalling = "trickle", hidden = false, relay = null, path = null, embeds = false, program = [], then = [], closes = "browser" }) {
     /** chromium or firefox. */
     this.browser = browser;
     /** Who makes the first offer. */
@@ -76,6 +77,8 @@ class Case {
     this.relay = relay;
     /** The kind of candidate that must be on one end of the selected pair. */
     this.path = path;
+    /** The browser takes DTLS from checks, which is an experiment of Chromium. */
+    this.embeds = embeds;
     /** Flags of the program. */
     this.program = program;
     /** What happens after the first messages, from STEPS; after each, messages again. */
@@ -88,6 +91,7 @@ class Case {
     return [
       `${this.browser}, ${this.offerer} offers, ${this.signalling}`,
       ...(this.hidden ? ["hidden addresses"] : []),
+      ...(this.embeds ? ["DTLS in checks"] : []),
       ...(this.relay ? [`relayed over ${this.relay}`] : []), ...program, ...this.then, `${this.closes} closes`,
     ].join(", ");
   }
@@ -111,11 +115,12 @@ class Failure extends Error {}
 /** Connects, talks, does the steps, closes. The milliseconds from the page to its first echo. */
 async function runCase(test, browsers, programs) {
   const program = await programs.with(test.program);
-  const browser = await browsers.with(test.browser, test.hidden);
+  const browser = await browsers.with(test.browser, test.hidden, test.embeds);
   const page = await open(browser, program, test);
   try {
     await connected(page, test);
     const first = await page.evaluate(() => frazil.firstEcho);
+    if (test.embeds) await embedded(page);
     await talk(page);
     for (const step of test.then) {
       await STEPS[step](page, program);
@@ -195,6 +200,13 @@ async function agree(kind) {
     return host === "" || host.includes("(") || host.endsWith(".local") || address.slice(0, at).replace(/[[\]]/g, "") === host;
   };
   return report.ice.pairs.some((pair) => same(local, pair.remote) && same(remote, pair.local));
+}
+
+/** Flights of the browser's handshake have come in its checks. */
+async function embedded(page) {
+  await page.waitForFunction(() => frazil.report?.embedding.support !== "Unknown", { timeout: MESSAGE_DEADLINE });
+  const { support, received } = await page.evaluate(() => frazil.report.embedding);
+  if (support !== "Yes" || received === 0) throw new Failure(`DTLS in checks: ${support}, ${received} packets`);
 }
 
 /** Messages of all kinds come back as they were, in order. */
@@ -424,11 +436,11 @@ class Browsers {
     this.paths = paths;
     this.all = new Map();
   }
-  async with(name, hidden) {
-    const key = `${name} ${hidden}`;
+  async with(name, hidden, embeds = false) {
+    const key = `${name} ${hidden} ${embeds}`;
     if (!this.all.has(key)) {
       await this.close();
-      this.all.set(key, await launch(name, this.paths[name], hidden));
+      this.all.set(key, await launch(name, this.paths[name], hidden, embeds));
     }
     return this.all.get(key);
   }
@@ -438,7 +450,7 @@ class Browsers {
   }
 }
 
-export async function launch(name, executablePath, hidden) {
+export async function launch(name, executablePath, hidden, embeds = false) {
   if (!existsSync(executablePath)) throw new Failure(`${name} is missing: ${executablePath}`);
   const puppeteer = createRequire(BUILT)("puppeteer-core");
   if (name === "chromium") {
@@ -448,6 +460,7 @@ export async function launch(name, executablePath, hidden) {
         "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-quic",
         "--disable-sync", "--disable-gpu", "--no-first-run",
         ...(hidden ? [] : ["--disable-features=WebRtcHideLocalIpsWithMdns"]),
+        ...(embeds ? ["--force-fieldtrials=WebRTC-IceHandshakeDtls/Enabled/"] : []),
       ],
     });
   }
@@ -498,7 +511,8 @@ async function main() {
   }
   try {
     for (const browser of ["chromium", "firefox"]) {
-      const all = rows(browser).sort((a, b) => a.hidden - b.hidden);
+      // Those that one running browser can do follow one another.
+      const all = rows(browser).sort((a, b) => a.hidden - b.hidden || a.embeds - b.embeds);
       for (const test of all) {
         await attempt(test.name, async () => `first echo after ${(await runCase(test, browsers, programs)).toFixed(0)} ms`);
       }

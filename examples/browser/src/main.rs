@@ -23,6 +23,8 @@ mod dcep;
 #[allow(dead_code, unreachable_pub, reason = "shared with examples that do more with it")]
 #[path = "../../driver/mod.rs"]
 mod driver;
+#[cfg(test)]
+mod embedding;
 mod http;
 mod message;
 mod options;

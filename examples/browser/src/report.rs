@@ -107,6 +107,14 @@ impl Reporter {
                 })
             })
             .collect();
+        let embedding = agent.embedding(stream, COMPONENT).map(|embedding| {
+            json!({
+                "support": format!("{:?}", embedding.support),
+                "sent": embedding.sent,
+                "acknowledged": embedding.acknowledged,
+                "received": embedding.received,
+            })
+        });
         json!({
             "type": "report",
             "ice": {
@@ -119,6 +127,7 @@ impl Reporter {
                 "passedOver": self.passed_over,
                 "refused": words::counters(agent.counters()).collect::<Vec<_>>(),
             },
+            "embedding": embedding,
             "dtls": dtls,
             "sctp": { "state": sctp },
             "channels": channels,

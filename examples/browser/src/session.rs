@@ -24,6 +24,10 @@ use crate::tls::Identity;
 /// The channel that the program opens when it is the one who offers.
 const LABEL: &str = "frazil";
 
+/// How descriptions say that DTLS may ride in checks: of draft-hancke-webrtc-sped, and of Chromium
+/// since 155 and since 149.
+const EMBEDDING: [&str; 3] = ["sped", "googspedv1", "goog-sped-v1"];
+
 /// Messages that are kept for a page that comes back to its stream of events.
 const KEPT: usize = 256;
 
@@ -222,6 +226,8 @@ struct Call {
     /// How often this side has described itself.
     version: u64,
     mid: String,
+    /// The ICE options of the browser.
+    options: Vec<String>,
     /// What this side is to do next, as soon as gathering allows.
     due: Option<Describe>,
     /// An offer of this side is not answered yet.
@@ -260,6 +266,7 @@ impl Call {
             _ => Role::Controlled,
         });
         config.lite = lite;
+        config.embedding = true;
         config.signalling = match signalling {
             Signalling::Trickle => frazil::Signalling::Trickle,
             Signalling::Complete => frazil::Signalling::Complete,
@@ -288,6 +295,7 @@ impl Call {
             id: u64::from(u32::from_be_bytes([a, b, c, d])),
             version: 0,
             mid: "0".to_owned(),
+            options: Vec::new(),
             due: (offerer == Offerer::Program).then_some(Describe::Offer),
             offered: false,
             setup: None,
@@ -364,6 +372,7 @@ impl Call {
     ) -> Result<(), Box<dyn Error>> {
         let remote = Remote::parse(sdp)?;
         self.stack.agent().set_remote(now, remote.parameters.clone())?;
+        self.options = remote.parameters.options;
         let setup = *self.setup.get_or_insert(match remote.setup {
             Setup::Active => Setup::Passive,
             Setup::Passive => Setup::Active,
@@ -457,13 +466,17 @@ impl Call {
             return;
         }
         let Some(what) = self.due.take() else { return };
-        let (parameters, candidates, end) = if complete {
+        let (mut parameters, candidates, end) = if complete {
             let description = agent.take_description(now);
             let candidates = description.candidates.into_iter().map(|(_, candidate)| candidate);
             (description.parameters, candidates.collect(), description.end_of_candidates)
         } else {
             (agent.local_parameters(), Vec::new(), false)
         };
+        // An answer has only what the offer has.
+        let said =
+            |option: &&str| what == Describe::Offer || self.options.iter().any(|it| it == option);
+        parameters.options.extend(EMBEDDING.iter().filter(|it| said(it)).map(ToString::to_string));
         self.ufrag = parameters.credentials.ufrag().to_owned();
         self.version = self.version.saturating_add(1);
         let sdp = Local {

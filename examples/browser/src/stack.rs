@@ -23,13 +23,16 @@ use crate::channel::{ChannelError, ChannelEvent, ChannelId, Channels, Message};
 use crate::clock::Clock;
 use crate::driver::gathering::GatheringFlags;
 use crate::driver::host::Host;
-use crate::driver::{CloseError, Driver, EventLoop, OpenError, seed};
+use crate::driver::{COMPONENT, CloseError, Driver, EventLoop, OpenError, seed};
 use crate::sctp::Sctp;
 use crate::sdp::Fingerprint;
 use crate::tls::{Identity, Record, Tls, TlsError};
 
 /// How long the peer has to agree that a channel is closed, before all is closed around it.
 const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Packets of a handshake that are kept until it can begin. No flight has more.
+const EARLY: usize = 16;
 
 /// What the application is told when the peer ends it.
 const CLOSED_BY_BROWSER: &str = "closed by the browser";
@@ -39,6 +42,10 @@ pub(crate) struct Stack {
     driver: Driver,
     stream: StreamId,
     tls: Option<Tls>,
+    /// What has come in checks before the peer's description.
+    early: Vec<Vec<u8>>,
+    /// The newest flight of the handshake, as long as there is no way to send on.
+    unsent: Vec<Vec<u8>>,
     sctp: Sctp,
     channels: Channels,
     clock: Clock,
@@ -83,6 +90,8 @@ impl Stack {
             driver: Driver::new(Recorder::without_log(agent), events),
             stream,
             tls: None,
+            early: Vec::new(),
+            unsent: Vec::new(),
             sctp: Sctp::new(clock),
             channels: Channels::default(),
             clock,
@@ -117,8 +126,8 @@ impl Stack {
         self.driver.close(events, ip)
     }
 
-    /// DTLS begins when there is a way to send on. Before that the peer's certificate and which side
-    /// is the client have to be known: from the descriptions.
+    /// DTLS begins inside the checks, and goes on where there is a way to send on. Before that the
+    /// peer's certificate and which side is the client have to be known: from the descriptions.
     pub(crate) fn secure(
         &mut self,
         now: Timestamp,
@@ -127,7 +136,10 @@ impl Stack {
         expected: Fingerprint,
     ) -> Result<(), TlsError> {
         if self.tls.is_none() {
-            self.tls = Some(Tls::new(identity, self.clock, now, active, expected)?);
+            let tls = self.tls.insert(Tls::new(identity, self.clock, now, active, expected)?);
+            for packet in std::mem::take(&mut self.early) {
+                tls.receive(now, &packet)?;
+            }
         }
         Ok(())
     }
@@ -183,7 +195,9 @@ impl Stack {
     pub(crate) fn expire(&mut self, now: Timestamp) -> Result<(), String> {
         self.driver.expire(now);
         self.sctp.expire(now);
-        if let Some(tls) = self.tls.as_mut().filter(|_| self.phase != Phase::Closed) {
+        // What rides in checks is repeated by them.
+        let waits = self.phase != Phase::Closed && self.has_path();
+        if let Some(tls) = self.tls.as_mut().filter(|_| waits) {
             tls.expire(now).map_err(|error| error.to_string())?;
         }
         Ok(())
@@ -205,14 +219,24 @@ impl Stack {
 
     /// Whether data may flow; over a relay too, where there is no bare route.
     fn has_path(&self) -> bool {
-        self.driver.agent.max_payload(self.stream, crate::driver::COMPONENT).is_some()
+        self.driver.agent.max_payload(self.stream, COMPONENT).is_some()
     }
 
     /// Moves what each layer has for the next one, sends what is to be sent, and gives the news. To
     /// be called until it returns `None`.
     pub(crate) fn poll(&mut self, now: Timestamp) -> Option<News> {
+        // Before the agent has its say: what DTLS has made rides in the checks that it sends now.
+        match self.poll_handshake(now) {
+            Ok(Some(news)) => return Some(news),
+            Ok(None) => {}
+            Err(fault) => return Some(self.end(now, fault.to_string())),
+        }
         if let Some(event) = self.driver.poll(now) {
-            return Some(News::Ice(event));
+            let taken = self.take_embedded(now, &event);
+            return Some(match taken {
+                Ok(()) => News::Ice(event),
+                Err(error) => self.end(now, error.to_string()),
+            });
         }
         if self.phase == Phase::Closed {
             return None;
@@ -235,7 +259,7 @@ impl Stack {
             return Ok(None);
         }
         // From the bottom to the top, and back down with what that has made to send.
-        if let Some(news) = self.poll_tls(now)? {
+        if let Some(news) = self.poll_handshake(now)? {
             return Ok(Some(news));
         }
         while let Some(event) = self.sctp.poll_event() {
@@ -259,11 +283,57 @@ impl Stack {
         Ok(None)
     }
 
+    /// What has come in a check is for DTLS.
+    fn take_embedded(&mut self, now: Timestamp, event: &Event) -> Result<(), TlsError> {
+        let Event::Embedded { packet, .. } = event else { return Ok(()) };
+        match &mut self.tls {
+            Some(tls) => tls.receive(now, packet),
+            None => {
+                if self.early.len() < EARLY {
+                    self.early.push(packet.clone());
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What the handshake wants to send rides in checks. On the path it goes from when there is one.
+    fn poll_handshake(&mut self, now: Timestamp) -> Result<Option<News>, Fault> {
+        if self.phase == Phase::Closed {
+            return Ok(None);
+        }
+        let news = self.poll_tls(now)?;
+        if self.has_path() {
+            for datagram in std::mem::take(&mut self.unsent) {
+                send(&mut self.driver, self.stream, now, &datagram);
+            }
+        }
+        Ok(news)
+    }
+
     fn poll_tls(&mut self, now: Timestamp) -> Result<Option<News>, Fault> {
+        let has_path = self.has_path();
         let Some(tls) = &mut self.tls else { return Ok(None) };
+        let mut first = tls.version().is_none();
+        let rides = first;
         while let Some(record) = tls.poll()? {
             match record {
-                Record::Datagram(datagram) => send(&mut self.driver, self.stream, now, datagram),
+                Record::Datagram(datagram) => {
+                    if std::mem::take(&mut first) {
+                        // A new flight answers the one before.
+                        self.driver.agent.withdraw_embedded(now, self.stream, COMPONENT);
+                        self.unsent.clear();
+                    }
+                    if rides {
+                        // What does not ride in checks goes on the path alone.
+                        self.driver.agent.embed(now, self.stream, COMPONENT, datagram).ok();
+                    }
+                    if has_path {
+                        send(&mut self.driver, self.stream, now, datagram);
+                    } else {
+                        self.unsent.push(datagram.to_vec());
+                    }
+                }
                 Record::Plaintext(packet) => self.sctp.receive(now, packet),
                 Record::Connected => return Ok(Some(News::Secure)),
                 Record::Closed => {

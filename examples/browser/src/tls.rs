@@ -12,8 +12,8 @@ use crate::sdp::Fingerprint;
 /// Room for the largest record.
 const RECORD: usize = 17_000;
 
-/// The largest datagram that the handshake makes (RFC 8831 §5).
-const MTU: usize = 1200;
+/// The largest datagram that the handshake makes: what fits into a check, `Embedding::max_packet`.
+const MTU: usize = 984;
 
 /// With nothing to wait for, `dimpl` names a time that is years away.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);

@@ -51,6 +51,7 @@ pub enum Input<'a> {
     SetTiming(u8),
     Send {
         stream: u8,
+        /// From 128 on it is to ride in checks; from 192 on nothing is to any more before that.
         component: u8,
         bytes: &'a [u8],
     },
