@@ -452,7 +452,9 @@ fn an_agent_that_takes_the_place_of_another_one_closes_its_connections() {
     net.run_for_secs(1);
     // The client tries again, and nobody has that username fragment any more.
     net.run_for_secs(40);
-    assert!(net.ends.keys().all(|end| net.muxes[end.0].connection_session(end.1) != Some(server.1)));
+    assert!(
+        net.ends.keys().all(|end| net.muxes[end.0].connection_session(end.1) != Some(server.1))
+    );
     assert!(!net.is_completed(client));
 }
 
