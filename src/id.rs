@@ -3,6 +3,7 @@
 //! An id is a number that is given once and never again: it names its thing for as long as that
 //! lives, and afterwards names nothing. It is not an index into anything.
 
+use core::fmt;
 use core::num::NonZeroU64;
 
 macro_rules! id {
@@ -54,8 +55,14 @@ id! {
 
 /// A stream connection (TCP or TLS) that the caller carries. Within a [`Mux`](crate::Mux) no two have
 /// the same, whichever agents they are of; otherwise within one agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(NonZeroU64);
+
+impl fmt::Debug for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ConnectionId").field(&self.get()).finish()
+    }
+}
 
 impl ConnectionId {
     pub(crate) const fn new(number: u64) -> Self {

@@ -414,6 +414,7 @@ impl IceAgent {
         }
         self.lists.revise();
         self.deadline = None;
+        self.withdraw_names();
         self.leave_peers();
         self.leave_servers();
     }

@@ -80,6 +80,7 @@ pub(super) enum Report {
         name: MdnsName,
         ip: IpAddr,
     },
+    WithdrawName(MdnsName),
 }
 
 /// An event in brief: what it says is looked up when it is polled.

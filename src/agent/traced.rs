@@ -151,6 +151,7 @@ impl IceAgent {
                 | Event::OpenConnection { .. }
                 | Event::CloseConnection { .. }
                 | Event::PublishName { .. }
+                | Event::WithdrawName { .. }
                 | Event::ResolveName { .. },
             )
             | None => return,
