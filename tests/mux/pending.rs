@@ -120,7 +120,7 @@ impl Door {
     fn check(&self, pwd: Option<&str>) -> Vec<u8> {
         let credentials = self.agent().local_parameters().credentials;
         let username = format!("{}:peer", credentials.ufrag());
-        framed(&check(&username, pwd.unwrap_or(credentials.pwd()), 1))
+        framed(&check(&username, pwd.unwrap_or_else(|| credentials.pwd()), 1))
     }
 }
 
