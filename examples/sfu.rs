@@ -1,4 +1,4 @@
-//! An ICE-lite server for many sessions on one UDP port, on all cores.
+//! An ICE-lite server for many sessions on one UDP port and one TCP port, on all cores.
 //!
 //! It speaks the lines of the example `peer`, each with the name of its session in front. How the
 //! load is shared:
@@ -11,8 +11,9 @@
 //! * Data names nobody. When a pair has been selected, which takes an authenticated check, its
 //!   remote address is entered in the directory, and packets from there are handed over the same way.
 //! * Answers leave from the socket of the thread that has the session.
+//! * A TCP connection goes to the thread that its first check names, and stays there.
 //!
-//! The core of it is `sfu/core.rs`.
+//! The core of it is `sfu/core.rs`; connections are `sfu/streams.rs`.
 #![expect(clippy::disallowed_methods, reason = "an example owns the clock, threads and sockets")]
 
 #[path = "sfu/core.rs"]
@@ -23,11 +24,13 @@ mod driver;
 mod options;
 #[path = "peer/signalling.rs"]
 mod signalling;
+#[path = "sfu/streams.rs"]
+mod streams;
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{self, BufRead, Write};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,6 +40,8 @@ use options::{HELP, Options};
 
 /// How long the sessions outlive the end of the input, so that what was asked for last is done.
 const GRACE: Duration = Duration::from_secs(1);
+/// Connections that the system keeps until they are accepted.
+const BACKLOG: i32 = 1024;
 
 fn main() -> ExitCode {
     let done = match Options::parse() {
@@ -63,8 +68,13 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     say(format_args!("listening {local}"))?;
     let directory = Directory::default();
     let mut cores = Vec::new();
+    let mut listeners = listen(options)?.into_iter();
+    if let Some(listener) = listeners.as_slice().first() {
+        say(format_args!("listening tcp {}", listener.local_addr()?))?;
+    }
     for (number, socket) in sockets.into_iter().enumerate() {
-        cores.push(Core::new(number, socket, options, start, directory.clone())?);
+        let listener = listeners.next();
+        cores.push(Core::new(number, socket, listener, options, start, directory.clone())?);
     }
     let posts: Vec<Post> = cores.iter().map(Core::post).collect();
     let threads: Vec<_> = cores
@@ -111,17 +121,36 @@ fn read_lines(posts: &[Post]) -> io::Result<()> {
 
 /// One socket for each thread, all on the same port.
 fn open(options: &Options) -> io::Result<Vec<UdpSocket>> {
-    let mut addr = SocketAddr::new(options.bind, options.port);
+    let addr = SocketAddr::new(options.bind, options.port);
+    let sockets = bind(addr, socket2::Type::DGRAM, options.threads)?;
+    Ok(sockets.into_iter().map(UdpSocket::from).collect())
+}
+
+/// The same for connections, if they are wanted.
+fn listen(options: &Options) -> io::Result<Vec<TcpListener>> {
+    let Some(port) = options.tcp_port else { return Ok(Vec::new()) };
+    let addr = SocketAddr::new(options.bind, port);
+    let sockets = bind(addr, socket2::Type::STREAM, options.threads)?;
+    for socket in &sockets {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(sockets.into_iter().map(TcpListener::from).collect())
+}
+
+fn bind(
+    mut addr: SocketAddr,
+    kind: socket2::Type,
+    count: usize,
+) -> io::Result<Vec<socket2::Socket>> {
     let mut sockets = Vec::new();
-    for _ in 0..options.threads {
-        let domain = socket2::Domain::for_address(addr);
-        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
+    for _ in 0..count {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(addr), kind, None)?;
+        socket.set_reuse_address(kind == socket2::Type::STREAM)?;
         socket.set_reuse_port(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&addr.into())?;
-        let socket = UdpSocket::from(socket);
         // The first one may have got any port.
-        addr = socket.local_addr()?;
+        addr = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         sockets.push(socket);
     }
     Ok(sockets)

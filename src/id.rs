@@ -3,6 +3,9 @@
 //! An id is a number that is given once and never again: it names its thing for as long as that
 //! lives, and afterwards names nothing. It is not an index into anything.
 
+use core::fmt;
+use core::num::NonZeroU64;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -42,16 +45,39 @@ id! {
     ServerId
 }
 id! {
-    /// A stream connection (TCP or TLS) that the caller carries for the agent.
-    ConnectionId
-}
-id! {
     /// A UDP socket that the agent has asked for beside those of its candidates.
     SocketId
 }
 id! {
     /// A name that the agent wants to be resolved.
     LookupId
+}
+
+/// A stream connection (TCP or TLS) that the caller carries. Within a [`Mux`](crate::Mux) no two have
+/// the same, whichever agents they are of; otherwise within one agent.
+// Aligned like the addresses beside which it stands: a route is no larger for it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(Rust, packed(4))]
+pub struct ConnectionId(NonZeroU64);
+
+impl fmt::Debug for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ConnectionId").field(&self.get()).finish()
+    }
+}
+
+impl ConnectionId {
+    pub(crate) const fn new(number: u64) -> Self {
+        // The niche keeps what may have no connection as small as what has one.
+        Self(NonZeroU64::MIN.saturating_add(number))
+    }
+
+    /// The number behind the id. Newer connections have greater ones.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        let Self(number) = self;
+        number.get().saturating_sub(1)
+    }
 }
 
 /// What one server is asked from one local address.

@@ -129,8 +129,8 @@ pub use gather::{RelayFamilies, Server, ServerCredentials, ServerCredentialsErro
 pub use id::{CandidateId, ConnectionId, LookupId, PairId, ServerId, SocketId, StreamId};
 pub use mdns::{MdnsName, MdnsNameError};
 pub use mux::{
-    InsertError, InsertRefused, Mux, MuxConfig, MuxCounters, MuxIgnored, MuxReceived, SessionId,
-    SocketError,
+    InsertError, InsertRefused, Mux, MuxAcceptError, MuxConfig, MuxCounters, MuxIgnored, MuxLimits,
+    MuxReceived, MuxRefused, SessionId, SocketError,
 };
 pub use policy::{
     AcceptanceWaits, AddressHandling, AddressRewriteRule, AddressRewriteRules, AddressUse,

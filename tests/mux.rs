@@ -1,4 +1,4 @@
-//! `Mux`: many agents behind shared sockets.
+//! `Mux`: many agents behind shared sockets and listeners.
 
 mod common;
 #[path = "mux/life.rs"]
@@ -9,7 +9,11 @@ mod model;
 mod pacing;
 #[path = "mux/paths.rs"]
 mod paths;
+#[path = "mux/pending.rs"]
+mod pending;
 #[path = "mux/routing.rs"]
 mod routing;
 #[path = "mux/stage.rs"]
 mod stage;
+#[path = "mux/streams.rs"]
+mod streams;

@@ -145,6 +145,52 @@ fn a_socket_that_moves_is_told_under_another_name() {
     assert!(told.contains(&format!("{} 1000 typ host", published[1].0)), "{told}");
 }
 
+fn withdrawn(bench: &Bench) -> Vec<String> {
+    let withdrawn = |event: &Event| match event {
+        Event::WithdrawName { name } => Some(name.to_string()),
+        _ => None,
+    };
+    bench.events.iter().filter_map(|(_, event)| withdrawn(event)).collect()
+}
+
+/// M1: an address has one name, as long as it has a candidate.
+#[test]
+fn a_name_is_withdrawn_with_the_last_candidate_of_its_address() {
+    let mut config = hiding(Role::Controlling);
+    config.continual = true;
+    let mut bench = Bench::with(config);
+    let (first, second) = (bench.add_local(L), bench.add_local("10.0.0.1:1002"));
+    bench.add_local(L6);
+    bench.drain();
+    let names = published(&bench);
+    bench.agent.remove_local(bench.now, first).unwrap();
+    bench.drain();
+    assert!(withdrawn(&bench).is_empty(), "another candidate has the address");
+    // Moved away, and then the other address as well.
+    let moved = bench.agent.rebind_local(bench.now, second, addr("10.0.0.2:1002")).unwrap();
+    bench.drain();
+    assert_eq!(withdrawn(&bench), [names[0].0.clone()]);
+    bench.agent.remove_local(bench.now, moved).unwrap();
+    bench.drain();
+    assert_eq!(withdrawn(&bench).len(), 2);
+    // The address comes again, under another name: the old one is known to be gone.
+    bench.add_local(L);
+    bench.drain();
+    let again = published(&bench).last().unwrap().clone();
+    assert_eq!(again.1, addr(L).ip());
+    assert_ne!(again.0, names[0].0);
+    // Closing takes back what is left, once.
+    for _ in 0..2 {
+        bench.agent.close(bench.now);
+        bench.drain();
+    }
+    let mut all: Vec<String> = published(&bench).into_iter().map(|(name, _)| name).collect();
+    let mut gone = withdrawn(&bench);
+    all.sort_unstable();
+    gone.sort_unstable();
+    assert_eq!(gone, all);
+}
+
 fn reflexive(bench: &mut Bench, seen: &str, base: &str) -> Option<String> {
     let before = told(bench).len();
     let mut local = LocalAddress::udp(addr(seen));

@@ -1,17 +1,19 @@
-//! One core: a thread with a `Mux` and a socket.
+//! One core: a thread with a `Mux`, a socket, and the connections of its sessions.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use frazil::{
-    AgentConfig, Candidate, ConnectionState, Event, GatheringState, IceAgent, LocalAddress, Mux,
-    MuxConfig, MuxReceived, Received, Role, SessionId, Timestamp, Transport, UfragPrefix,
+    AgentConfig, Candidate, ConnectionId, ConnectionState, Event, GatheringState, IceAgent,
+    LocalAddress, Mux, MuxConfig, MuxReceived, Received, Role, Route, SessionId, Timestamp,
+    Transport, UfragPrefix,
 };
+use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
@@ -19,9 +21,12 @@ use crate::driver::{BATCH, COMPONENT, DATAGRAM, words};
 use crate::options::Options;
 use crate::say;
 use crate::signalling::{Announced, ParametersLine};
+use crate::streams::{Brought, Streams};
 
 const SOCKET: Token = Token(0);
 const POST: Token = Token(1);
+/// From here on connections.
+const LISTENER: Token = Token(2);
 
 /// What a thread is asked to do by others.
 pub(crate) enum Order {
@@ -29,6 +34,8 @@ pub(crate) enum Order {
     Line { session: String, line: String },
     /// A datagram that arrived at another thread's socket.
     Datagram { from: SocketAddr, bytes: Vec<u8> },
+    /// A connection that another thread has accepted, and not read from.
+    Connection { from: SocketAddr, tcp: TcpStream },
     /// The end.
     End,
 }
@@ -83,6 +90,15 @@ struct Session {
     entered: bool,
 }
 
+impl Session {
+    /// Its peer was heard from an address: that is to be in the directory, if it is the selected one.
+    fn enter(&mut self, from: SocketAddr, directory: &Directory, core: usize) {
+        if let Some(remote) = self.remote.filter(|&remote| !self.entered && remote == from) {
+            self.entered = directory.enter(remote, core);
+        }
+    }
+}
+
 /// Seeds of which no two are the same, on whatever core.
 struct Seeds {
     seed: [u8; 32],
@@ -107,6 +123,7 @@ pub(crate) struct Core {
     mux: Mux,
     socket: UdpSocket,
     local: SocketAddr,
+    streams: Streams,
     directory: Directory,
     sessions: BTreeMap<SessionId, Session>,
     names: BTreeMap<String, SessionId>,
@@ -122,6 +139,7 @@ impl Core {
     pub(crate) fn new(
         number: usize,
         socket: UdpSocket,
+        listener: Option<TcpListener>,
         options: &Options,
         start: Instant,
         directory: Directory,
@@ -136,6 +154,7 @@ impl Core {
             mux: Mux::new(MuxConfig::default(), seeds.next()),
             socket,
             local,
+            streams: Streams::new(listener, LISTENER),
             directory,
             sessions: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -161,26 +180,33 @@ impl Core {
         use std::os::fd::AsRawFd as _;
         let fd = self.socket.as_raw_fd();
         self.poll.registry().register(&mut SourceFd(&fd), SOCKET, Interest::READABLE)?;
+        self.streams.register(self.poll.registry())?;
         let mut events = Events::with_capacity(16);
         let mut buffer = vec![0; DATAGRAM];
+        let mut bytes = Vec::new();
         let mut readable = true;
         loop {
             self.settle()?;
             let wait = match self.mux.poll_timeout() {
-                _ if readable => Some(std::time::Duration::ZERO),
+                _ if readable || self.streams.is_ready() => Some(std::time::Duration::ZERO),
                 deadline => deadline.map(|at| at - self.now()),
             };
             match self.poll.poll(&mut events, wait) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
-            readable |= events.iter().any(|event| event.token() == SOCKET);
+            for event in &events {
+                readable |= event.token() == SOCKET;
+                self.streams.note_ready(event.token());
+            }
             if self.take_orders()? {
                 return Ok(());
             }
             if readable {
                 readable = self.take_datagrams(&mut buffer, posts)?;
             }
+            self.take_connections();
+            self.take_bytes(&mut bytes, posts)?;
             self.mux.handle_timeout(self.now());
         }
     }
@@ -191,6 +217,7 @@ impl Core {
             match order {
                 Order::Line { session, line } => self.take_line(session, &line)?,
                 Order::Datagram { from, bytes } => self.deliver(from, &bytes)?,
+                Order::Connection { from, tcp } => self.take_connection(tcp, from),
                 Order::End => return Ok(true),
             }
             self.settle()?;
@@ -224,19 +251,86 @@ impl Core {
         let now = self.now();
         let received = self.mux.handle_datagram(now, Transport::Udp, self.local, from, bytes);
         let MuxReceived::Session(id, received) = received else { return Ok(()) };
-        let Some(session) = self.sessions.get_mut(&id) else { return Ok(()) };
-        if let Some(remote) = session.remote.filter(|&remote| !session.entered && remote == from) {
-            session.entered = self.directory.enter(remote, self.number);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.enter(from, &self.directory, self.number);
         }
         if let Received::Data { payload, .. } = received {
-            let text = one_line(&String::from_utf8_lossy(payload));
-            say(format_args!("{} recv {text}", session.name))?;
-            if self.echo {
-                // What cannot be sent back is a lost packet.
-                self.send(id, payload).ok();
+            self.take_data(id, payload)?;
+        }
+        Ok(())
+    }
+
+    fn take_data(&mut self, id: SessionId, payload: &[u8]) -> io::Result<()> {
+        let Some(session) = self.sessions.get(&id) else { return Ok(()) };
+        let text = one_line(&String::from_utf8_lossy(payload));
+        say(format_args!("{} recv {text}", session.name))?;
+        if self.echo {
+            // What cannot be sent back is a lost packet.
+            self.send(id, payload).ok();
+        }
+        Ok(())
+    }
+
+    /// Takes what others have opened.
+    fn take_connections(&mut self) {
+        for _ in 0..BATCH {
+            let Some((tcp, from)) = self.streams.accept() else { return };
+            self.take_connection(tcp, from);
+        }
+    }
+
+    /// A connection that is refused is dropped, and closed by that.
+    fn take_connection(&mut self, tcp: TcpStream, from: SocketAddr) {
+        let Some(local) = self.streams.local() else { return };
+        let Ok(id) = self.mux.connection_accepted(self.now(), local, from) else { return };
+        if self.streams.add(self.poll.registry(), id, tcp, from).is_err() {
+            self.mux.connection_closed(self.now(), id);
+        }
+    }
+
+    /// Reads from connections that have something.
+    fn take_bytes(&mut self, buffer: &mut Vec<u8>, posts: &[Post]) -> io::Result<()> {
+        for _ in 0..BATCH {
+            let Some((id, brought)) = self.streams.read(self.number, buffer) else { return Ok(()) };
+            match brought {
+                Brought::Nothing => {}
+                Brought::Bytes(len) => self.take_stream(id, &buffer[..len])?,
+                Brought::Elsewhere(home) => {
+                    let moved = self.lose(id);
+                    if let (Some(post), Some((tcp, from))) = (posts.get(home), moved) {
+                        post.send(Order::Connection { from, tcp });
+                    }
+                }
+                Brought::End => drop(self.lose(id)),
+            }
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    fn take_stream(&mut self, id: ConnectionId, mut input: &[u8]) -> io::Result<()> {
+        while !input.is_empty() {
+            let received = self.mux.handle_stream(self.now(), id, &mut input);
+            if let MuxReceived::Session(session, Received::Data { payload, .. }) = received {
+                // It may be lent by the `Mux`, which is about to be asked to send.
+                let payload = payload.to_vec();
+                self.take_data(session, &payload)?;
             }
         }
         Ok(())
+    }
+
+    /// A connection is gone, for this core.
+    fn lose(&mut self, id: ConnectionId) -> Option<(TcpStream, SocketAddr)> {
+        self.mux.connection_closed(self.now(), id);
+        self.streams.remove(self.poll.registry(), id)
+    }
+
+    /// Sends a frame.
+    fn write(&mut self, id: ConnectionId, parts: &[&[u8]]) {
+        if self.streams.write(id, parts).is_err() {
+            self.lose(id);
+        }
     }
 
     fn send(&mut self, id: SessionId, payload: &[u8]) -> Result<(), Box<dyn Error>> {
@@ -246,8 +340,11 @@ impl Core {
             stream.map(|stream| agent.send(now, stream, COMPONENT, payload))
         });
         let out = out.flatten().ok_or("the session is gone")??;
-        if let frazil::Route::Datagram { remote, .. } = out.route {
-            self.socket.send_to(out.payload(), remote)?;
+        match out.route {
+            Route::Datagram { remote, .. } => {
+                self.socket.send_to(out.payload(), remote)?;
+            }
+            Route::Stream(id) => self.write(id, &[out.head(), out.payload(), out.padding()]),
         }
         Ok(())
     }
@@ -262,10 +359,14 @@ impl Core {
             if let Some((id, event)) = self.mux.poll_event(now) {
                 self.tell(id, event)?;
             } else if let Some((_, transmit)) = self.mux.poll_transmit(now, &mut buf) {
-                if let frazil::Route::Datagram { remote, .. } = transmit.route {
+                let bytes = &buf[transmit.range];
+                match transmit.route {
                     // What cannot be sent is a lost packet.
-                    self.socket.send_to(&buf[transmit.range], remote).ok();
+                    Route::Datagram { remote, .. } => drop(self.socket.send_to(bytes, remote)),
+                    Route::Stream(id) => self.write(id, &[bytes]),
                 }
+            } else if let Some(id) = self.mux.poll_close() {
+                self.streams.remove(self.poll.registry(), id);
             } else {
                 return Ok(());
             }
@@ -296,13 +397,21 @@ impl Core {
                 if let Some(old) = session.remote.replace(remote.addr) {
                     self.directory.leave(old, self.number);
                 }
-                session.entered = self.directory.enter(remote.addr, self.number);
+                let transport = local.transport;
+                // A connection stays with its core, and needs no directory.
+                session.entered =
+                    transport == Transport::Tcp || self.directory.enter(remote.addr, self.number);
+                let path = if transport == Transport::Tcp { "tcp" } else { "udp" };
                 say(format_args!(
-                    "{name} selected {} {} {} {} udp",
+                    "{name} selected {} {} {} {} {path}",
                     local.addr, remote.addr, local.kind, remote.kind
                 ))
             }
             Event::RemoteRestart { .. } => self.begin_generation(id),
+            Event::CloseConnection { connection } => {
+                self.streams.remove(self.poll.registry(), connection);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -340,13 +449,16 @@ impl Core {
         config.loopback = self.local.ip().is_loopback();
         config.ufrag_prefix = prefix_of(self.number)?;
         let agent = IceAgent::new(config, self.seeds.next())?;
-        let (now, local) = (self.now(), LocalAddress::udp(self.local));
+        let now = self.now();
         let id = self.mux.insert(now, agent)?;
         let stream = self.mux.agent(id).and_then(|agent| agent.streams().next());
         let stream = stream.ok_or("an agent without a stream")?;
-        self.mux
-            .with(now, id, |agent| agent.add_local(now, stream, COMPONENT, local))
-            .transpose()?;
+        let tcp = self.streams.local().map(LocalAddress::tcp_passive);
+        for local in [LocalAddress::udp(self.local)].into_iter().chain(tcp) {
+            self.mux
+                .with(now, id, |agent| agent.add_local(now, stream, COMPONENT, local))
+                .transpose()?;
+        }
         let role = words::role(Role::Controlled);
         say(format_args!("{name} role {role}"))?;
         self.names.insert(name.clone(), id);
@@ -415,7 +527,7 @@ fn prefix_of(core: usize) -> Result<UfragPrefix, frazil::CredentialsError> {
 
 /// The core that a check names: the username fragment that it is sent to starts with its number.
 /// A wrong guess of a malicious sender costs one look-up in another `Mux`.
-fn core_named_by(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn core_named_by(bytes: &[u8]) -> Option<usize> {
     // A Binding request (RFC 8489 §5) whose first attribute is USERNAME, which is where every ICE
     // implementation has it; others are found by going on.
     if !bytes.starts_with(&[0, 1]) || bytes.get(4..8)? != [0x21, 0x12, 0xa4, 0x42] {

@@ -6,19 +6,20 @@ use std::net::{IpAddr, Ipv4Addr};
 use crate::driver::seed;
 
 pub(crate) const HELP: &str = "\
-An ICE-lite server for many sessions on one UDP port, on all cores.
+An ICE-lite server for many sessions on one UDP port and one TCP port, on all cores.
 
 usage: sfu [flags]
 
   --bind IP        the address of this machine to use (default: 127.0.0.1)
   --port PORT      the port (default: whatever the system gives)
-  --threads N      threads, each with its own socket on the port (default: one for each core)
+  --tcp-port PORT  a port for ICE-TCP beside it (default: none; 0: whatever the system gives)
+  --threads N      threads, each with its own sockets on the ports (default: one for each core)
   --echo           send every received datagram back
   --seed HEX       up to 64 hexadecimal digits, the seed of everything random
                    (default: from the operating system)
   -h, --help       this text
 
-It prints `listening ADDRESS`, then the lines of the example `peer` (see `peer --help`), each with a
+It prints `listening ADDRESS`, with --tcp-port `listening tcp ADDRESS`, then the lines of the example `peer` (see `peer --help`), each with a
 session and a space in front, and takes them in the same form:
 
   SESSION                       opens a session; so does any other line of a new one
@@ -33,6 +34,7 @@ exit status: 0 after the end of input, 1 when it could not go on, 2 for wrong fl
 pub(crate) struct Options {
     pub(crate) bind: IpAddr,
     pub(crate) port: u16,
+    pub(crate) tcp_port: Option<u16>,
     pub(crate) threads: usize,
     pub(crate) echo: bool,
     pub(crate) seed: [u8; 32],
@@ -45,6 +47,7 @@ impl Options {
         let mut options = Self {
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 0,
+            tcp_port: None,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             echo: false,
             seed: seed::random().map_err(|error| error.to_string())?,
@@ -55,6 +58,7 @@ impl Options {
                 Short('h') | Long("help") => return Ok(None),
                 Long("bind") => options.bind = arguments.value()?.parse()?,
                 Long("port") => options.port = arguments.value()?.parse()?,
+                Long("tcp-port") => options.tcp_port = Some(arguments.value()?.parse()?),
                 Long("threads") => options.threads = arguments.value()?.parse()?,
                 Long("echo") => options.echo = true,
                 Long("seed") => {

@@ -396,6 +396,12 @@ pub enum Event {
         /// The address that it stands for.
         ip: IpAddr,
     },
+    /// No candidate is told under this name any more: it is to be answered no longer. The agent does
+    /// not use it again.
+    WithdrawName {
+        /// The name.
+        name: MdnsName,
+    },
     /// A name has to be resolved: answer with [`name_resolved`](crate::IceAgent::name_resolved) or
     /// [`name_failed`](crate::IceAgent::name_failed).
     ResolveName {

@@ -429,6 +429,7 @@ impl IceAgent {
         self.embedding = None;
         self.lists.revise();
         self.deadline = None;
+        self.withdraw_names();
         self.leave_peers();
         self.leave_servers();
     }

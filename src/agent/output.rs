@@ -80,6 +80,7 @@ pub(super) enum Report {
         name: MdnsName,
         ip: IpAddr,
     },
+    WithdrawName(MdnsName),
 }
 
 /// A packet that has arrived inside a check or an answer.

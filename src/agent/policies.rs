@@ -14,7 +14,7 @@ use rand_chacha::rand_core::Rng as _;
 
 use super::IceAgent;
 use super::call_error::AddLocalError;
-use super::candidates::{Local, Usage};
+use super::candidates::{Candidates, Local, Usage};
 use super::counters::Refused;
 use super::io::LocalAddress;
 use super::output::{Notice, Report};
@@ -157,6 +157,24 @@ impl IceAgent {
         let name = MdnsName::from_random(random);
         self.candidates.names.push((ip, name.clone()));
         self.report(Report::PublishName { name, ip });
+    }
+
+    /// Takes back the names of addresses that no host candidate has any more.
+    pub(super) fn withdraw_names(&mut self) {
+        let closed = self.is_closed();
+        let Candidates { names, locals, .. } = &mut self.candidates;
+        let mut gone = Vec::new();
+        names.retain(|(ip, name)| {
+            let of_it = |local: &Local| local.kind == CandidateKind::Host && local.addr.ip() == *ip;
+            let in_use = !closed && locals.iter().any(|(_, local)| of_it(local));
+            if !in_use {
+                gone.push(name.clone());
+            }
+            in_use
+        });
+        for name in gone {
+            self.report(Report::WithdrawName(name));
+        }
     }
 
     /// Whether an address of the peer may be sent to.

@@ -281,6 +281,7 @@ impl IceAgent {
         self.lists.remove_local(id);
         self.forget_relayed(id);
         self.candidates.remove_locals(&ids);
+        self.withdraw_names();
         self.forget_base(id);
         affected
     }

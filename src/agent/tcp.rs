@@ -40,7 +40,7 @@ use crate::turn::Frame;
 use super::IceAgent;
 use super::call_error::AcceptError;
 use super::counters::Refused;
-use super::io::ConnectionSecurity;
+use super::io::{ConnectionSecurity, Received};
 use super::output::{Notice, Report};
 use super::path::Via;
 use super::transactions::Purpose;
@@ -104,9 +104,13 @@ impl Peer {
         Ok(frame)
     }
 
-    /// Takes a message back, and lends it.
-    pub(super) fn give_back(&mut self, message: Vec<u8>) -> &[u8] {
+    /// Takes a message back.
+    pub(super) fn give_back(&mut self, message: Vec<u8>) {
         self.deframer.give_back(message);
+    }
+
+    /// The message that was given back.
+    pub(super) fn kept(&self) -> &[u8] {
         self.deframer.kept()
     }
 
@@ -185,6 +189,37 @@ impl IceAgent {
         remote: SocketAddr,
     ) -> Result<ConnectionId, AcceptError> {
         self.advance(now);
+        let peer = self.accept(local, remote)?;
+        let id = self.connections.add_to_peer(peer);
+        self.accepted(id)
+    }
+
+    /// Takes over a connection that others have accepted, with the first message that came on it: a
+    /// request. If that is not authentic the connection is closed again.
+    pub(crate) fn take_connection(
+        &mut self,
+        now: Timestamp,
+        id: ConnectionId,
+        (local, remote): (SocketAddr, SocketAddr),
+        request: &[u8],
+    ) -> Result<Received<'static>, AcceptError> {
+        self.advance(now);
+        let peer = self.accept(local, remote)?;
+        let taken = self.connections.take_in(id, peer);
+        self.accepted(taken)?;
+        let received = match self.receive_on(id, request) {
+            Ok(Received::Ignored(reason)) | Err(reason) => self.ignore(reason),
+            Ok(Received::Consumed | Received::Data { .. }) => Received::Consumed,
+        };
+        if self.connections.peer(id).is_some_and(|peer| !peer.is_proven()) {
+            self.give_up_connection(id);
+            self.run();
+        }
+        Ok(received)
+    }
+
+    /// A connection of a peer to be, if there is room for one that has proved nothing.
+    fn accept(&mut self, local: SocketAddr, remote: SocketAddr) -> Result<Peer, AcceptError> {
         if self.is_closed() {
             return Err(AcceptError::Closed);
         }
@@ -195,9 +230,12 @@ impl IceAgent {
         let unproven = self.connections.peers().filter(|(_, peer)| {
             peer.dialled.is_none() && matches!(peer.stage, Stage::Unproven { .. })
         });
-        let full = unproven.count() >= usize::from(self.config.limits.unproven_connections);
+        if unproven.count() >= usize::from(self.config.limits.unproven_connections) {
+            self.counters.refuse(Refused::Connection);
+            return Err(AcceptError::Limit);
+        }
         let until = self.now + self.config.timing.first_message;
-        let peer = Peer {
+        Ok(Peer {
             deframer: Deframer::default(),
             local,
             addr,
@@ -205,8 +243,11 @@ impl IceAgent {
             stage: Stage::Unproven { until, bytes: 0 },
             reopenings: 0,
             idle: None,
-        };
-        let id = if full { None } else { self.connections.add_to_peer(peer) };
+        })
+    }
+
+    /// Whether there was room for a connection that others have opened.
+    fn accepted(&mut self, id: Option<ConnectionId>) -> Result<ConnectionId, AcceptError> {
         let Some(id) = id else {
             self.counters.refuse(Refused::Connection);
             return Err(AcceptError::Limit);

@@ -154,6 +154,7 @@ impl IceAgent {
                 | Event::OpenConnection { .. }
                 | Event::CloseConnection { .. }
                 | Event::PublishName { .. }
+                | Event::WithdrawName { .. }
                 | Event::ResolveName { .. },
             )
             | None => return,

@@ -203,6 +203,7 @@ fn event_of_report(report: &Report) -> Event {
         Report::OpenSocket { id, ip } => Event::OpenSocket { socket: *id, ip: *ip },
         Report::CloseSocket(socket) => Event::CloseSocket { socket: *socket },
         Report::PublishName { name, ip } => Event::PublishName { name: name.clone(), ip: *ip },
+        Report::WithdrawName(name) => Event::WithdrawName { name: name.clone() },
         Report::ResolveName { lookup, name } => {
             Event::ResolveName { lookup: *lookup, name: name.clone().into() }
         }

@@ -1,4 +1,4 @@
-//! Many agents behind shared UDP sockets.
+//! Many agents behind shared UDP sockets and TCP listeners.
 //!
 //! | file | |
 //! |---|---|
@@ -6,6 +6,7 @@
 //! | `route` | whose a datagram is |
 //! | `paths` | which session has a path, when several would take what arrives on it |
 //! | `names` | username fragments and sockets of one session |
+//! | `streams` | TCP connections, and those of which it is not known yet whose they are |
 //! | `pace` | 5 ms between the transactions of all |
 //! | `timers`, `table` | a heap that knows its members' positions; a table by keyed hash |
 //!
@@ -19,6 +20,7 @@ mod paths;
 mod received;
 mod route;
 mod sessions;
+mod streams;
 mod table;
 mod timers;
 
@@ -36,9 +38,11 @@ use crate::time::Timestamp;
 pub use names::SocketError;
 use pace::Pace;
 use paths::Owner;
-pub use received::{MuxCounters, MuxIgnored, MuxReceived};
+pub use received::{MuxCounters, MuxIgnored, MuxReceived, MuxRefused};
 pub use sessions::SessionId;
 use sessions::{Session, Sessions};
+use streams::Streams;
+pub use streams::{MuxAcceptError, MuxLimits};
 use table::Table;
 use timers::Timers;
 
@@ -50,9 +54,11 @@ pub struct MuxConfig {
     /// one host: their starts and their repetitions, each in its turn. It makes two hundred of them
     /// a second at most. Consent checks keep the pace of RFC 7675 alone.
     pub pacing: bool,
+    /// Bounds of TCP connections that have proved nothing.
+    pub limits: MuxLimits,
 }
 
-/// Many [`IceAgent`]s behind shared UDP sockets, driven like one of them.
+/// Many [`IceAgent`]s behind shared UDP sockets and TCP listeners, driven like one of them.
 ///
 /// ```
 /// use frazil::{AgentConfig, IceAgent, LocalAddress, Mux, MuxConfig, Role, Timestamp};
@@ -85,6 +91,9 @@ pub struct MuxConfig {
 ///   when an authenticated message has arrived on it, and loses it with the last pair of candidates
 ///   that has it. No packet that is not authenticated moves a path.
 ///
+/// A TCP connection belongs to the session that the first message on it names, and then for ever:
+/// [`connection_accepted`](Self::connection_accepted).
+///
 /// When a second session comes to a path that another one has, as when a NAT gives a port to
 /// another client, or between two `Mux`es that have one socket each:
 ///
@@ -100,7 +109,7 @@ pub struct MuxConfig {
 ///
 /// # What it costs
 ///
-/// The work for a datagram does not grow with the number of sessions, that for a timeout with its
+/// The work for a datagram, or for a message on a connection, does not grow with the number of sessions, that for a timeout with its
 /// logarithm. The order in which sessions come out of
 /// [`poll_transmit`](Self::poll_transmit) is that in which they had something to send. Equal seeds,
 /// agents and inputs give equal outputs. A clone is a snapshot.
@@ -117,6 +126,7 @@ pub struct Mux {
     /// The place of the session that has a local address for itself.
     sockets: Table<u32>,
     paths: Table<Owner>,
+    streams: Streams,
     timers: Timers,
     sending: VecDeque<SessionId>,
     telling: VecDeque<SessionId>,
@@ -141,6 +151,9 @@ pub enum InsertRefused {
     /// Another session has the same username fragment.
     #[error("another session has this username fragment")]
     UfragTaken,
+    /// It has connections already, or has asked for some: their ids may be those of others.
+    #[error("it has connections whose ids may be those of others")]
+    Connections,
     /// There are four million sessions.
     #[error("there is no room for another session")]
     Full,
@@ -161,6 +174,7 @@ impl Mux {
             ufrags: Table::default(),
             sockets: Table::default(),
             paths: Table::default(),
+            streams: Streams::new(config.limits),
             timers: Timers::default(),
             sending: VecDeque::new(),
             telling: VecDeque::new(),
@@ -173,12 +187,15 @@ impl Mux {
     /// before find nobody here.
     ///
     /// # Errors
-    /// Its username fragment is that of another session, or there is no room.
+    /// Its username fragment is that of another session, it has connections, or there is no room.
     pub fn insert(&mut self, now: Timestamp, agent: IceAgent) -> Result<SessionId, InsertError> {
         self.advance(now);
         if agent.ufrags().any(|ufrag| self.ufrags.get(self.hash_ufrag(ufrag.as_bytes())).is_some())
         {
             return Err(InsertError { reason: InsertRefused::UfragTaken, agent: Box::new(agent) });
+        }
+        if agent.connections().next().is_some() {
+            return Err(InsertError { reason: InsertRefused::Connections, agent: Box::new(agent) });
         }
         let Some(id) = self.sessions.vacant() else {
             return Err(InsertError { reason: InsertRefused::Full, agent: Box::new(agent) });
@@ -190,12 +207,16 @@ impl Mux {
         Ok(id)
     }
 
-    /// Takes an agent out, at any time. What it has not sent and told yet is still in it.
+    /// Takes an agent out, at any time. What it has not sent and told yet is still in it. Its
+    /// connections are to be closed, as [`poll_close`](Self::poll_close) says; if it goes on
+    /// elsewhere, it opens others.
     pub fn remove(&mut self, id: SessionId) -> Option<IceAgent> {
         let mut session = self.sessions.remove(id)?;
         self.timers.set(id.place, None);
         self.forget_names(&session);
         self.forget_paths(&session);
+        self.forget_streams(&session, session.agent.connections_told());
+        session.agent.leave_connections();
         session.agent.set_tag(None);
         session.agent.hold(Timestamp::ZERO);
         // Who never polls does not make the lists grow.
@@ -222,6 +243,9 @@ impl Mux {
         if session.agent.tag() != Some(&tag) {
             // It was replaced by another one.
             session.agent.set_tag(Some(tag));
+            // The ids of its own connections may be those of others.
+            session.agent.leave_connections();
+            self.streams.close_all(session.connections.iter().copied());
             self.index_anew(id);
         }
         Some(result)
@@ -230,6 +254,7 @@ impl Mux {
     /// What is due is done, in all agents. Legal at any time; before the deadline nothing is due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.advance(now);
+        self.expire_pending();
         // Each is looked at once: an agent has nothing due at `now` any more after that.
         for _ in 0..self.sessions.len() {
             let due = self.timers.first().filter(|(at, _)| *at <= self.now);
@@ -288,7 +313,8 @@ impl Mux {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.timers.first().map(|(at, _)| at)
+        let agents = self.timers.first().map(|(at, _)| at);
+        agents.into_iter().chain(self.streams.deadline()).min()
     }
 
     /// An agent.
@@ -332,7 +358,9 @@ impl Mux {
         if let Some(pace) = &self.pace {
             session.agent.hold(pace.floor(session.slot));
         }
+        session.agent.count_connections_from(self.streams.next);
         let result = act(&mut session.agent);
+        self.streams.next = self.streams.next.max(session.agent.next_connection());
         self.reindex(id);
         Some(result)
     }
@@ -340,6 +368,7 @@ impl Mux {
     fn index_anew(&mut self, id: SessionId) {
         self.update_ufrags(id);
         self.update_paths(id);
+        self.update_streams(id);
         self.reindex(id);
     }
 
@@ -351,11 +380,15 @@ impl Mux {
         }
         let names = session.agent.names() != session.names;
         let paths = session.agent.paths_revision() != session.revision;
+        let streams = session.agent.connections_revision() != session.connections_revision;
         if names {
             self.update_ufrags(id);
         }
         if paths {
             self.update_paths(id);
+        }
+        if streams {
+            self.update_streams(id);
         }
         let Some(session) = self.sessions.get_mut(id) else { return };
         if session.agent.has_transmit() && !core::mem::replace(&mut session.sends, true) {

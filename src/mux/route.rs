@@ -70,7 +70,7 @@ impl Mux {
         }
     }
 
-    fn addressee(&self, ufrag: Option<&[u8]>) -> Result<SessionId, MuxIgnored> {
+    pub(super) fn addressee(&self, ufrag: Option<&[u8]>) -> Result<SessionId, MuxIgnored> {
         let ufrag = ufrag.ok_or(MuxIgnored::MissingUsername)?;
         let place = self.ufrags.get(self.hash_ufrag(ufrag));
         let session = place.and_then(|place| self.sessions.at(place));

@@ -2,6 +2,7 @@
 
 use crate::IceAgent;
 use crate::agent::Names;
+use crate::id::ConnectionId;
 use crate::time::Timestamp;
 
 use smallvec::SmallVec;
@@ -59,6 +60,9 @@ pub(super) struct Session {
     /// Some path of it is another session's.
     pub(super) contested: bool,
     pub(super) sockets: Vec<u64>,
+    /// Its connections in the table, and what they depended on.
+    pub(super) connections: Vec<ConnectionId>,
+    pub(super) connections_revision: u32,
     /// It is in the list of those that have something to send, or to tell.
     pub(super) sends: bool,
     pub(super) tells: bool,
@@ -78,6 +82,8 @@ impl Session {
             paths: Vec::new(),
             contested: false,
             sockets: Vec::new(),
+            connections: Vec::new(),
+            connections_revision: 0,
             sends: false,
             tells: false,
             slot: None,

@@ -10,7 +10,7 @@ use crate::agent::io::{LocalAddress, Parameters, Route};
 use crate::candidate::Candidate;
 use crate::config::{AgentConfig, Limits, NominationMode, Role, Signalling, Timing};
 use crate::credentials::Credentials;
-use crate::id::{ConnectionId, Id as _};
+use crate::id::ConnectionId;
 
 use super::hash::RunningHash;
 use super::payload::{Outline, Payload};

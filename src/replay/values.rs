@@ -156,7 +156,19 @@ macro_rules! ids {
     )*};
 }
 
-ids! { StreamId CandidateId PairId ConnectionId ServerId SocketId LookupId }
+ids! { StreamId CandidateId PairId ServerId SocketId LookupId }
+
+impl Put for ConnectionId {
+    fn put(&self, out: &mut impl Sink) {
+        self.get().put(out);
+    }
+}
+
+impl Take for ConnectionId {
+    fn take(from: &mut Reader<'_>) -> Result<Self, Malformed> {
+        u64::take(from).map(Self::new)
+    }
+}
 
 variants! { RelayFamilies => { 0 Ipv4, 1 Ipv6, 2 Both, } }
 

@@ -657,7 +657,7 @@ impl World {
                 self.hash.addr(local);
                 self.hash.addr(remote);
             }
-            Route::Stream(connection) => self.hash.number(u64::from(connection.get())),
+            Route::Stream(connection) => self.hash.number(connection.get()),
         }
         self.hash.bytes(bytes);
         let now = self.now;

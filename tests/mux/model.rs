@@ -86,6 +86,7 @@ impl Side {
                     }
                     MuxReceived::Ignored(_) => return false,
                     MuxReceived::Shared(_) => panic!("no path is shared"),
+                    MuxReceived::Pending => panic!("a datagram is whole"),
                 }
             }
             Self::Plain(agents) => {

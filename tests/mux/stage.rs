@@ -197,6 +197,7 @@ impl Stage {
             }
             MuxReceived::Session(_, received) => received == Received::Consumed,
             MuxReceived::Ignored(_) => false,
+            MuxReceived::Pending => panic!("a datagram is whole"),
         }
     }
 
