@@ -42,13 +42,17 @@ function rows(browser) {
   all.push(row({ program: V4, then: ["program's address changes"] }));
   // Firefox closes its channels in the moment in which the address of their path goes.
   if (browser !== "firefox") all.push(row({ program: V4, then: ["browser's address changes"] }));
+  for (const offerer of OFFERERS) {
+    // With UDP dropped on the way, the browser opens a TCP connection to the program.
+    all.push(row({ offerer, program: ["--tcp"], udp: false, then: ["browser restarts", "program restarts"] }));
+    // Neither knows an address of the other one until a name is resolved.
+    all.push(row({ offerer, hidden: true, program: ["--mdns", "gather"], closes: "program" }));
+  }
   return all;
 }
 // To come, each as a row like those above:
 // - `program: ["--turn", ...]` against coturn, over UDP, over TCP, and with the program's host
-//   candidates filtered away at the wire, so that there is nothing but the relay;
-// - ICE-TCP: UDP dropped at the wire, a browser as the active side;
-// - mDNS: with `hidden`, the program's own pair formed from the name and not from a check.
+//   candidates filtered away at the wire, so that there is nothing but the relay.
 
 /** The program keeps to IPv4, so that its pages can be reached over IPv6 whatever happens to that. */
 const V4 = ["--bind", "192.0.2.1", "--bind", "192.0.2.11"];
@@ -56,7 +60,7 @@ const V4 = ["--bind", "192.0.2.1", "--bind", "192.0.2.11"];
 const PROGRAM = "[2001:db8::1]";
 
 class Case {
-  constructor({ browser, offerer = "browser", signalling = "trickle", hidden = false, program = [], then = [], closes = "browser" }) {
+  constructor({ browser, offerer = "browser", signalling = "trickle", hidden = false, udp = true, program = [], then = [], closes = "browser" }) {
     /** chromium or firefox. */
     this.browser = browser;
     /** Who makes the first offer. */
@@ -65,6 +69,8 @@ class Case {
     this.signalling = signalling;
     /** The browser tells names for its addresses, so that it is met as a peer-reflexive candidate. */
     this.hidden = hidden;
+    /** Whether UDP gets from one host to the other. */
+    this.udp = udp;
     /** Flags of the program. */
     this.program = program;
     /** What happens after the first messages, from STEPS; after each, messages again. */
@@ -76,7 +82,7 @@ class Case {
     const program = this.program === V4 ? ["IPv4"] : this.program;
     return [
       `${this.browser}, ${this.offerer} offers, ${this.signalling}`,
-      ...(this.hidden ? ["hidden addresses"] : []), ...program, ...this.then, `${this.closes} closes`,
+      ...(this.hidden ? ["hidden addresses"] : []), ...(this.udp ? [] : ["without UDP"]), ...program, ...this.then, `${this.closes} closes`,
     ].join(", ");
   }
 }
@@ -100,6 +106,7 @@ class Failure extends Error {}
 async function runCase(test, browsers, programs) {
   const program = await programs.with(test.program);
   const browser = await browsers.with(test.browser, test.hidden);
+  if (!test.udp) dropUdp();
   const page = await open(browser, program, test);
   try {
     await connected(page, test);
@@ -329,8 +336,19 @@ async function makeHosts() {
 /** Whether a step has changed addresses. */
 let changed = false;
 
-/** Gives the hosts their addresses back, and the programs the time to see it. */
+/** Whether UDP is dropped. */
+let deaf = false;
+
+function dropUdp() {
+  hosts.program.run("nft add table inet deaf", "nft add chain inet deaf in { type filter hook input priority 0 ; }",
+    "nft add rule inet deaf in iifname wire meta l4proto udp drop");
+  deaf = true;
+}
+
+/** Gives the hosts UDP and their addresses back, and the programs the time to see it. */
 async function restoreHosts() {
+  if (deaf) hosts.program.run("nft delete table inet deaf");
+  deaf = false;
   if (!changed) return;
   changed = false;
   setAddresses();
