@@ -186,9 +186,6 @@ def tcp_rows():
                  ("a restarts", "b restarts"), record=True)
             for role, other in ROLES.items()
         ),
-        Case(Side("frazil", "controlling", (*TWO_ADDRESSES, *RENOMINATION, *TCP_ALONE), "tcp"),
-             Side("frazil", "controlled", (*TWO_ADDRESSES, *RENOMINATION, *TCP_ALONE), "tcp"),
-             ("a loses its path", "a regains its address")),
         Case(Side("frazil", "controlled", (*TWO_ADDRESSES, *TCP_ALONE), "tcp"),
              Side("frazil", "controlling", (*TWO_ADDRESSES, *TCP_ALONE), "tcp"),
              ("a loses its path and restarts",)),
