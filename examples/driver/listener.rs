@@ -79,6 +79,9 @@ fn listen(local: SocketAddr) -> io::Result<TcpListener> {
     let domain = Domain::for_address(local);
     let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
+    // Connections that have ended keep no new listener off their port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
     socket.bind(&local.into())?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into()))

@@ -158,30 +158,38 @@ impl Driver {
         let socket = udp.then(|| Socket::open(&self.events, host, ports())).transpose()?;
         let listener =
             tcp_passive.then(|| Listener::open(&self.events, host, ports())).transpose()?;
-        let addresses = [
-            socket.as_ref().map(|socket| LocalAddress::udp(socket.local)),
-            listener.as_ref().map(|listener| LocalAddress::tcp_passive(listener.local)),
-            tcp_active.then(|| LocalAddress::tcp_active(host.ip)),
-        ];
-        self.sockets.extend(socket);
-        self.listeners.extend(listener);
-        for mut local in addresses.into_iter().flatten() {
-            local.interface = host.interface;
-            let candidate = self.agent.add_local(events.now(), stream, COMPONENT, local)?;
-            self.note_candidate(host, candidate);
+        if let Some(socket) = socket {
+            self.add(events, stream, host, LocalAddress::udp(socket.local))?;
+            self.sockets.push(socket);
+        }
+        if let Some(listener) = listener {
+            self.add(events, stream, host, LocalAddress::tcp_passive(listener.local))?;
+            self.listeners.push(listener);
+        }
+        if tcp_active {
+            self.add(events, stream, host, LocalAddress::tcp_active(host.ip))?;
         }
         Ok(())
     }
 
-    /// An address is in use, by one more candidate.
-    fn note_candidate(&mut self, host: Host, candidate: CandidateId) {
+    fn add(
+        &mut self,
+        events: &EventLoop,
+        stream: StreamId,
+        host: Host,
+        mut local: LocalAddress,
+    ) -> Result<(), OpenError> {
+        local.interface = host.interface;
+        let candidate = self.agent.add_local(events.now(), stream, COMPONENT, local)?;
         if let Some(place) = self.hosts.iter_mut().find(|place| place.host == host) {
-            return place.candidates.push(candidate);
+            place.candidates.push(candidate);
+            return Ok(());
         }
         self.hosts.push(Place { host, candidates: vec![candidate] });
         if let Err(why) = self.local_names.add_host(host.ip) {
             self.trouble(format!("names on {}", host.ip), why);
         }
+        Ok(())
     }
 
     /// Whether an address of this machine is in use.

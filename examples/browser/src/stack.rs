@@ -199,12 +199,14 @@ impl Stack {
             _ => None,
         };
         // What DTLS wants to send before there is a way to send on is asked for when there is one.
-        let tls = self.tls.as_ref().filter(|_| self.has_route()).and_then(Tls::deadline);
+        let tls = self.tls.as_ref().filter(|_| self.has_path()).and_then(Tls::deadline);
         [self.driver.deadline(), tls, self.sctp.deadline(), farewell].into_iter().flatten().min()
     }
 
-    fn has_route(&self) -> bool {
-        self.driver.agent.route(self.stream, crate::driver::COMPONENT).is_some()
+    /// Whether there is a way to send on, be it through a relay or in the frames of TCP, for which there
+    /// is no `route`.
+    fn has_path(&self) -> bool {
+        self.driver.agent.max_payload(self.stream, crate::driver::COMPONENT).is_some()
     }
 
     /// Moves what each layer has for the next one, sends what is to be sent, and gives the news. To
@@ -230,7 +232,7 @@ impl Stack {
     }
 
     fn poll_layers(&mut self, now: Timestamp) -> Result<Option<News>, Fault> {
-        if !self.has_route() {
+        if !self.has_path() {
             return Ok(None);
         }
         // From the bottom to the top, and back down with what that has made to send.
