@@ -210,7 +210,8 @@ impl Connection {
     }
 
     fn transfer(&mut self) -> io::Result<Progress> {
-        self.flush()?;
+        // Where nothing can be written any more, the last that the other side has said may wait.
+        let flushed = self.flush();
         if self.taken < self.incoming.len() {
             return Ok(Progress::Input);
         }
@@ -219,7 +220,7 @@ impl Connection {
         let read = self.read();
         self.incoming.truncate(*read.as_ref().unwrap_or(&0));
         if is_blocked(&read) {
-            return Ok(Progress::None);
+            return flushed.map(|()| Progress::None);
         }
         match read? {
             0 => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "closed by the other side")),
