@@ -92,9 +92,10 @@ impl Side {
     ) -> Result<Self, Box<dyn Error>> {
         let streams = options.streams;
         config.loopback = hosts.iter().any(|host| host.ip.is_loopback());
-        // Every address makes a candidate in every stream.
-        let candidates = hosts.len().saturating_mul(usize::from(streams));
-        let candidates = u16::try_from(candidates).unwrap_or(u16::MAX);
+        // Every address makes the same candidates in every stream.
+        let each = options.gathering.host_transports(false).count();
+        let places = u16::try_from(hosts.len()).unwrap_or(u16::MAX).saturating_mul(streams);
+        let candidates = places.saturating_mul(each);
         let limits = &mut config.limits;
         limits.local_candidates = limits.local_candidates.max(candidates);
         limits.remote_candidates = limits.remote_candidates.max(candidates);

@@ -1,4 +1,4 @@
-//! TCP connections to servers, with or without TLS, none of which ever blocks.
+//! TCP connections to servers, with or without TLS, and with peers, none of which ever blocks.
 //!
 //! An agent writes whole messages and takes bytes in whatever pieces; the connection finishes what
 //! the system took only in part.
@@ -24,10 +24,12 @@ const CHUNK: usize = 16 * 1024;
 /// finds the queue full: what is late is of no use.
 const QUEUE: usize = 64 * 1024;
 
-/// A connection that the agent has asked for.
+/// A connection that the agent has asked for, or that was accepted.
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     pub(crate) remote: SocketAddr,
+    /// Somebody else has opened it, and may well close it.
+    pub(crate) accepted: bool,
     tcp: TcpStream,
     token: Token,
     tls: Option<ClientConnection>,
@@ -74,12 +76,35 @@ impl Connection {
         remote: SocketAddr,
         tls: Option<ClientConnection>,
     ) -> io::Result<Self> {
-        let mut tcp = connect(with_scope(local, scope), with_scope(remote, scope))?;
+        let tcp = connect(with_scope(local, scope), with_scope(remote, scope))?;
+        Self::new(events, id, remote, tcp, tls)
+    }
+
+    /// One that somebody else has opened.
+    pub(crate) fn accepted(
+        events: &Entrance,
+        id: ConnectionId,
+        tcp: TcpStream,
+        remote: SocketAddr,
+    ) -> io::Result<Self> {
+        tcp.set_nodelay(true)?;
+        let connection = Self::new(events, id, remote, tcp, None)?;
+        Ok(Self { accepted: true, phase: Phase::Open, ready: true, ..connection })
+    }
+
+    fn new(
+        events: &Entrance,
+        id: ConnectionId,
+        remote: SocketAddr,
+        mut tcp: TcpStream,
+        tls: Option<ClientConnection>,
+    ) -> io::Result<Self> {
         let token = events.token();
         tcp.register(events.registry(), token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self {
             id,
             remote,
+            accepted: false,
             tcp,
             token,
             tls,
@@ -185,7 +210,8 @@ impl Connection {
     }
 
     fn transfer(&mut self) -> io::Result<Progress> {
-        self.flush()?;
+        // Where nothing can be written any more, the last that the other side has said may wait.
+        let flushed = self.flush();
         if self.taken < self.incoming.len() {
             return Ok(Progress::Input);
         }
@@ -194,10 +220,10 @@ impl Connection {
         let read = self.read();
         self.incoming.truncate(*read.as_ref().unwrap_or(&0));
         if is_blocked(&read) {
-            return Ok(Progress::None);
+            return flushed.map(|()| Progress::None);
         }
         match read? {
-            0 => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "closed by the server")),
+            0 => Err(io::Error::new(io::ErrorKind::ConnectionAborted, "closed by the other side")),
             _ => Ok(Progress::Input),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use frazil::replay::Recorder;
 use frazil::{
-    AddressRewriteRules, AgentConfig, CandidateKind, Policies, PortRange, Ports, Server,
+    AddressRewriteRules, AgentConfig, CandidateKind, MdnsMode, Policies, PortRange, Ports, Server,
     ServerCredentials, ServerHost, ServerId, ServerUri, ServerUriError, Timestamp, TransportPolicy,
 };
 use lexopt::ValueExt;
@@ -20,11 +20,15 @@ pub(crate) const HELP: &str = "  --stun HOST:PORT               a STUN server: i
   --relay-only                   tell and use relayed addresses only
   --nat-1to1 EXTERNAL[/LOCAL]    tell EXTERNAL in place of all local addresses of its family, or of
                                  LOCAL; repeatable
+  --tcp                          TCP candidates as well: passive ones, which listen, and active ones
+  --no-udp                       no UDP candidates; with --relay-only, servers over TCP or TLS alone
+  --mdns off|query|gather        names of multicast DNS in place of host addresses: refuse those of
+                                 the other side, resolve them, or tell such as well (default: off)
   --port-range MIN-MAX           the local ports to bind to (default: whatever the system gives)
 ";
 
 /// The flags that are read here.
-pub(crate) const FLAGS: [&str; 8] = [
+pub(crate) const FLAGS: [&str; 11] = [
     "stun",
     "turn",
     "turn-transport",
@@ -32,6 +36,9 @@ pub(crate) const FLAGS: [&str; 8] = [
     "insecure",
     "relay-only",
     "nat-1to1",
+    "tcp",
+    "no-udp",
+    "mdns",
     "port-range",
 ];
 
@@ -48,7 +55,34 @@ pub(crate) struct GatheringFlags {
     insecure: bool,
     relay_only: bool,
     nat_1to1: Vec<String>,
+    tcp: bool,
+    no_udp: bool,
+    mdns: MdnsMode,
     ports: PortRange,
+}
+
+/// What is opened on each address of this machine.
+#[derive(Clone, Copy)]
+pub(crate) struct HostTransports {
+    pub(crate) udp: bool,
+    /// Connections are accepted.
+    pub(crate) tcp_passive: bool,
+    /// Connections may be opened: to peers, and without UDP to servers.
+    pub(crate) tcp_active: bool,
+}
+
+impl Default for HostTransports {
+    fn default() -> Self {
+        Self { udp: true, tcp_passive: false, tcp_active: false }
+    }
+}
+
+impl HostTransports {
+    /// The candidates that an address makes.
+    #[allow(dead_code, reason = "not every example counts its candidates")]
+    pub(crate) fn count(self) -> u16 {
+        [self.udp, self.tcp_passive, self.tcp_active].into_iter().map(u16::from).sum()
+    }
 }
 
 /// An account on a TURN server.
@@ -116,6 +150,9 @@ impl GatheringFlags {
             "nat-1to1" => self.nat_1to1.push(arguments.value()?.string()?),
             "port-range" => self.ports = arguments.value()?.parse_with(parse_ports)?,
             "relay-only" => self.relay_only = true,
+            "tcp" => self.tcp = true,
+            "no-udp" => self.no_udp = true,
+            "mdns" => self.mdns = arguments.value()?.parse_with(parse_mdns)?,
             _ => self.insecure = true,
         }
         Ok(())
@@ -124,6 +161,7 @@ impl GatheringFlags {
     /// Whether the flags go together.
     pub(crate) fn check(&self, lite: bool) -> Result<(), String> {
         self.check_servers(lite)?;
+        self.check_candidates()?;
         self.rewrite().map(drop)
     }
 
@@ -149,6 +187,25 @@ impl GatheringFlags {
         Ok(())
     }
 
+    fn check_candidates(&self) -> Result<(), &'static str> {
+        if self.relay_only && self.tcp {
+            return Err("--relay-only goes without --tcp: no local address is told");
+        }
+        if self.no_udp && !(self.tcp || self.relay_only) {
+            return Err("--no-udp needs --tcp, or --relay-only");
+        }
+        if self.no_udp && !self.stun.is_empty() {
+            return Err("--no-udp goes without --stun: those are asked over UDP");
+        }
+        if self.no_udp && !self.turn.is_empty() && self.transport() == TurnTransport::Udp {
+            return Err("--no-udp needs --turn-transport tcp or tls");
+        }
+        if self.mdns == MdnsMode::QueryAndGather && !self.nat_1to1.is_empty() {
+            return Err("--mdns gather goes without --nat-1to1: no local address is told");
+        }
+        Ok(())
+    }
+
     fn rewrite(&self) -> Result<AddressRewriteRules, String> {
         let mappings = self.nat_1to1.iter().map(String::as_str);
         AddressRewriteRules::nat_1to1(CandidateKind::Host, mappings).map_err(|error| {
@@ -164,8 +221,19 @@ impl GatheringFlags {
             policies.transport = TransportPolicy::Relay;
         }
         policies.rewrite = self.rewrite()?;
+        config.mdns = self.mdns;
         config.policies = (policies != Policies::default()).then(|| Arc::new(policies));
         Ok(())
+    }
+
+    /// What is opened on each address of a lite or a full agent: a lite one opens no connections, and
+    /// where nothing but relays is told nobody is to connect here.
+    pub(crate) const fn host_transports(&self, lite: bool) -> HostTransports {
+        HostTransports {
+            udp: !self.no_udp,
+            tcp_passive: self.tcp,
+            tcp_active: !lite && (self.tcp || self.no_udp),
+        }
     }
 
     /// The ports to bind to, from one that the seed chooses: agents that share a range should not
@@ -236,6 +304,15 @@ fn parse_stun(text: &str) -> Result<ServerUri, String> {
 fn parse_lifetime(text: &str) -> Result<Duration, &'static str> {
     let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
     seconds.map(Duration::from_secs).ok_or("--turn-lifetime is 1 to 86400 seconds")
+}
+
+fn parse_mdns(text: &str) -> Result<MdnsMode, &'static str> {
+    match text {
+        "off" => Ok(MdnsMode::Off),
+        "query" => Ok(MdnsMode::Query),
+        "gather" => Ok(MdnsMode::QueryAndGather),
+        _ => Err("--mdns is off, query or gather"),
+    }
 }
 
 fn parse_ports(text: &str) -> Result<PortRange, &'static str> {

@@ -7,16 +7,20 @@
 //! 2. a call when its deadline has come ([`Driver::expire`]);
 //! 3. after each of these, and after every other call, everything that it wants to be sent and
 //!    to be known ([`Driver::poll`], until it returns `None`);
-//! 4. what it asks for meanwhile: sockets, connections to servers and the addresses of names, which
-//!    `poll` sees to by itself.
+//! 4. what it asks for meanwhile: sockets, connections, names and the addresses of names, which `poll`
+//!    sees to by itself.
 //!
 //! Between them the thread sleeps in [`EventLoop::wait`]. An agent that was closed still takes
 //! leave of its servers: the loop goes on until [`Driver::is_done`].
 
 mod connection;
+mod errors;
 mod event_loop;
 pub(crate) mod gathering;
 pub(crate) mod host;
+mod listener;
+mod local_names;
+mod multicast;
 mod names;
 pub(crate) mod seed;
 mod socket;
@@ -25,22 +29,27 @@ pub(crate) mod words;
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use frazil::replay::Recorder;
 use frazil::{
-    AddLocalError, ConnectionId, ConnectionSecurity, ConnectionState, Event, LocalAddress,
-    LookupId, PortRange, Ports, Received, RemoveLocalError, Route, SendError, ServerId, ServerUri,
-    SocketId, StreamId, Timestamp, TransmitError, Transport,
+    CandidateId, ConnectionId, ConnectionSecurity, ConnectionState, Event, LocalAddress, LookupId,
+    PortRange, Ports, Received, RemoveLocalError, Route, ServerHost, ServerId, ServerUri, SocketId,
+    StreamId, Timestamp, Transport,
 };
+use mio::net::TcpStream;
 
 use connection::{Connection, Progress};
+#[allow(unused_imports, reason = "not every example names them all")]
+pub(crate) use errors::{CloseError, DataError, OpenError, Trouble, Unsent};
+use errors::{fact_of, not_there};
 pub(crate) use event_loop::{Entrance, EventLoop};
-use gathering::GatheringFlags;
+use gathering::{GatheringFlags, HostTransports};
 use host::Host;
+use listener::Listener;
+use local_names::{Answer, LocalNames};
 use names::{Found, Names};
 use socket::{Socket, without_scope};
 use tls::Tls;
@@ -62,16 +71,22 @@ pub(crate) struct Driver {
     pub(crate) agent: Recorder,
     /// Where its sockets and connections are registered.
     events: Arc<Entrance>,
+    /// The addresses in use.
+    hosts: Vec<Place>,
+    /// What is opened on each.
+    transports: HostTransports,
     sockets: Vec<Socket>,
+    listeners: Vec<Listener>,
     /// The ports to bind to, those that are taken among them.
     ports: Ports,
     connections: Vec<Connection>,
     servers: Vec<(ServerId, ServerUri)>,
     names: Names,
+    local_names: LocalNames,
     /// A name may have been looked up.
     resolved: bool,
     tls: Tls,
-    /// The socket or connection that was read last: each has its turn.
+    /// The socket, listener or connection that was read last: each has its turn.
     turn: usize,
     /// What the agent writes itself.
     outgoing: Vec<u8>,
@@ -80,52 +95,10 @@ pub(crate) struct Driver {
     troubles: VecDeque<Trouble>,
 }
 
-/// Messages that the system did not take.
-#[derive(Debug, Default)]
-pub(crate) struct Unsent {
-    pub(crate) count: u64,
-    pub(crate) last: Option<io::Error>,
-}
-
-/// Why the agent did not get what it has asked for. It is told that it did not, but not why: that
-/// is for people.
-pub(crate) struct Trouble {
-    what: String,
-    why: io::Error,
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.why)
-    }
-}
-
-/// Why an address did not become a candidate.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenError {
-    #[error(transparent)]
-    Socket(#[from] io::Error),
-    #[error(transparent)]
-    Agent(#[from] AddLocalError),
-}
-
-/// Why an address was not given up.
-#[allow(dead_code, reason = "not every example loses an address")]
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CloseError {
-    #[error(transparent)]
-    Socket(#[from] io::Error),
-    #[error(transparent)]
-    Agent(#[from] RemoveLocalError),
-}
-
-/// Why application data was not sent.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DataError {
-    #[error(transparent)]
-    Agent(#[from] SendError),
-    #[error(transparent)]
-    Socket(#[from] io::Error),
+/// An address in use, and what it is to the agent.
+struct Place {
+    host: Host,
+    candidates: Vec<CandidateId>,
 }
 
 impl Driver {
@@ -133,11 +106,15 @@ impl Driver {
         Self {
             agent,
             events: events.entrance(),
+            hosts: Vec::new(),
+            transports: HostTransports::default(),
             sockets: Vec::new(),
+            listeners: Vec::new(),
             ports: PortRange::ANY.ports(0),
             connections: Vec::new(),
             servers: Vec::new(),
             names: Names::new(events.entrance()),
+            local_names: LocalNames::new(events.entrance(), [0; 32]),
             resolved: false,
             tls: Tls::new(false),
             turn: 0,
@@ -157,6 +134,8 @@ impl Driver {
         self.servers = flags.add_to(&mut self.agent, now)?;
         self.ports = flags.ports(seed);
         self.tls = Tls::new(flags.insecure());
+        self.transports = flags.host_transports(self.agent.local_parameters().lite);
+        self.local_names = LocalNames::new(Arc::clone(&self.events), seed.map(|byte| !byte));
         Ok(())
     }
 
@@ -166,56 +145,96 @@ impl Driver {
         known.map_or_else(|| "a server".to_owned(), |(_, uri)| uri.to_string())
     }
 
-    /// Opens a socket on an address of this machine, on a port that is free, and gives it to the
-    /// agent.
+    /// Opens what there is to be on an address of this machine, on ports that are free, and gives it to
+    /// the agent.
     pub(crate) fn open(
         &mut self,
         events: &EventLoop,
         stream: StreamId,
         host: Host,
     ) -> Result<(), OpenError> {
-        let mut socket = Socket::open(&self.events, host, self.ports.clone())?;
-        let mut local = LocalAddress::udp(socket.local);
-        local.interface = host.interface;
-        socket.candidate = Some(self.agent.add_local(events.now(), stream, COMPONENT, local)?);
-        self.sockets.push(socket);
+        let HostTransports { udp, tcp_passive, tcp_active } = self.transports;
+        let ports = || self.ports.clone();
+        let socket = udp.then(|| Socket::open(&self.events, host, ports())).transpose()?;
+        let listener =
+            tcp_passive.then(|| Listener::open(&self.events, host, ports())).transpose()?;
+        if let Some(socket) = socket {
+            self.add(events, stream, host, LocalAddress::udp(socket.local))?;
+            self.sockets.push(socket);
+        }
+        if let Some(listener) = listener {
+            self.add(events, stream, host, LocalAddress::tcp_passive(listener.local))?;
+            self.listeners.push(listener);
+        }
+        if tcp_active {
+            self.add(events, stream, host, LocalAddress::tcp_active(host.ip))?;
+        }
         Ok(())
     }
 
-    /// Whether there is a socket on an address of this machine.
+    fn add(
+        &mut self,
+        events: &EventLoop,
+        stream: StreamId,
+        host: Host,
+        mut local: LocalAddress,
+    ) -> Result<(), OpenError> {
+        local.interface = host.interface;
+        let candidate = self.agent.add_local(events.now(), stream, COMPONENT, local)?;
+        if let Some(place) = self.hosts.iter_mut().find(|place| place.host == host) {
+            place.candidates.push(candidate);
+            return Ok(());
+        }
+        self.hosts.push(Place { host, candidates: vec![candidate] });
+        if let Err(why) = self.local_names.add_host(host.ip) {
+            self.trouble(format!("names on {}", host.ip), why);
+        }
+        Ok(())
+    }
+
+    /// Whether an address of this machine is in use.
     #[allow(dead_code, reason = "not every example loses an address")]
     pub(crate) fn uses(&self, ip: IpAddr) -> bool {
-        self.sockets.iter().any(|socket| socket.is_on(ip))
+        self.hosts.iter().any(|place| place.host.ip.to_canonical() == ip.to_canonical())
     }
 
-    /// Whether there is a socket at all.
+    /// Whether any address is in use.
     pub(crate) fn is_open(&self) -> bool {
-        !self.sockets.is_empty()
+        !self.hosts.is_empty()
     }
 
-    /// Gives up an address: its candidates are removed, its sockets closed.
+    /// Gives up an address: its candidates are removed, its sockets closed, its name taken back.
     #[allow(dead_code, reason = "not every example loses an address")]
     pub(crate) fn close(&mut self, events: &EventLoop, ip: IpAddr) -> Result<(), CloseError> {
+        let now = events.now();
+        let is_gone = |place: &Place| place.host.ip.to_canonical() == ip.to_canonical();
+        let gone = self.hosts.iter().filter(|place| is_gone(place));
+        for &candidate in gone.flat_map(|place| &place.candidates) {
+            match self.agent.remove_local(now, candidate) {
+                // The agent may have given it up before.
+                Ok(()) | Err(RemoveLocalError::UnknownCandidate) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.hosts.retain(|place| !is_gone(place));
+        self.local_names.remove_host(now, ip);
         let (gone, kept): (Vec<_>, Vec<_>) =
             self.sockets.drain(..).partition(|socket| socket.is_on(ip));
         self.sockets = kept;
-        for socket in gone {
-            match socket.candidate.map(|id| self.agent.remove_local(events.now(), id)) {
-                // The agent may have given it up before.
-                None | Some(Ok(()) | Err(RemoveLocalError::UnknownCandidate)) => {
-                    socket.close(&self.events)?;
-                }
-                Some(Err(error)) => return Err(error.into()),
-            }
-        }
-        Ok(())
+        let (deaf, kept): (Vec<_>, Vec<_>) =
+            self.listeners.drain(..).partition(|listener| listener.is_on(ip));
+        self.listeners = kept;
+        gone.into_iter().try_for_each(|socket| socket.close(&self.events))?;
+        Ok(deaf.into_iter().try_for_each(|listener| listener.close(&self.events))?)
     }
 
     /// Notes what the last wait found.
     pub(crate) fn note_ready(&mut self, events: &EventLoop) {
         self.resolved |= events.is_woken();
         for token in events.ready() {
+            self.local_names.note_ready(token);
             self.sockets.iter_mut().for_each(|socket| socket.note_ready(token));
+            self.listeners.iter_mut().for_each(|listener| listener.note_ready(token));
             self.connections.iter_mut().for_each(|connection| connection.note_ready(token));
         }
     }
@@ -228,10 +247,12 @@ impl Driver {
         now: Timestamp,
         buffer: &'a mut [u8],
     ) -> Option<Received<'a>> {
-        if self.take_name(now) {
+        if self.take_name(now) || self.local_names.receive(now) {
             return Some(Received::Consumed);
         }
-        let places = self.sockets.len().saturating_add(self.connections.len());
+        let sockets = self.sockets.len();
+        let servers = sockets.saturating_add(self.listeners.len());
+        let places = servers.saturating_add(self.connections.len());
         for _ in 0..places {
             self.turn = self.turn.saturating_add(1).checked_rem(places)?;
             if let Some(socket) = self.sockets.get_mut(self.turn) {
@@ -242,7 +263,15 @@ impl Driver {
                 }
                 continue;
             }
-            let place = self.turn.checked_sub(self.sockets.len())?;
+            if let Some(listener) = self.listeners.get_mut(self.turn.checked_sub(sockets)?) {
+                let local = listener.local;
+                if let Some((stream, remote)) = listener.accept() {
+                    self.accept(now, stream, local, remote);
+                    return Some(Received::Consumed);
+                }
+                continue;
+            }
+            let place = self.turn.checked_sub(servers)?;
             match self.connections.get_mut(place)?.progress() {
                 Progress::None => {}
                 Progress::Input => {
@@ -290,6 +319,16 @@ impl Driver {
         true
     }
 
+    /// Tells the agent of the names of multicast DNS whose address is known by now, or will not be.
+    fn take_local_names(&mut self, now: Timestamp) {
+        while let Some(Answer { lookup, name, address }) = self.local_names.next() {
+            match address {
+                Ok(address) => self.agent.name_resolved(now, lookup, &[address]),
+                Err(why) => self.name_failed(now, lookup, &name, why),
+            }
+        }
+    }
+
     fn name_failed(&mut self, now: Timestamp, lookup: LookupId, name: &str, why: io::Error) {
         self.trouble(format!("the name {name}"), why);
         self.agent.name_failed(now, lookup);
@@ -298,9 +337,11 @@ impl Driver {
     /// A connection is no more. What is dropped leaves the event loop by itself.
     fn lose(&mut self, place: usize, why: io::Error) -> Option<ConnectionId> {
         let connection = self.connections.get(place)?;
-        let (id, remote) = (connection.id, connection.remote);
+        let (id, remote, accepted) = (connection.id, connection.remote, connection.accepted);
         self.connections.remove(place);
-        self.trouble(format!("connection to {remote}"), why);
+        if !accepted {
+            self.trouble(format!("connection to {remote}"), why);
+        }
         Some(id)
     }
 
@@ -318,6 +359,7 @@ impl Driver {
         if self.agent.poll_timeout().is_some_and(|at| at <= now) {
             self.agent.handle_timeout(now);
         }
+        self.local_names.expire(now);
     }
 
     /// Sees to what the agent asks for and gives its next event; when there is none, sends what it
@@ -325,8 +367,13 @@ impl Driver {
     /// about one may ride in an answer that is to be sent.
     pub(crate) fn poll(&mut self, now: Timestamp) -> Option<Event> {
         loop {
+            self.take_local_names(now);
             let Some(event) = self.agent.poll_event(now) else {
                 self.transmit(now);
+                if self.agent.state() == ConnectionState::Closed {
+                    self.local_names.leave(now);
+                }
+                self.local_names.transmit(now);
                 if self.agent.has_event() {
                     continue;
                 }
@@ -339,9 +386,10 @@ impl Driver {
                     self.connect(now, connection, local, remote, security);
                 }
                 Event::CloseConnection { connection } => self.disconnect(connection),
-                Event::ResolveName { lookup, name } => {
-                    if let Err(why) = self.names.resolve(lookup, name.clone()) {
-                        self.name_failed(now, lookup, &name, why);
+                Event::ResolveName { lookup, name } => self.resolve(now, lookup, &name),
+                Event::PublishName { name, ip } => {
+                    if let Err(why) = self.local_names.publish(now, name, ip) {
+                        self.trouble(format!("a name for {ip}"), why);
                     }
                 }
                 other => return Some(other),
@@ -367,10 +415,29 @@ impl Driver {
         }
     }
 
+    /// The system is asked for servers alone: a name that the peer has made up is none of its business
+    /// (draft-ietf-rtcweb-mdns-ice-candidates-04 §3.2.2).
+    fn resolve(&mut self, now: Timestamp, lookup: LookupId, name: &str) {
+        let is_server = |(_, uri): &(ServerId, ServerUri)| matches!(uri.host(), ServerHost::Name(host) if host.as_str() == name);
+        let asked = if self.servers.iter().any(is_server) {
+            self.names.resolve(lookup, name.to_owned())
+        } else {
+            self.local_names.resolve(now, lookup, name)
+        };
+        if let Err(why) = asked {
+            self.name_failed(now, lookup, name, why);
+        }
+    }
+
+    /// An address of this machine as a place to bind to: on a link-local one, of the link that is in
+    /// use.
+    fn host(&self, ip: IpAddr) -> Host {
+        let known = self.hosts.iter().map(|place| place.host).find(|host| host.ip == ip);
+        known.unwrap_or(Host { ip, interface: 0 })
+    }
+
     fn open_wanted(&mut self, now: Timestamp, id: SocketId, ip: IpAddr) {
-        // On a link-local address, of the same link.
-        let near = self.sockets.iter().find(|socket| socket.local.ip() == ip);
-        let host = Host { ip, interface: near.map_or(0, Socket::scope) };
+        let host = self.host(ip);
         match Socket::open(&self.events, host, self.ports.clone()) {
             Ok(mut socket) => {
                 socket.wanted = Some(id);
@@ -399,8 +466,7 @@ impl Driver {
         remote: SocketAddr,
         security: ConnectionSecurity,
     ) {
-        let near = self.sockets.iter().find(|socket| socket.local.ip() == local.ip());
-        let from = (without_scope(local), near.map_or(0, Socket::scope));
+        let from = (without_scope(local), self.host(local.ip()).scope());
         let opened = match security {
             ConnectionSecurity::Tcp => Connection::open(&self.events, id, from, remote, None),
             ConnectionSecurity::Tls { server_name } => self
@@ -419,6 +485,18 @@ impl Driver {
         }
     }
 
+    /// Somebody has connected. What the agent does not take is closed by being dropped.
+    fn accept(&mut self, now: Timestamp, tcp: TcpStream, local: SocketAddr, remote: SocketAddr) {
+        let Ok(id) = self.agent.connection_accepted(now, local, remote) else { return };
+        match Connection::accepted(&self.events, id, tcp, remote) {
+            Ok(connection) => self.connections.push(connection),
+            Err(why) => {
+                self.trouble(format!("connection from {remote}"), why);
+                self.agent.connection_closed(now, id);
+            }
+        }
+    }
+
     fn disconnect(&mut self, id: ConnectionId) {
         let place = self.connections.iter().position(|connection| connection.id == id);
         if let Some(Err(why)) =
@@ -432,9 +510,13 @@ impl Driver {
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         let left = self.resolved
             || self.sockets.iter().any(Socket::is_readable)
+            || self.listeners.iter().any(Listener::is_readable)
             || self.connections.iter().any(Connection::is_ready);
         // Each is reported once: what was left has to be fetched unasked.
-        if left { Some(Timestamp::ZERO) } else { self.agent.poll_timeout() }
+        if left {
+            return Some(Timestamp::ZERO);
+        }
+        [self.agent.poll_timeout(), self.local_names.deadline()].into_iter().flatten().min()
     }
 
     /// Whether the agent is closed and its servers know.
@@ -462,13 +544,6 @@ impl Driver {
     }
 }
 
-impl Unsent {
-    fn note(&mut self, error: io::Error) {
-        self.count = self.count.saturating_add(1);
-        self.last = Some(error);
-    }
-}
-
 /// Sends the parts as one message, without putting them together first.
 fn send_on(
     sockets: &[Socket],
@@ -487,21 +562,5 @@ fn send_on(
             let connection = connections.iter_mut().find(|connection| connection.id == id);
             connection.ok_or_else(|| not_there("such connection"))?.send(&slices)
         }
-    }
-}
-
-fn not_there(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, format!("no {what}"))
-}
-
-/// What an error says about a route, for as long as it lasts.
-fn fact_of(error: &io::Error) -> Option<TransmitError> {
-    match error.kind() {
-        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
-            Some(TransmitError::Unreachable)
-        }
-        io::ErrorKind::PermissionDenied => Some(TransmitError::NotPermitted),
-        _ if error.raw_os_error() == Some(libc::EMSGSIZE) => Some(TransmitError::TooLarge),
-        _ => None,
     }
 }

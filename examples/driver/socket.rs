@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-use frazil::{CandidateId, SocketId};
+use frazil::SocketId;
 use mio::event::Source;
 use mio::net::UdpSocket;
 use mio::{Interest, Token};
@@ -25,8 +25,6 @@ pub(crate) struct Socket {
     scope: u32,
     /// Not read empty since it was last reported.
     readable: bool,
-    /// What it is to the agent, unless the agent has asked for it.
-    pub(crate) candidate: Option<CandidateId>,
     /// If the agent has asked for it, by which name.
     pub(crate) wanted: Option<SocketId>,
 }
@@ -38,19 +36,16 @@ impl Socket {
         host: Host,
         ports: impl Iterator<Item = u16>,
     ) -> io::Result<Self> {
-        let mut udp = bind(host, ports)?;
+        let udp = first_free(ports, |port| UdpSocket::bind(host.socket_addr(port)))?;
+        Self::of(events, udp, host.scope())
+    }
+
+    /// A socket that is bound already.
+    pub(crate) fn of(events: &Entrance, mut udp: UdpSocket, scope: u32) -> io::Result<Self> {
         let token = events.token();
         udp.register(events.registry(), token, Interest::READABLE)?;
         let local = without_scope(udp.local_addr()?);
-        Ok(Self {
-            udp,
-            token,
-            local,
-            scope: host.scope(),
-            readable: false,
-            candidate: None,
-            wanted: None,
-        })
+        Ok(Self { udp, token, local, scope, readable: false, wanted: None })
     }
 
     pub(crate) fn close(mut self, events: &Entrance) -> io::Result<()> {
@@ -67,10 +62,6 @@ impl Socket {
 
     pub(crate) fn is_on(&self, ip: IpAddr) -> bool {
         self.local.ip().to_canonical() == ip.to_canonical()
-    }
-
-    pub(crate) const fn scope(&self) -> u32 {
-        self.scope
     }
 
     /// Reads a datagram, if there is one.
@@ -101,11 +92,14 @@ impl Socket {
     }
 }
 
-/// Binds to the first port that is free.
-fn bind(host: Host, ports: impl Iterator<Item = u16>) -> io::Result<UdpSocket> {
+/// What is bound to the first port that is free.
+pub(crate) fn first_free<T>(
+    ports: impl Iterator<Item = u16>,
+    bind: impl Fn(u16) -> io::Result<T>,
+) -> io::Result<T> {
     let mut last = None;
     for port in ports {
-        match UdpSocket::bind(host.socket_addr(port)) {
+        match bind(port) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => last = Some(error),
             other => return other,
         }
@@ -117,10 +111,10 @@ pub(crate) fn without_scope(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip(), addr.port())
 }
 
-/// The address of a neighbour on the link of a socket.
+/// The address of a neighbour, or of a group, on the link of a socket.
 pub(crate) fn with_scope(addr: SocketAddr, scope: u32) -> SocketAddr {
     match addr {
-        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() || v6.ip().is_multicast() => {
             SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), 0, scope))
         }
         other => other,

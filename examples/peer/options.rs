@@ -39,9 +39,6 @@ const REST: &str = "  --nomination MODE              regular: one pair, once; ag
                                  to 64 hexadecimal digits; the same key, the same pseudonyms
   -h, --help                     this text
 
-not supported yet:
-  --tcp --no-udp --mdns
-
 lines it prints                                      lines it takes
   parameters [lite] [pacing=MS] [options=A,B]          parameters ..
   credentials UFRAG PWD                                credentials UFRAG PWD
@@ -62,9 +59,6 @@ exit status: 0 after `close` or the end of input, 1 when it could not go on, 2 f
 pub(crate) fn help() -> String {
     [HEAD, gathering::HELP, REST].concat()
 }
-
-/// Flags of the line protocol whose features have not been built.
-const NOT_YET: [&str; 3] = ["tcp", "no-udp", "mdns"];
 
 pub(crate) struct Options {
     pub(crate) role: Role,
@@ -135,9 +129,6 @@ impl Options {
                     options.gathering.take(&flag, &mut arguments)?;
                 }
                 Short('h') | Long("help") => return Ok(None),
-                Long(flag) if NOT_YET.contains(&flag) => {
-                    return Err(format!("--{flag}: not supported yet").into());
-                }
                 other => return Err(other.unexpected()),
             }
         }

@@ -307,12 +307,20 @@ impl Subject {
         assert!(bytes.len() < 200);
         let packet = Packet::parse(bytes).expect("what is sent is well-formed");
         assert_eq!(packet.has_flags(PacketFlag::RESPONSE), message == MdnsMessage::Response);
-        assert!(packet.additional_records.is_empty() && packet.name_servers.is_empty());
+        assert!(packet.name_servers.is_empty());
         if message == MdnsMessage::Query {
             assert_eq!((packet.questions.len(), packet.answers.len()), (1, 0));
+            assert!(packet.additional_records.is_empty());
             return;
         }
         let [record] = &packet.answers[..] else { panic!("{packet:?}") };
+        // To resolvers of multicast DNS: that there is no other record. A goodbye is no answer.
+        let denies = packet.questions.is_empty() && record.ttl > 0;
+        assert_eq!(packet.additional_records.len(), usize::from(denies));
+        for other in &packet.additional_records {
+            let RData::NSEC(denial) = &other.rdata else { panic!("{other:?}") };
+            assert!(other.name == record.name && denial.next_name == record.name);
+        }
         let name = record.name.to_string().to_ascii_lowercase();
         let addr: IpAddr = match &record.rdata {
             RData::A(a) => IpAddr::V4(a.address.into()),

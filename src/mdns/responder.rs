@@ -202,14 +202,18 @@ impl Responder {
         let addr = published.addr;
         let kind = if addr.0.is_ipv4() { A } else { AAAA };
         let class = question.class & !TOP_BIT;
+        let legacy = source.port() != PORT;
+        let exists = [kind, ANY].contains(&question.kind);
+        // RFC 6762 §6.1: who asks for what the name does not have is told so, since the answer says
+        // what there is. Else a browser waits for seconds for the other family. To resolvers of unicast
+        // DNS it would say nothing.
         if published.link != link
-            || ![kind, ANY].contains(&question.kind)
+            || (legacy && !exists)
             || ![IN, ANY].contains(&class)
             || !reaches(addr.0, source.ip())
         {
             return Err(IRRELEVANT);
         }
-        let legacy = source.port() != PORT;
         let is_known = |record: Record<'_>| {
             record.ttl >= KNOWN_TTL
                 && record.addr() == Some(addr.0)
@@ -218,7 +222,7 @@ impl Responder {
                     .and_then(|name| name.key())
                     .is_some_and(|other| other.as_str() == key.as_str())
         };
-        if !legacy && message.answers().any(is_known) {
+        if !legacy && exists && message.answers().any(is_known) {
             return Err(MdnsIgnored::KnownAnswer);
         }
         let to = if legacy || question.class & TOP_BIT != 0 {

@@ -2,8 +2,9 @@
 
 use core::net::IpAddr;
 use core::ops::Range;
+use std::borrow::Cow;
 
-use simple_dns::rdata::RData;
+use simple_dns::rdata::{NSEC, NsecTypeBitMap, RData};
 use simple_dns::{
     CLASS, Label, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, ResourceRecord, TYPE,
 };
@@ -46,21 +47,35 @@ pub(super) fn question(
     append(buf, &packet)
 }
 
-/// Appends a response with one record.
+/// The type bit map of a name that has an A record alone (RFC 4034 §4.1.2): bit 1 of the first octet.
+const HAS_A: &[u8] = &[0x40];
+/// And of one that has an AAAA record alone: bit 28.
+const HAS_AAAA: &[u8] = &[0, 0, 0, 0x08];
+
+/// Appends a response: the record, and that the name has no other one (RFC 6762 §6.1), which answers
+/// whoever has asked for both families at once. Neither a resolver of unicast DNS nor a goodbye has use
+/// for that.
 pub(super) fn answer(buf: &mut Vec<u8>, answer: &Answer<'_>) -> Range<usize> {
     let mut packet = Packet::new_reply(answer.asked.map_or(0, |asked| asked.id));
     packet.set_flags(PacketFlag::AUTHORITATIVE_ANSWER);
     if let Some(asked) = answer.asked {
         packet.questions.extend(repeated(asked));
     }
-    let data = match answer.addr {
-        IpAddr::V4(ip) => RData::A(ip.into()),
-        IpAddr::V6(ip) => RData::AAAA(ip.into()),
+    let (data, bitmap) = match answer.addr {
+        IpAddr::V4(ip) => (RData::A(ip.into()), HAS_A),
+        IpAddr::V6(ip) => (RData::AAAA(ip.into()), HAS_AAAA),
     };
     let name = match answer.asked {
         Some(asked) => name_of(asked),
         None => Name::new_unchecked(answer.name.as_str()),
     };
+    if answer.asked.is_none() && answer.ttl > 0 {
+        let types = NsecTypeBitMap { window_block: 0, bitmap: Cow::Borrowed(bitmap) };
+        let nothing_else =
+            RData::NSEC(NSEC { next_name: name.clone(), type_bit_maps: vec![types] });
+        let record = ResourceRecord::new(name.clone(), CLASS::IN, answer.ttl, nothing_else);
+        packet.additional_records.push(record.with_cache_flush(true));
+    }
     let record = ResourceRecord::new(name, CLASS::IN, answer.ttl, data);
     // RFC 6762 §6.7, §10.2: old resolvers do not know the bit.
     packet.answers.push(record.with_cache_flush(answer.asked.is_none()));

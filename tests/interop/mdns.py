@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from run import Failure, Hosts
+from hosts import Failure, Hosts
 
 UUIDS = ("1f4712db-ea17-4bcf-a596-105139dfd8bf.local", "9b36eaac-bb2e-49bb-bb78-21c41c499900.local")
 NOBODY = "00000000-0000-4000-8000-000000000000.local"

@@ -11,7 +11,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from run import Failure, Host
+from hosts import Failure, Host
 
 USER, PASSWORD = "alice", "secret"
 
@@ -104,8 +104,7 @@ class Nats(Network):
         nat.run(f"ip route add default via {outside}.2")
         host.run(f"ip route add default via {inside}.1")
         forward(nat)
-        subprocess.run([*nat.enter, "nft", "-f", "-"], input=rules, check=True,
-                       capture_output=True, text=True)
+        nat.filter(rules)
         return self.side(host)
 
 

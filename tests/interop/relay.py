@@ -100,6 +100,11 @@ RELAYED = (TURN, "relay-udp", "relay")
 CASES = [
     *long_rows(),
     *relay_rows(),
+    *(
+        on_loopback(relayed("frazil", role, transport, ("--no-udp",)), Side("frazil", other),
+                    record=True)
+        for transport, (role, other) in zip(("tcp", "tls"), ROLES.items())
+    ),
     on_loopback(relayed("frazil", "controlling", "tls", ("--insecure",)),
                 Side("frazil", "controlled"), place=partial(OneHost, trusted=False),
                 note="an unknown certificate"),

@@ -23,6 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from hosts import Failure, Hosts, WithoutUdp
+
 HERE = Path(__file__).resolve().parent
 BUILT = HERE.parent.parent / "target" / "interop"
 
@@ -35,6 +37,12 @@ RENOMINATION = ("--nomination", "renomination")
 CONTINUAL = ("--continual",)
 WIRE = ("--bind", "192.0.2.1")
 """The IPv4 address of the first of two hosts with a wire between them."""
+OTHER_WIRE = ("--bind", "192.0.2.2")
+"""That of the second one."""
+TCP = ("--tcp",)
+TCP_ALONE = ("--tcp", "--no-udp")
+ACTIVE_ALONE = ("--tcp-active", "--no-udp")
+NAMES = ("--mdns", "gather")
 
 ROLES = {"controlling": "controlled", "controlled": "controlling"}
 
@@ -57,18 +65,21 @@ class Side:
     """If set, the last word that the side's `selected` line must have."""
     kind: str = ""
     """If set, the type of its own candidate that the line must have."""
+    untold: bool = False
+    """Its candidates are kept from the other side, which can only be found by what it tells."""
 
     def __str__(self):
         # What nearly every row has would only make its name longer.
         if self.flags[:4] == TWO_ADDRESSES:
             extra = ("two addresses", *self.flags[4:])
-        elif self.flags[:2] in (LOOPBACK, WIRE):
+        elif self.flags[:2] in (LOOPBACK, WIRE, OTHER_WIRE):
             extra = self.flags[2:]
         elif "--bind" in self.flags or self.peer in BROWSERS:
             extra = self.flags
         else:
             extra = ("any address", *self.flags)
-        return " ".join([self.peer, self.role, *extra])
+        untold = ["untold"] if self.untold else []
+        return " ".join([self.peer, self.role, *extra, *untold])
 
 
 @dataclass(frozen=True)
@@ -158,6 +169,75 @@ def roaming_rows():
     return [*kept, *restarted]
 
 
+def tcp_rows():
+    """ICE-TCP in both roles: frazil opens the connection, accepts it, and with itself does both."""
+    return [
+        *(
+            Case(Side("frazil", role, (*LOOPBACK, *TCP_ALONE), "tcp"),
+                 Side("pion", other, (*LOOPBACK, *flags), "tcp"), ("a restarts", "b restarts"))
+            for flags in (TCP_ALONE, ACTIVE_ALONE)
+            for role, other in ROLES.items()
+        ),
+        Case(Side("frazil", "controlled", (*LOOPBACK, *TCP_ALONE, "--lite"), "tcp"),
+             Side("pion", "controlling", (*LOOPBACK, *ACTIVE_ALONE), "tcp")),
+        *(
+            Case(Side("frazil", role, (*LOOPBACK, *TCP_ALONE), "tcp"),
+                 Side("frazil", other, (*LOOPBACK, *TCP_ALONE), "tcp"),
+                 ("a restarts", "b restarts"), record=True)
+            for role, other in ROLES.items()
+        ),
+        Case(Side("frazil", "controlled", (*TWO_ADDRESSES, *TCP_ALONE), "tcp"),
+             Side("frazil", "controlling", (*TWO_ADDRESSES, *TCP_ALONE), "tcp"),
+             ("a loses its path and restarts",)),
+        *(
+            Case(Side("frazil", role, (*WIRE, *TCP), "tcp"),
+                 Side("frazil", other, (*OTHER_WIRE, *TCP), "tcp"),
+                 ("a restarts",), place=WithoutUdp, note="UDP is dropped")
+            for role, other in ROLES.items()
+        ),
+        Case(Side("frazil", "controlling", TCP, "tcp"), Side("frazil", "controlled", TCP, "tcp"),
+             ("b restarts",), place=WithoutUdp, note="UDP is dropped"),
+        *(
+            Case(Side("frazil", role, (*WIRE, *flags), "tcp"), Side("chromium", other, (), "tcp"),
+                 then, place=place, note=note)
+            for flags, then, place, note in (
+                (TCP_ALONE, ("a restarts", "b restarts"), None, ""),
+                (TCP, (), WithoutUdp, "UDP is dropped"),
+            )
+            for role, other in ROLES.items()
+        ),
+        Case(Side("frazil", "controlled", (*WIRE, *TCP_ALONE, "--lite"), "tcp"),
+             Side("chromium", "controlling", (), "tcp")),
+    ]
+
+
+def name_rows():
+    """Names of multicast DNS on both sides. Of two rows with the same peers, one keeps the names of
+    the one side untold, so that it is the one that resolves, the other those of the other side."""
+    return [
+        *(
+            Case(Side("frazil", role, (*WIRE, *NAMES), untold=untold == "frazil"),
+                 Side(peer, other, (*((), OTHER_WIRE)[peer not in BROWSERS], *NAMES),
+                      untold=untold == peer),
+                 place=Hosts)
+            for peer in ("pion", "chromium")
+            for role, other in ROLES.items()
+            for untold in ("frazil", peer)
+        ),
+        *(
+            Case(Side("frazil", role, (*flags, *NAMES), untold=True),
+                 Side("frazil", other, (*other_flags, *NAMES)),
+                 then, place=Hosts)
+            for flags, other_flags, then in (
+                (WIRE, OTHER_WIRE, ()), ((), (), ("a restarts", "b restarts")),
+            )
+            for role, other in ROLES.items()
+        ),
+        Case(Side("frazil", "controlling", (*TCP_ALONE, *NAMES), "tcp"),
+             Side("frazil", "controlled", (*TCP_ALONE, *NAMES), "tcp"), place=Hosts),
+    ]
+
+
 CASES = [
     *both_roles("frazil", "pion"),
     *both_roles("frazil", "aioice"),
@@ -199,6 +279,8 @@ CASES = [
         Case(Side("frazil", role), Side("pion", other), ("a restarts",), record=True)
         for role, other in ROLES.items()
     ),
+    *tcp_rows(),
+    *name_rows(),
 ]
 
 # ------------------------------------------------------------- what is checked
@@ -227,10 +309,6 @@ EXIT_DEADLINE = 30.0
 
 PAYLOADS = ["first", "second with spaces", "drittes: grüße, 氷", "x" * 1100, "last"]
 """What each side sends in an exchange; the longest stays below any usual MTU."""
-
-
-class Failure(Exception):
-    """A case did not do what it should; the text says what."""
 
 
 def run_case(case, commands):
@@ -477,64 +555,6 @@ STEPS = {
 }
 
 
-class Hosts:
-    """Two hosts with a wire between them: network namespaces, which end with this process.
-
-    Each has an IPv4 and an IPv6 address and, because a browser uses only the addresses of the
-    default route, a default route. Nothing in there reaches this machine's network.
-    """
-
-    def __init__(self):
-        self.all = []
-        try:
-            first = Host()
-            self.all.append(first)
-            second = Host(neighbour=first)
-            self.all.append(second)
-            first.run(f"ip link add wire type veth peer name wire netns {second.process.pid}")
-            for number, host in enumerate(self.all, 1):
-                host.run(
-                    "ip link set lo up",
-                    "ip link set wire addrgenmode none",
-                    "ip link set wire up",
-                    f"ip address add 192.0.2.{number}/24 dev wire",
-                    f"ip address add 2001:db8::{number}/64 dev wire nodad",
-                    "ip route add default dev wire",
-                    "ip -6 route add default dev wire",
-                )
-        except (OSError, subprocess.SubprocessError) as error:
-            self.remove()
-            why = (getattr(error, "stderr", None) or str(error)).strip()
-            raise Failure(f"no hosts of its own: {why}") from None
-
-    def remove(self):
-        for host in self.all:
-            host.process.kill()
-            host.process.communicate()
-
-
-class Host:
-    """One network namespace. What holds it ends with its input, so it cannot be left behind."""
-
-    def __init__(self, neighbour=None):
-        # Whoever is not root is root in a user namespace, one for both hosts.
-        is_root = os.geteuid() == 0
-        before = neighbour.enter if neighbour else []
-        user = [] if is_root or neighbour else ["--user", "--map-root-user"]
-        self.process = subprocess.Popen(
-            [*before, "unshare", *user, "--net", "sh", "-c", "echo; exec cat"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        namespaces = ["--net"] if is_root else ["--user", "--preserve-credentials", "--net"]
-        self.enter = ["nsenter", "--target", str(self.process.pid), *namespaces]
-        if not self.process.stdout.readline():
-            raise OSError(self.process.communicate()[1])
-
-    def run(self, *commands):
-        for command in commands:
-            subprocess.run([*self.enter, *command.split()], check=True, capture_output=True, text=True)
-
-
 class Peer:
     """One process and what it has said so far."""
 
@@ -589,7 +609,8 @@ class Peer:
                 self.note("<", line)
                 self.learn(line)
                 self.session.news.notify_all()
-            if line.split(" ", 1)[0] in SIGNALLING:
+            word = line.split(" ", 1)[0]
+            if word in SIGNALLING and not (self.side.untold and word == "candidate"):
                 other.write(line)
         code = self.process.wait()
         with self.session.news:

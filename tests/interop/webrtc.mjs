@@ -48,11 +48,14 @@ function rows(browser) {
     // Firefox drops the connection to its relay with the farewell still in it.
     all.push(row({ relay: transport, program: V4, path: "relay", closes: "program" }));
   }
+  for (const offerer of OFFERERS) {
+    // With UDP dropped on the way, the browser opens a TCP connection to the program.
+    all.push(row({ offerer, program: ["--tcp"], udp: false, then: ["browser restarts", "program restarts"] }));
+    // Neither knows an address of the other one until a name is resolved.
+    all.push(row({ offerer, hidden: true, program: ["--mdns", "gather"], closes: "program" }));
+  }
   return all;
 }
-// To come, each as a row like those above:
-// - ICE-TCP: UDP dropped at the wire, a browser as the active side;
-// - mDNS: with `hidden`, the program's own pair formed from the name and not from a check.
 
 /** The program keeps to IPv4, so that its pages can be reached over IPv6 whatever happens to that. */
 const V4 = ["--bind", "192.0.2.1", "--bind", "192.0.2.11"];
@@ -64,7 +67,7 @@ const [USER, PASSWORD, SERVER] = ["frazil", "secret", "192.0.2.1:3478"];
 const TURN = `${USER}:${PASSWORD}@${SERVER}`;
 
 class Case {
-  constructor({ browser, offerer = "browser", signalling = "trickle", hidden = false, relay = null, path = null, embeds = false, program = [], then = [], closes = "browser" }) {
+  constructor({ browser, offerer = "browser", signalling = "trickle", hidden = false, relay = null, path = null, embeds = false, udp = true, program = [], then = [], closes = "browser" }) {
     /** chromium or firefox. */
     this.browser = browser;
     /** Who makes the first offer. */
@@ -79,6 +82,8 @@ class Case {
     this.path = path;
     /** The browser takes DTLS from checks, which is an experiment of Chromium. */
     this.embeds = embeds;
+    /** Whether UDP gets from one host to the other. */
+    this.udp = udp;
     /** Flags of the program. */
     this.program = program;
     /** What happens after the first messages, from STEPS; after each, messages again. */
@@ -92,6 +97,7 @@ class Case {
       `${this.browser}, ${this.offerer} offers, ${this.signalling}`,
       ...(this.hidden ? ["hidden addresses"] : []),
       ...(this.embeds ? ["DTLS in checks"] : []),
+      ...(this.udp ? [] : ["without UDP"]),
       ...(this.relay ? [`relayed over ${this.relay}`] : []), ...program, ...this.then, `${this.closes} closes`,
     ].join(", ");
   }
@@ -116,6 +122,7 @@ class Failure extends Error {}
 async function runCase(test, browsers, programs) {
   const program = await programs.with(test.program);
   const browser = await browsers.with(test.browser, test.hidden, test.embeds);
+  if (!test.udp) dropUdp();
   const page = await open(browser, program, test);
   try {
     await connected(page, test);
@@ -361,8 +368,19 @@ async function makeHosts() {
 /** Whether a step has changed addresses. */
 let changed = false;
 
-/** Gives the hosts their addresses back, and the programs the time to see it. */
+/** Whether UDP is dropped. */
+let deaf = false;
+
+function dropUdp() {
+  hosts.program.run("nft add table inet deaf", "nft add chain inet deaf in { type filter hook input priority 0 ; }",
+    "nft add rule inet deaf in iifname wire meta l4proto udp drop");
+  deaf = true;
+}
+
+/** Gives the hosts UDP and their addresses back, and the programs the time to see it. */
 async function restoreHosts() {
+  if (deaf) hosts.program.run("nft delete table inet deaf");
+  deaf = false;
   if (!changed) return;
   changed = false;
   setAddresses();

@@ -37,6 +37,12 @@ fn record(name: &[u8], ttl: u8) -> Vec<u8> {
     [name, &[0, 1, 0x80, 1, 0, 0, 0, ttl, 0, 4, 192, 0, 2, 1]].concat()
 }
 
+/// RFC 6762 §6.1: that the name has nothing but an A record.
+fn nothing_else() -> Vec<u8> {
+    let head = [0xc0, 12, 0, 47, 0x80, 1, 0, 0, 0, 120, 0, 47];
+    [&head[..], WIRE, &[0, 1, 0x40]].concat()
+}
+
 fn from(remote: &str) -> MdnsArrival {
     let remote: SocketAddr = remote.parse().unwrap();
     MdnsArrival::new(LINK, groups()[usize::from(remote.is_ipv6())], remote)
@@ -69,7 +75,8 @@ fn a_question_for_unicast_is_answered_to_the_asker() {
     let mut mdns = publisher("192.0.2.1");
     let asker = "192.0.2.9:5353";
     let sent = answers(&mut mdns, ms(0), from(asker), &question(77, A, QU | 1));
-    let expected = [&[0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0], &record(WIRE, 120)[..]].concat();
+    let head = [0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 1];
+    let expected = [&head[..], &record(WIRE, 120), &nothing_else()].concat();
     assert_eq!(sent, [(asker.parse().unwrap(), expected)]);
 }
 
@@ -100,6 +107,33 @@ fn a_question_from_another_port_is_answered_as_by_unicast_dns() {
     }
 }
 
+/// RFC 6762 §6.1: at once, so that nobody waits for an address of the other family.
+#[test]
+fn who_asks_for_what_a_name_does_not_have_is_told_what_it_has() {
+    for kind in [AAAA, 16] {
+        let mut mdns = publisher("192.0.2.1");
+        let asker = "192.0.2.9:5353";
+        let sent = answers(&mut mdns, ms(0), from(asker), &question(0, kind, QU | 1));
+        let head = [0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 1];
+        let expected = [&head[..], &record(WIRE, 120), &nothing_else()].concat();
+        assert_eq!(sent, [(asker.parse().unwrap(), expected)], "{kind}");
+    }
+    let mut mdns = publisher("2001:db8::1");
+    let sent = answers(&mut mdns, ms(0), from("192.0.2.9:5353"), &question(0, A, 1));
+    assert_eq!(sent.len(), 1);
+    assert!(sent[0].1.ends_with(&[0, 4, 0, 0, 0, 0x08]), "{:?}", sent[0].1);
+    // One answer serves who asks for both families.
+    let mut mdns = publisher("192.0.2.1");
+    for kind in [A, AAAA] {
+        let received = mdns.handle_datagram(ms(0), from("192.0.2.9:5353"), &question(0, kind, 1));
+        assert_eq!(received, MdnsReceived::Answered);
+    }
+    assert_eq!(drain(&mut mdns, ms(0)).len(), 1);
+    // A resolver of unicast DNS is told nothing.
+    let received = mdns.handle_datagram(ms(0), from("192.0.2.9:40000"), &question(7, AAAA, 1));
+    assert_eq!(received, MdnsReceived::Ignored(MdnsIgnored::Irrelevant));
+}
+
 #[test]
 fn nothing_else_is_revealed() {
     let mut mdns = publisher("192.0.2.1");
@@ -118,8 +152,6 @@ fn nothing_else_is_revealed() {
     all_of_local.extend(b"\x05local\x00\x00\xff\x00\xff");
     for (arrival, bytes, reason) in [
         (here, other_name, MdnsIgnored::Irrelevant),
-        (here, question(0, AAAA, 1), MdnsIgnored::Irrelevant),
-        (here, question(0, 16, 1), MdnsIgnored::Irrelevant),
         (here, question(0, A, 3), MdnsIgnored::Irrelevant),
         (here, for_services, MdnsIgnored::Irrelevant),
         (here, all_of_local, MdnsIgnored::Irrelevant),
@@ -131,7 +163,7 @@ fn nothing_else_is_revealed() {
         assert_eq!(received, MdnsReceived::Ignored(reason), "{bytes:?}");
         assert_eq!(drain(&mut mdns, ms(0)), []);
     }
-    assert_eq!(mdns.counters().ignored(MdnsIgnored::Irrelevant), 7);
+    assert_eq!(mdns.counters().ignored(MdnsIgnored::Irrelevant), 5);
     assert_eq!(mdns.counters().ignored(MdnsIgnored::OffLink), 2);
     // Any type and any class are asked for as well as the right ones.
     assert_eq!(answers(&mut mdns, ms(0), here, &question(0, ANY, ANY)).len(), 1);

@@ -217,7 +217,8 @@ impl Stack {
         [self.driver.deadline(), tls, self.sctp.deadline(), farewell].into_iter().flatten().min()
     }
 
-    /// Whether data may flow; over a relay too, where there is no bare route.
+    /// Whether there is a way to send on, be it through a relay or in the frames of TCP, for which there
+    /// is no `route`.
     fn has_path(&self) -> bool {
         self.driver.agent.max_payload(self.stream, COMPONENT).is_some()
     }

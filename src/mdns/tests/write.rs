@@ -19,14 +19,20 @@ fn a_question_has_no_id_no_flags_and_the_unicast_bit_when_asked_for() {
     }
 }
 
+/// RFC 6762 §6.1: the types of the records that there are, here A alone, stand in a bit map.
 #[test]
-fn an_answer_is_authoritative_and_flushes_caches() {
+fn an_answer_is_authoritative_flushes_caches_and_denies_other_records() {
     let (name, mut buf) = (name(), Vec::new());
     let addr = "192.0.2.1".parse().unwrap();
     let range = write::answer(&mut buf, &Answer { name: &name, addr, ttl: 120, asked: None });
     let record = [0, 1, 0x80, 1, 0, 0, 0, 120, 0, 4, 192, 0, 2, 1];
-    assert_eq!(buf[range], [&header(0, 0x8400, [0, 1, 0, 0]), WIRE, &record].concat());
+    let denial = [0xc0, 12, 0, 47, 0x80, 1, 0, 0, 0, 120, 0, 47];
+    let only_a = [0, 1, 0x40];
+    let head = header(0, 0x8400, [0, 1, 0, 1]);
+    let expected = [&head, WIRE, &record, &denial, WIRE, &only_a].concat();
+    assert_eq!(buf[range], expected);
 
+    // A goodbye has the record alone.
     let addr = "2001:db8::1".parse().unwrap();
     let range = write::answer(&mut buf, &Answer { name: &name, addr, ttl: 0, asked: None });
     let record = [0, 28, 0x80, 1, 0, 0, 0, 0, 0, 16];

@@ -70,11 +70,15 @@ type options struct {
 	insecure      bool
 	relayOnly     bool
 	tcp           bool
+	tcpActive     bool
 	noUDP         bool
 	lite          bool
 	mdns          string
 	bind          repeated
 	echo          bool
+
+	// active opens the connections of active candidates, if there are to be any.
+	active *activeMux
 }
 
 // repeated is a flag that may be given more than once.
@@ -97,6 +101,7 @@ func parseFlags() options {
 	flag.BoolVar(&o.insecure, "insecure", false, "TURN over TLS without certificate checks")
 	flag.BoolVar(&o.relayOnly, "relay-only", false, "gather relayed candidates only")
 	flag.BoolVar(&o.tcp, "tcp", false, "also gather a passive TCP candidate")
+	flag.BoolVar(&o.tcpActive, "tcp-active", false, "also gather an active TCP candidate, no passive one")
 	flag.BoolVar(&o.noUDP, "no-udp", false, "gather no UDP candidates")
 	flag.BoolVar(&o.lite, "lite", false, "be an ICE lite agent")
 	flag.StringVar(&o.mdns, "mdns", "off", "off, query or gather")
@@ -250,19 +255,27 @@ func (o *options) applyCandidateTypes(config *ice.AgentConfig) error {
 	return nil
 }
 
-// applyTransports opens the listener of the passive TCP candidate; active ones
-// are unknown to pion v2.3.1.
+// applyTransports opens the listener of the passive TCP candidate. Active ones
+// are unknown to pion v2.3.1: they are passive ones whose mux opens connections.
 func (o *options) applyTransports(config *ice.AgentConfig) error {
 	if !o.noUDP {
 		config.NetworkTypes = append(config.NetworkTypes, ice.NetworkTypeUDP4, ice.NetworkTypeUDP6)
 	}
-	if !o.tcp {
+	if o.tcp && o.tcpActive {
+		return errors.New("--tcp goes without --tcp-active")
+	}
+	if !o.tcp && !o.tcpActive {
 		if o.noUDP {
-			return errors.New("--no-udp needs --tcp")
+			return errors.New("--no-udp needs --tcp or --tcp-active")
 		}
 		return nil
 	}
 	config.NetworkTypes = append(config.NetworkTypes, ice.NetworkTypeTCP4, ice.NetworkTypeTCP6)
+	if o.tcpActive {
+		o.active = &activeMux{}
+		config.TCPMux = o.active
+		return nil
+	}
 	address := ":0"
 	if len(o.bind) == 1 {
 		address = net.JoinHostPort(o.bind[0], "0")
@@ -353,7 +366,7 @@ func (p *peer) watch() {
 			close(p.gathered)
 			return
 		}
-		say("candidate " + candidate.Marshal())
+		say("candidate " + p.options.line(candidate))
 	}))
 }
 
@@ -367,12 +380,25 @@ func (p *peer) printSelected(local, remote ice.Candidate) {
 		<-p.connected
 		localAddress, remoteAddress = p.conn.LocalAddr().String(), p.conn.RemoteAddr().String()
 	}
+	if active := p.options.active; active != nil && local.NetworkType().IsTCP() {
+		if address, ok := active.localAddress(endpoint(remote)); ok {
+			localAddress = address
+		}
+	}
 	say(fmt.Sprintf("selected %s %s %s %s %s",
 		localAddress, remoteAddress, local.Type(), remote.Type(), transport))
 }
 
 func endpoint(candidate ice.Candidate) string {
 	return net.JoinHostPort(candidate.Address(), strconv.Itoa(candidate.Port()))
+}
+
+// line is the candidate's attribute; pion takes those of an active mux for passive ones.
+func (o *options) line(candidate ice.Candidate) string {
+	if o.active == nil || !candidate.NetworkType().IsTCP() {
+		return candidate.Marshal()
+	}
+	return strings.Replace(candidate.Marshal(), "tcptype passive", "tcptype active", 1)
 }
 
 // hidden tells a candidate that shows a name in place of its address.
