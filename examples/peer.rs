@@ -146,18 +146,22 @@ impl Peer {
     /// What the other side has to know first.
     fn greet(&mut self) -> io::Result<()> {
         say(format_args!("role {}", words::role(self.driver.agent.role())))?;
-        self.begin_generation()
+        if self.options.hold { self.say_parameters() } else { self.begin_generation() }
     }
 
     /// Tells what the other side has to know of this generation, then gathers. The candidates come
     /// after that: they are told when their events are polled.
     fn begin_generation(&mut self) -> io::Result<()> {
+        self.say_parameters()?;
+        self.driver.agent.gather(self.events.now());
+        Ok(())
+    }
+
+    fn say_parameters(&self) -> io::Result<()> {
         let parameters = self.driver.agent.local_parameters();
         say(ParametersLine(&parameters))?;
         let credentials = &parameters.credentials;
-        say(format_args!("credentials {} {}", credentials.ufrag(), credentials.pwd()))?;
-        self.driver.agent.gather(self.events.now());
-        Ok(())
+        say(format_args!("credentials {} {}", credentials.ufrag(), credentials.pwd()))
     }
 
     /// Until the agent is closed, and its servers know.
@@ -320,6 +324,10 @@ impl Peer {
             "restart" if rest.is_empty() => self.on_restart(),
             "network" => self.on_network(rest),
             "stats" if rest.is_empty() => self.on_stats(),
+            "gather" if rest.is_empty() => {
+                self.driver.agent.gather(self.events.now());
+                Ok(())
+            }
             "close" => {
                 self.driver.agent.close(self.events.now());
                 Ok(())

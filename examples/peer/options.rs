@@ -24,6 +24,7 @@ usage: peer --role controlling|controlled [flags]
 const REST: &str = "  --nomination MODE              regular: one pair, once; aggressive: with every check, as in RFC
                                  5245; renomination: a better pair takes over when both sides
                                  have it, else regular (default: regular)
+  --hold                         gather when the line `gather` comes, not at the start
   --continual                    never tell end-of-candidates: `network IP up` adds a candidate to
                                  the session instead of restarting it
   --pacing MS                    the Ta to propose, 5 to 500 (default: 50)
@@ -49,7 +50,7 @@ lines it prints                                      lines it takes
   selected LOCAL REMOTE LOCAL-TYPE REMOTE-TYPE PATH    restart
   recv TEXT, error TEXT, why TEXT                      network IP up|down
   stats JSON                                           stats
-                                                       close
+                                                       gather, close
 
 A restart, by either side, prints new parameters, credentials and candidates. So does
 `network IP up`, unless --continual is given.
@@ -71,6 +72,8 @@ pub(crate) struct Options {
     /// Off unless asked for: other implementations wait for end-of-candidates before they give up,
     /// and take no candidates after nomination (RFC 8838 §13).
     pub(crate) continual: bool,
+    /// Gather when a line says so.
+    pub(crate) hold: bool,
     /// The addresses to use; all of the machine's when there is none.
     pub(crate) bind: Vec<IpAddr>,
     pub(crate) gathering: GatheringFlags,
@@ -95,6 +98,7 @@ impl Options {
             lite: false,
             nomination: NominationMode::Regular,
             continual: false,
+            hold: false,
             bind: Vec::new(),
             gathering: GatheringFlags::default(),
             pacing: None,
@@ -116,6 +120,7 @@ impl Options {
                     options.nomination = arguments.value()?.parse_with(words::parse_nomination)?;
                 }
                 Long("continual") => options.continual = true,
+                Long("hold") => options.hold = true,
                 Long("lite") => options.lite = true,
                 Long("echo") => options.echo = true,
                 Long("seed") => options.seed = arguments.value()?.parse_with(seed::parse)?,
