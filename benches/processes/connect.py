@@ -115,7 +115,11 @@ class Side:
         return bool(self.credentials and (self.ended or quiet))
 
     def write(self, lines):
-        os.write(self.process.stdin.fileno(), ("\n".join(lines) + "\n").encode())
+        try:
+            os.write(self.process.stdin.fileno(), ("\n".join(lines) + "\n").encode())
+        except BrokenPipeError:
+            # It has ended, which is read from its output.
+            pass
 
 
 class Session:

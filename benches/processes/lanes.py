@@ -53,6 +53,10 @@ class Lane:
         self.ends[bytes(map(int, address.partition("/")[0].split(".")))] = len(self.tuns)
         self.tuns.append(tun)
 
+    def detach(self):
+        for tun in self.tuns:
+            os.close(tun)
+
     def begin(self, session):
         self.session = session
         self.queue.clear()
@@ -92,9 +96,10 @@ class Wire(Lane):
             host = Host()
             self.hosts.append(host)
             host.run("ip link set lo up")
-            self.attach(host, "link", f"{address}/24")
+            self.attach(host, "wire", f"{address}/24")
 
     def remove(self):
+        self.detach()
         for host in self.hosts:
             host.process.kill()
             host.process.communicate()
@@ -115,6 +120,7 @@ class Nats(Lane):
         self.hosts = self.network.all
 
     def remove(self):
+        self.detach()
         self.network.remove()
 
 
