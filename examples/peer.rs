@@ -128,7 +128,9 @@ impl Peer {
         let stream = agent.streams().next().ok_or(Failure::NoAddress)?;
         let mut driver = Driver::new(agent, &events);
         driver.gather_by(events.now(), &options.gathering, &options.seed)?;
-        network::open_all(&options, &mut driver, stream, &mut events)?;
+        if !options.hold {
+            network::open_all(&options, &mut driver, stream, &mut events)?;
+        }
         Ok(Self {
             input: Input::start(&events)?,
             events,
@@ -324,10 +326,7 @@ impl Peer {
             "restart" if rest.is_empty() => self.on_restart(),
             "network" => self.on_network(rest),
             "stats" if rest.is_empty() => self.on_stats(),
-            "gather" if rest.is_empty() => {
-                self.driver.agent.gather(self.events.now());
-                Ok(())
-            }
+            "gather" if rest.is_empty() => self.on_gather(),
             "close" => {
                 self.driver.agent.close(self.events.now());
                 Ok(())
@@ -377,6 +376,15 @@ impl Peer {
 
     fn on_send(&mut self, text: &str) -> Result<(), Box<dyn Error>> {
         Ok(self.driver.send(self.events.now(), self.stream, text.as_bytes())?)
+    }
+
+    /// With --hold nothing is open, and nothing told, before this line.
+    fn on_gather(&mut self) -> Result<(), Box<dyn Error>> {
+        if std::mem::take(&mut self.options.hold) {
+            network::open_all(&self.options, &mut self.driver, self.stream, &mut self.events)?;
+        }
+        self.driver.agent.gather(self.events.now());
+        Ok(())
     }
 
     fn on_restart(&mut self) -> Result<(), Box<dyn Error>> {
