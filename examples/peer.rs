@@ -130,7 +130,9 @@ impl Peer {
         let stream = agent.streams().next().ok_or(Failure::NoAddress)?;
         let mut driver = Driver::new(agent, &events);
         driver.gather_by(events.now(), &options.gathering, &options.seed)?;
-        network::open_all(&options, &mut driver, stream, &mut events)?;
+        if !options.hold {
+            network::open_all(&options, &mut driver, stream, &mut events)?;
+        }
         Ok(Self {
             input: Input::start(&events)?,
             events,
@@ -148,18 +150,22 @@ impl Peer {
     /// What the other side has to know first.
     fn greet(&mut self) -> io::Result<()> {
         say(format_args!("role {}", words::role(self.driver.agent.role())))?;
-        self.begin_generation()
+        if self.options.hold { self.say_parameters() } else { self.begin_generation() }
     }
 
     /// Tells what the other side has to know of this generation, then gathers. The candidates come
     /// after that: they are told when their events are polled.
     fn begin_generation(&mut self) -> io::Result<()> {
+        self.say_parameters()?;
+        self.driver.agent.gather(self.events.now());
+        Ok(())
+    }
+
+    fn say_parameters(&self) -> io::Result<()> {
         let parameters = self.driver.agent.local_parameters();
         say(ParametersLine(&parameters))?;
         let credentials = &parameters.credentials;
-        say(format_args!("credentials {} {}", credentials.ufrag(), credentials.pwd()))?;
-        self.driver.agent.gather(self.events.now());
-        Ok(())
+        say(format_args!("credentials {} {}", credentials.ufrag(), credentials.pwd()))
     }
 
     /// Until the agent is closed, and its servers know.
@@ -322,6 +328,7 @@ impl Peer {
             "restart" if rest.is_empty() => self.on_restart(),
             "network" => self.on_network(rest),
             "stats" if rest.is_empty() => self.on_stats(),
+            "gather" if rest.is_empty() => self.on_gather(),
             "close" => {
                 self.driver.agent.close(self.events.now());
                 Ok(())
@@ -371,6 +378,15 @@ impl Peer {
 
     fn on_send(&mut self, text: &str) -> Result<(), Box<dyn Error>> {
         Ok(self.driver.send(self.events.now(), self.stream, text.as_bytes())?)
+    }
+
+    /// With --hold nothing is open, and nothing told, before this line.
+    fn on_gather(&mut self) -> Result<(), Box<dyn Error>> {
+        if std::mem::take(&mut self.options.hold) {
+            network::open_all(&self.options, &mut self.driver, self.stream, &mut self.events)?;
+        }
+        self.driver.agent.gather(self.events.now());
+        Ok(())
     }
 
     fn on_restart(&mut self) -> Result<(), Box<dyn Error>> {

@@ -25,3 +25,5 @@ mod reflexive;
 mod relayed;
 #[path = "gathering/streams.rs"]
 mod streams;
+#[path = "gathering/times.rs"]
+mod times;

@@ -1,40 +1,36 @@
 #!/usr/bin/env python3
 """Measures how long two ICE peer processes of one implementation take to connect over an emulated link.
 
-Two network namespaces are joined by two TUN devices, between which this program carries the packets:
-with delay, with loss from a seed that is the same for all implementations, and not at all to addresses
-that nobody has. Needs root (or user namespaces) and /dev/net/tun; Python 3.11, standard library only.
+Network namespaces are joined by TUN devices (`lanes.py`), between which this program carries the
+packets: with delay, with loss from a seed that is the same for all implementations, and not at all to
+addresses that nobody has. Needs root (or user namespaces) and /dev/net/tun, for the rows with NATs
+nftables and coturn; Python 3.11, standard library only.
 
-Both sides have gathered before the clock starts; then each is told at one instant all that the other
-one has said. What counts is when the later of both prints `state connected` (data may flow), and when
-both have printed a `selected` line.
+Without servers both sides have gathered before the clock starts; then each is told at one instant all
+that the other one has said. With a server the clock contains the gathering: when both are ready, each
+is told at one instant the other's credentials and `gather`, and from then on each candidate of the
+other one, when it says it. What counts is when the later of both prints `state connected` (data may
+flow), and when both have printed a `selected` line.
 """
 
 import argparse
-import fcntl
-import heapq
-import importlib.util
 import os
-import random
 import select
 import signal
-import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from lanes import SERVER, Nats, Wire
+from networks import PASSWORD, PORT_RESTRICTED, SYMMETRIC, USER
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TARGET = ROOT / "target"
 
-spec = importlib.util.spec_from_file_location("interop", ROOT / "tests/interop/run.py")
-interop = importlib.util.module_from_spec(spec)
-sys.modules["interop"] = interop
-spec.loader.exec_module(interop)
-
-ADDRESSES = ("192.0.2.1", "192.0.2.2")
 ROLES = ("controlling", "controlled")
 DEAD = [f"192.0.2.{number}" for number in range(101, 107)]
 QUIET = 0.4
@@ -53,14 +49,25 @@ class Row:
     delay: float
     loss: float
     dead: bool = False
+    nats: str = ""
+    """The rules of both sides' NATs."""
+    server: tuple = ()
+    """The flags that name the server."""
+
+    def lane(self):
+        return Nats(self.nats) if self.nats else Wire()
 
 
+STUN = ("--stun", f"{SERVER}:3478")
+TURN = ("--turn", f"{USER}:{PASSWORD}@{SERVER}:3478")
 ROWS = [
     Row("50 ms, 0 %", 0.050, 0.0),
     Row("50 ms, 5 %", 0.050, 0.05),
     Row("50 ms, 20 %", 0.050, 0.20),
     Row("150 ms, 5 %", 0.150, 0.05),
     Row("10 ms, 6 dead remote candidates ahead", 0.010, 0.0, dead=True),
+    Row("10 ms, port-restricted NATs, STUN", 0.010, 0.0, nats=PORT_RESTRICTED, server=STUN),
+    Row("10 ms, symmetric NATs, TURN", 0.010, 0.0, nats=SYMMETRIC, server=TURN),
 ]
 
 
@@ -72,6 +79,7 @@ class Implementation:
     """It prints `end-of-candidates`."""
     credentials_first: bool = False
     """Its controlled side tells and gathers nothing before it has the other's credentials."""
+    asks_servers: bool = True
 
 
 IMPLEMENTATIONS = [
@@ -82,65 +90,9 @@ IMPLEMENTATIONS = [
                               str(ROOT / "tests/interop/aioice_peer.py"))),
     Implementation("libnice", (str(TARGET / "processes/libnice-peer"),)),
     Implementation("pion", (str(TARGET / "interop/pion-peer"),), says_end=False),
-    *(Implementation(name, (str(HERE.parent / "peers/target/release/peer"), name))
+    *(Implementation(name, (str(HERE.parent / "peers/target/release/peer"), name), asks_servers=False)
       for name in ("is", "is-str0m", "rtc-ice", "rice")),
 ]
-
-
-class Lane:
-    """Two hosts and the link between them, used for one session after the other."""
-
-    def __init__(self):
-        self.hosts = [interop.Host() for _ in ADDRESSES]
-        self.tuns = []
-        for host, address in zip(self.hosts, ADDRESSES):
-            tun, name = open_tun()
-            self.tuns.append(tun)
-            move = ["ip", "link", "set", name, "netns", str(host.process.pid)]
-            subprocess.run(move, check=True, capture_output=True)
-            host.run(
-                "ip link set lo up",
-                f"ip link set {name} addrgenmode none",
-                f"ip link set {name} up",
-                f"ip address add {address}/24 dev {name}",
-                f"ip route add default dev {name}",
-            )
-        self.queue = []
-        self.session = None
-
-    def begin(self, session):
-        self.session = session
-        self.queue.clear()
-        self.dice = [random.Random(f"{session.row.name} {session.seed} {side}") for side in (0, 1)]
-        session.start(self.hosts)
-
-    def carry(self, side, now):
-        """Takes the packets that a host has sent."""
-        while True:
-            try:
-                packet = os.read(self.tuns[side], 4096)
-            except BlockingIOError:
-                return
-            there = bytes(map(int, ADDRESSES[1 - side].split(".")))
-            # IPv4 UDP to the other host; the session of before may still be talking.
-            if packet[0] >> 4 != 4 or packet[9] != 17 or packet[16:20] != there:
-                continue
-            lost = self.dice[side].random() < self.session.row.loss if self.session else True
-            if not lost:
-                due = now + self.session.row.delay
-                heapq.heappush(self.queue, (due, len(self.queue), time.monotonic_ns(), side, packet))
-
-    def deliver(self, now):
-        while self.queue and self.queue[0][0] <= now:
-            *_, side, packet = heapq.heappop(self.queue)
-            os.write(self.tuns[1 - side], packet)
-
-
-def open_tun():
-    tun = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-    # TUNSETIFF: IFF_TUN | IFF_NO_PI.
-    reply = fcntl.ioctl(tun, 0x400454CA, struct.pack("16sH22x", b"link%d", 0x0001 | 0x1000))
-    return tun, reply[:16].rstrip(b"\0").decode()
 
 
 @dataclass
@@ -155,12 +107,19 @@ class Side:
     connected: float = 0.0
     selected: float = 0.0
 
-    def has_gathered(self, says_end, now):
+    def is_ready(self, holds, says_end, now):
+        """It has told all that the clock waits for."""
+        if holds:
+            return bool(self.credentials)
         quiet = not says_end and self.candidates and now > self.heard + QUIET
         return bool(self.credentials and (self.ended or quiet))
 
     def write(self, lines):
-        os.write(self.process.stdin.fileno(), ("\n".join(lines) + "\n").encode())
+        try:
+            os.write(self.process.stdin.fileno(), ("\n".join(lines) + "\n").encode())
+        except BrokenPipeError:
+            # It has ended, which is read from its output.
+            pass
 
 
 class Session:
@@ -172,11 +131,13 @@ class Session:
         self.over = False
         self.trouble = ""
 
-    def start(self, hosts):
+    def start(self, hosts, addresses):
         self.began = time.monotonic()
         self.sides = []
-        for host, role, address in zip(hosts, ROLES, ADDRESSES):
-            command = [*host.enter, *self.implementation.command, "--role", role, "--bind", address]
+        flags = (*self.row.server, "--hold") if self.row.server else ()
+        for host, role, address in zip(hosts, ROLES, addresses):
+            command = [*host.enter, *self.implementation.command, "--role", role, "--bind", address,
+                       *flags]
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                        stderr=subprocess.DEVNULL)
             os.set_blocking(process.stdout.fileno(), False)
@@ -204,8 +165,10 @@ class Session:
                 self.sides[1].write([line])
         elif word == "candidate":
             side.candidates.append(line)
+            self.pass_on(index, line)
         elif word == "end-of-candidates":
             side.ended = True
+            self.pass_on(index, line)
         elif word == "state" and rest in ("connected", "completed"):
             side.connected = side.connected or now
         elif word == "selected":
@@ -213,10 +176,14 @@ class Session:
         elif word == "state" and rest == "failed":
             self.end("failed")
 
+    def pass_on(self, index, line):
+        if self.row.server:
+            self.sides[1 - index].write([line])
+
     def step(self, now):
-        says_end = self.implementation.says_end
+        holds, says_end = bool(self.row.server), self.implementation.says_end
         if not self.told:
-            if all(side.has_gathered(says_end, now) for side in self.sides):
+            if all(side.is_ready(holds, says_end, now) for side in self.sides):
                 self.tell()
             elif now > self.began + START_DEADLINE:
                 self.end("no credentials and candidates")
@@ -233,7 +200,8 @@ class Session:
             if self.row.dead:
                 lines += [dead_line(number, ip) for number, ip in enumerate(DEAD)]
                 candidates = [lowered(line) for line in candidates]
-            messages.append([*lines, *candidates, "end-of-candidates"])
+            rest = ["gather"] if self.row.server else [*candidates, "end-of-candidates"]
+            messages.append([*lines, *rest])
         self.told = time.monotonic()
         for side, lines in zip(self.sides, reversed(messages)):
             side.write(lines)
@@ -267,11 +235,24 @@ def lowered(line):
     return " ".join(words)
 
 
-def run(jobs, lanes):
-    """Runs all sessions, so many at a time."""
-    jobs = list(reversed(jobs))
-    total = len(jobs)
+def run_all(jobs, lanes):
+    """Runs all sessions, so many at a time, with those together that have the same network."""
     done = []
+    for nats in dict.fromkeys(job.row.nats for job in jobs):
+        of_network = [job for job in jobs if job.row.nats == nats]
+        hosts = []
+        try:
+            while len(hosts) < lanes:
+                hosts.append(of_network[0].row.lane())
+            run(of_network, hosts, done, len(jobs))
+        finally:
+            for lane in hosts:
+                lane.remove()
+    return done
+
+
+def run(jobs, lanes, done, total):
+    jobs = list(reversed(jobs))
     started = 0.0
     while jobs or any(lane.session for lane in lanes):
         now = time.monotonic()
@@ -290,7 +271,7 @@ def run(jobs, lanes):
         inputs = {}
         until = now + 0.02
         for lane in lanes:
-            inputs |= {tun: (lane.carry, side) for side, tun in enumerate(lane.tuns)}
+            inputs |= {tun: (lane.carry, end) for end, tun in enumerate(lane.tuns)}
             if lane.queue:
                 until = min(until, lane.queue[0][0])
             if lane.session and not lane.session.over:
@@ -302,7 +283,6 @@ def run(jobs, lanes):
             if take.__self__.__class__ is Session and take.__self__.over:
                 continue
             take(side, time.monotonic())
-    return done
 
 
 def progress(session, number, total):
@@ -330,6 +310,7 @@ def table(done, implementations, rows):
         for row in rows:
             cells = [cell([session.times()[index] for session in done
                            if session.row == row and session.implementation == each])
+                     if each.asks_servers or not row.server else ""
                      for each in implementations]
             print(f"| {row.name} | " + " | ".join(cells) + " |")
 
@@ -345,20 +326,13 @@ def main():
     implementations = [each for each in IMPLEMENTATIONS if each.name in names]
     rows = [row for row in ROWS if options.only in row.name]
     jobs = [Session(each, row, seed) for seed in range(options.runs) for row in rows
-            for each in implementations]
+            for each in implementations if each.asks_servers or not row.server]
     if not jobs:
         sys.exit("nothing has these names")
     for each in implementations:
         if not os.path.exists(each.command[0]):
             sys.exit(f"{each.name} is missing: {each.command[0]}")
-    lanes = [Lane() for _ in range(options.lanes)]
-    try:
-        done = run(jobs, lanes)
-    finally:
-        for lane in lanes:
-            for host in lane.hosts:
-                host.process.kill()
-                host.process.communicate()
+    done = run_all(jobs, options.lanes)
     print(f"{options.runs} runs each: p50 / p95 in ms")
     table(done, implementations, rows)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the peers of run.py that tests/interop/install.sh does not have, into target/processes/:
+# Builds the peers of connect.py that tests/interop/install.sh does not have, into target/processes/:
 # libnice (Debian's), libjuice (the sources that the crate datachannel-sys carries), `is` and
 # `rice-proto`. Safe to run again. Needs root for the Debian packages.
 set -euo pipefail

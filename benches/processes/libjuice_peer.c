@@ -1,8 +1,9 @@
 // One libjuice agent on real sockets in the line protocol of `examples/peer.rs`, as much of it as
-// `run.py` needs.
+// `connect.py` needs.
 //
 // libjuice has no setting for the role: whoever tells its description or gathers first controls. So
-// the controlled side does both when it knows the other's credentials.
+// the controlled side does both when it knows the other's credentials; with --hold it gathers only
+// when the line `gather` comes.
 
 #include <juice/juice.h>
 #include <stdbool.h>
@@ -64,14 +65,51 @@ static void say_credentials(juice_agent_t *agent) {
 	say("credentials", text);
 }
 
+// Cuts HOST:PORT, and returns the port.
+static uint16_t cut_port(char *place) {
+	char *colon = strrchr(place, ':');
+	if (!colon) refuse("HOST:PORT is wanted");
+	*colon = 0;
+	return (uint16_t)atoi(colon + 1);
+}
+
+// Cuts USER:PASS@HOST:PORT.
+static void take_turn(juice_turn_server_t *server, char *text) {
+	char *at = strrchr(text, '@'), *colon = strchr(text, ':');
+	if (!at || !colon || colon > at) refuse("USER:PASS@HOST:PORT is wanted");
+	*at = *colon = 0;
+	server->username = text;
+	server->password = colon + 1;
+	server->port = cut_port(at + 1);
+	server->host = at + 1;
+}
+
 int main(int argc, char **argv) {
 	const char *role = NULL;
+	bool hold = false;
+	juice_turn_server_t turn = {0};
 	juice_config_t config = {.concurrency_mode = JUICE_CONCURRENCY_MODE_POLL};
-	for (int i = 1; i < argc; i += 2) {
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--hold")) {
+			hold = true;
+			continue;
+		}
 		if (i + 1 == argc) refuse("a flag without its value");
-		if (!strcmp(argv[i], "--role")) role = argv[i + 1];
-		else if (!strcmp(argv[i], "--bind")) config.bind_address = argv[i + 1];
-		else refuse("no such flag");
+		char *flag = argv[i], *value = argv[++i];
+		if (!strcmp(flag, "--role")) {
+			role = value;
+		} else if (!strcmp(flag, "--bind")) {
+			config.bind_address = value;
+		} else if (!strcmp(flag, "--stun")) {
+			config.stun_server_port = cut_port(value);
+			config.stun_server_host = value;
+		} else if (!strcmp(flag, "--turn")) {
+			take_turn(&turn, value);
+			config.turn_servers = &turn;
+			config.turn_servers_count = 1;
+		} else {
+			refuse("no such flag");
+		}
 	}
 	bool controlling = role && !strcmp(role, "controlling");
 	if (!controlling && !(role && !strcmp(role, "controlled"))) refuse("--role is needed");
@@ -83,7 +121,7 @@ int main(int argc, char **argv) {
 	if (!agent) refuse("no agent");
 	if (controlling) {
 		say_credentials(agent);
-		juice_gather_candidates(agent);
+		if (!hold) juice_gather_candidates(agent);
 	}
 
 	char line[1024], sdp[1100], ufrag[300], pwd[300];
@@ -95,7 +133,7 @@ int main(int argc, char **argv) {
 			if (juice_set_remote_description(agent, sdp)) say("error", line);
 			if (!controlling) {
 				say_credentials(agent);
-				juice_gather_candidates(agent);
+				if (!hold) juice_gather_candidates(agent);
 			}
 			known = true;
 		} else if (!strncmp(line, "candidate ", 10)) {
@@ -103,6 +141,8 @@ int main(int argc, char **argv) {
 			if (juice_add_remote_candidate(agent, sdp)) say("error", line);
 		} else if (!strcmp(line, "end-of-candidates")) {
 			juice_set_remote_gathering_done(agent);
+		} else if (!strcmp(line, "gather")) {
+			juice_gather_candidates(agent);
 		} else if (!strcmp(line, "close")) {
 			break;
 		}

@@ -78,6 +78,14 @@ impl LocalNames {
         Ok(())
     }
 
+    /// Nobody is told of the name any more.
+    pub(crate) fn withdraw(&mut self, now: Timestamp, name: &MdnsName) {
+        self.published.retain(|(_, published)| published != name);
+        if let Some(multicast) = &mut self.multicast {
+            multicast.mdns.unpublish(now, name);
+        }
+    }
+
     /// Asks for a name.
     pub(crate) fn resolve(
         &mut self,

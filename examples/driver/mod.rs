@@ -392,6 +392,7 @@ impl Driver {
                         self.trouble(format!("a name for {ip}"), why);
                     }
                 }
+                Event::WithdrawName { name } => self.local_names.withdraw(now, &name),
                 other => return Some(other),
             }
         }

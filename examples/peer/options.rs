@@ -26,6 +26,7 @@ const REST: &str = "  --nomination MODE              regular: one pair, once; ag
                                  have it, else regular (default: regular)
   --networks                     tell the other side of networks and weigh what it tells of its own, as
                                  libwebrtc does (default: it goes by priority)
+  --hold                         gather when the line `gather` comes, not at the start
   --continual                    never tell end-of-candidates: `network IP up` adds a candidate to
                                  the session instead of restarting it
   --pacing MS                    the Ta to propose, 5 to 500 (default: 50)
@@ -48,7 +49,7 @@ lines it prints                                      lines it takes
   selected LOCAL REMOTE LOCAL-TYPE REMOTE-TYPE PATH    restart
   recv TEXT, error TEXT, why TEXT                      network IP up|down
   stats JSON                                           stats
-                                                       close
+                                                       gather, close
 
 A restart, by either side, prints new parameters, credentials and candidates. So does
 `network IP up`, unless --continual is given.
@@ -68,6 +69,8 @@ pub(crate) struct Options {
     /// Off unless asked for: other implementations wait for end-of-candidates before they give up,
     /// and take no candidates after nomination (RFC 8838 §13).
     pub(crate) continual: bool,
+    /// Gather when a line says so.
+    pub(crate) hold: bool,
     /// The addresses to use; all of the machine's when there is none.
     pub(crate) bind: Vec<IpAddr>,
     pub(crate) gathering: GatheringFlags,
@@ -93,6 +96,7 @@ impl Options {
             nomination: NominationMode::Regular,
             networks: false,
             continual: false,
+            hold: false,
             bind: Vec::new(),
             gathering: GatheringFlags::default(),
             pacing: None,
@@ -115,6 +119,7 @@ impl Options {
                 }
                 Long("networks") => options.networks = true,
                 Long("continual") => options.continual = true,
+                Long("hold") => options.hold = true,
                 Long("lite") => options.lite = true,
                 Long("echo") => options.echo = true,
                 Long("seed") => options.seed = arguments.value()?.parse_with(seed::parse)?,

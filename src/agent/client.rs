@@ -31,7 +31,7 @@ impl IceAgent {
         if purpose == Purpose::Consent {
             self.pacer.asked_consent(self.now);
         } else {
-            self.pacer.started(self.now);
+            self.pacer.started_check(self.now);
         }
     }
 

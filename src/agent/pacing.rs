@@ -1,6 +1,9 @@
 //! When a transaction may start and when one may be repeated (RFC 8445 §14.2).
 //!
-//! New transactions are `Ta` apart. Retransmissions need no slot of their own, but keep 5 ms
+//! New transactions are `Ta` apart, those to servers and checks together. Two alone do not wait for each
+//! other: the first check, which RFC 8445 §6.1.4.2 has performed "as soon as the initial states for the
+//! candidate pairs in the checklist set have been set", and "after that, whenever Ta fires"; and the
+//! first request to a server, with which gathering begins (RFC 8445 §5.1.1.2). Retransmissions need no slot of their own, but keep 5 ms
 //! distance to whatever was sent before, and to the next slot when that has a check to carry: the
 //! first packet of every check goes before any retransmission (RFC 8445 §14.1).
 //!
@@ -29,6 +32,10 @@ pub(super) struct Pacer {
     clear: Timestamp,
     /// Until when the transactions of other agents hold back those of this one.
     held: Timestamp,
+    /// No check has been started in this generation.
+    unchecked: bool,
+    /// The first check alone has started the timer.
+    unasked: bool,
 }
 
 /// A Ta in whole microseconds, rounded up: at most 10 s.
@@ -49,6 +56,8 @@ impl Pacer {
             slot: Timestamp::ZERO,
             clear: Timestamp::ZERO,
             held: Timestamp::ZERO,
+            unchecked: true,
+            unasked: false,
         }
     }
 
@@ -66,9 +75,36 @@ impl Pacer {
         self.slot.max(self.clear).max(self.held)
     }
 
+    /// A generation begins: its first check is to come.
+    pub(super) const fn begin_checks(&mut self) {
+        self.unchecked = true;
+    }
+
+    /// When a check may start.
+    pub(super) fn next_check(&self) -> Timestamp {
+        if self.unchecked { self.clear.max(self.held) } else { self.next_start() }
+    }
+
+    /// When a server may be asked.
+    pub(super) fn next_request(&self) -> Timestamp {
+        if self.unasked { self.clear.max(self.held) } else { self.next_start() }
+    }
+
     pub(super) fn started(&mut self, now: Timestamp) {
+        self.unasked = false;
         self.slot = now + self.ta();
         self.retransmitted(now);
+    }
+
+    /// A check takes the slot that has come, or it is the first one.
+    pub(super) fn started_check(&mut self, now: Timestamp) {
+        let first = core::mem::take(&mut self.unchecked);
+        if first && now < self.slot {
+            // The timer has been started, and fires when it would have.
+            return self.retransmitted(now);
+        }
+        self.started(now);
+        self.unasked = first;
     }
 
     /// When a request that is due again at `due` may be sent, `busy` saying whether the next slot
@@ -80,7 +116,7 @@ impl Pacer {
         busy: bool,
     ) -> Timestamp {
         let at = due.max(self.clear).max(self.held).max(now);
-        let start = self.next_start();
+        let start = self.next_check();
         if busy && at + SPACING > start { start.max(at) + SPACING } else { at }
     }
 

@@ -65,6 +65,7 @@ impl IceAgent {
         let Some(remote) = &self.remote else { return };
         let pacing = remote.parameters.pacing.unwrap_or(DEFAULT_TA);
         self.pacer.set_ta(self.config.timing.ta.max(pacing));
+        self.pacer.begin_checks();
         let ufrag = remote.ufrag().to_owned();
         if self.is_traced() {
             self.trace_generation();

@@ -67,15 +67,15 @@ impl IceAgent {
     /// Uses this Ta slot, if it has come: for a check, or to ask a server (RFC 8445 §14.2). Where
     /// both want it they take turns, so that neither waits for all of the other.
     fn start(&mut self) -> bool {
-        if self.now < self.pacer.next_start() {
-            return false;
+        let may_ask = self.now >= self.pacer.next_request();
+        let may_check = self.now >= self.pacer.next_check();
+        let first = may_ask && self.server_turn && self.start_asking();
+        let checked = !first && may_check && self.start_check();
+        let asked = first || (may_ask && !checked && !self.server_turn && self.start_asking());
+        if asked || checked {
+            self.server_turn = checked;
         }
-        let asked = self.server_turn && self.start_asking();
-        let started = asked || self.start_check() || (!self.server_turn && self.start_asking());
-        if started {
-            self.server_turn = !self.server_turn;
-        }
-        started
+        asked || checked
     }
 
     /// Starts the check whose turn it is, if there is one (RFC 8445 §6.1.4.2).
@@ -240,10 +240,15 @@ impl IceAgent {
         };
         let busy = self.has_check();
         let start = self.pacer.next_start();
-        let pacing = if busy { Some(start) } else { self.idle_deadline().map(|at| at.max(start)) };
+        let pacing = if busy {
+            Some(self.pacer.next_check())
+        } else {
+            self.idle_deadline().map(|at| at.max(start))
+        };
         consider(pacing, TimeoutReason::Pacing);
         if let Some(servers) = &self.servers {
-            consider(servers.slot_at().map(|at| at.max(start)), TimeoutReason::Pacing);
+            let request = self.pacer.next_request();
+            consider(servers.slot_at().map(|at| at.max(request)), TimeoutReason::Pacing);
             let repeat = servers.repeat_at();
             let repeat = repeat.map(|due| self.pacer.next_retransmission(self.now, due, busy));
             consider(repeat, TimeoutReason::Retransmission);

@@ -368,7 +368,7 @@ impl IceAgent {
             self.check_impossible(id);
             return;
         };
-        self.pacer.started(now);
+        self.pacer.started_check(now);
         if let Some(pair) = self.lists.annotate(id) {
             let Attempts { answered, rtt, setback, .. } = pair.attempts;
             // What cannot be lost needs no further chances.

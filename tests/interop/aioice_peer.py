@@ -47,6 +47,8 @@ def parse_flags():
         "--bind", metavar="IP", type=address, action="append", default=[],
         help="IP to gather on (repeatable; loopback is allowed when named)",
     )
+    parser.add_argument(
+        "--hold", action="store_true", help="gather when the line `gather` comes, not at the start")
     parser.add_argument("--echo", action="store_true", help="send every datagram back")
     options = parser.parse_args()
     if options.relay_only and not options.turn:
@@ -113,7 +115,8 @@ class Peer:
     async def run(self):
         say(f"role {self.options.role}")
         say(f"credentials {self.connection.local_username} {self.connection.local_password}")
-        self.spawn(self.gather())
+        if not self.options.hold:
+            self.spawn(self.gather())
         self.spawn(self.watch())
         lines = standard_input()
         while True:
@@ -153,6 +156,8 @@ class Peer:
             self.spawn(self.take_candidate(None))
         elif command == "send":
             await self.connection.send(argument.encode())
+        elif command == "gather":
+            self.spawn(self.gather())
         elif command == "restart":
             raise ValueError("aioice cannot restart")
         elif command:

@@ -99,13 +99,17 @@ class Nats(Network):
     def behind(self, middle, rules, link, outside, inside):
         """A host behind a NAT that follows these rules."""
         nat, host = self.host(), self.host()
-        wire(middle, link, f"{outside}.2/24", nat, "wan", f"{outside}.1/24")
+        self.uplink(middle, link, nat, outside)
         wire(nat, "lan", f"{inside}.1/24", host, "lan", f"{inside}.2/24")
-        nat.run(f"ip route add default via {outside}.2")
         host.run(f"ip route add default via {inside}.1")
         forward(nat)
         nat.filter(rules)
         return self.side(host)
+
+    def uplink(self, middle, link, nat, outside):
+        """The NAT's device `wan`, and what it is connected to."""
+        wire(middle, link, f"{outside}.2/24", nat, "wan", f"{outside}.1/24")
+        nat.run(f"ip route add default via {outside}.2")
 
 
 def nat_rules(masquerade, extra=""):

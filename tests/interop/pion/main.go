@@ -79,6 +79,7 @@ type options struct {
 
 	// active opens the connections of active candidates, if there are to be any.
 	active *activeMux
+	hold   bool
 }
 
 // repeated is a flag that may be given more than once.
@@ -107,6 +108,7 @@ func parseFlags() options {
 	flag.StringVar(&o.mdns, "mdns", "off", "off, query or gather")
 	flag.Var(&o.bind, "bind", "IP to gather on (repeatable; loopback is allowed when named)")
 	flag.BoolVar(&o.echo, "echo", false, "send every received datagram back")
+	flag.BoolVar(&o.hold, "hold", false, "gather when the line \"gather\" comes, not at the start")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		refuse(fmt.Errorf("unexpected argument %q", flag.Arg(0)))
@@ -328,7 +330,7 @@ type peer struct {
 func (p *peer) run(input *os.File) {
 	p.watch()
 	say("role " + p.options.role)
-	if err := p.gather(); err != nil {
+	if err := p.greet(); err != nil {
 		complain(err)
 	}
 	lines := bufio.NewScanner(input)
@@ -406,8 +408,26 @@ func hidden(candidate ice.Candidate) bool {
 	return strings.HasSuffix(candidate.Address(), ".local")
 }
 
+// greet prints the credentials, and starts gathering unless that is to wait.
+func (p *peer) greet() error {
+	if !p.options.hold {
+		return p.gather()
+	}
+	// No gathering is under way.
+	p.gathered = make(chan struct{})
+	close(p.gathered)
+	return p.sayCredentials()
+}
+
 // gather prints the credentials of this generation and starts its gathering.
 func (p *peer) gather() error {
+	if err := p.sayCredentials(); err != nil {
+		return err
+	}
+	return p.startGathering()
+}
+
+func (p *peer) sayCredentials() error {
 	ufrag, pwd, err := p.agent.GetLocalUserCredentials()
 	if err != nil {
 		return err
@@ -416,6 +436,10 @@ func (p *peer) gather() error {
 		say("parameters lite")
 	}
 	say("credentials " + ufrag + " " + pwd)
+	return nil
+}
+
+func (p *peer) startGathering() error {
 	p.gathered = make(chan struct{})
 	return p.agent.GatherCandidates()
 }
@@ -436,6 +460,8 @@ func (p *peer) obey(command, argument string) error {
 		return p.send(argument)
 	case "restart":
 		return p.restart()
+	case "gather":
+		return p.startGathering()
 	default:
 		return fmt.Errorf("unknown command %q", command)
 	}
