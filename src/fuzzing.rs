@@ -7,11 +7,16 @@
 
 use core::net::SocketAddr;
 
+#[cfg(feature = "sim")]
+pub use self::turn::{LongTermSecret, Turn, peek, send_head, write_turn};
 use crate::config::Role;
 use crate::stun::{
     self, CheckRequest, Class, Fingerprint, IntegrityKey, IntegrityKeySha256, Scan, TransactionId,
     Writer, attribute,
 };
+
+#[cfg(feature = "sim")]
+mod turn;
 
 /// A message that has passed the scan.
 #[derive(Clone, Copy, Debug)]
