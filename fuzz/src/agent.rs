@@ -304,6 +304,14 @@ impl Bench {
         }
         assert!(!self.agent.has_transmit() && !self.agent.has_event());
 
+        loop {
+            let event = self.agent.poll_trace();
+            assert_eq!(event, self.twin.poll_trace());
+            if event.is_none() {
+                break;
+            }
+        }
+
         // Before the deadline a timeout does nothing.
         let digest = self.agent.state_digest();
         let mut early = self.agent.clone();
@@ -391,7 +399,9 @@ impl Bench {
 
     fn may_be_relayed(&self, candidate: &Candidate) -> bool {
         let CandidateAddress::Socket(addr) = candidate.address else { return false };
-        self.servers.has_relayed(addr) || self.obtained.contains(&addr)
+        let plain = |addr: SocketAddr| (addr.ip().to_canonical(), addr.port());
+        let is_obtained = self.obtained.iter().any(|other| plain(*other) == plain(addr));
+        is_obtained || self.servers.has_relayed(addr)
     }
 
     /// At most so many checks may still be answered as there may be transactions.

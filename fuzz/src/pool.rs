@@ -66,6 +66,8 @@ impl Config {
             1 => NominationMode::Aggressive,
             automatic => NominationMode::Renomination { automatic: automatic == 3 },
         };
+        config.trace = self.components & 64 == 64;
+        config.statistics = self.components & 128 == 128;
         config.strict_nomination =
             self.components & 32 == 32 && config.nomination == NominationMode::Regular;
         config

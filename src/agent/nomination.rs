@@ -254,7 +254,7 @@ impl IceAgent {
     /// A component's data takes this valid pair from now on.
     pub(super) fn settle_on(&mut self, id: PairId) {
         let Some(pair) = self.lists.get(id) else { return };
-        let (stream, number, priority) = (pair.stream, pair.component, pair.priority);
+        let (stream, number, standing) = (pair.stream, pair.component, pair.standing());
         let Some(ValidPair { local, generated_by, .. }) = pair.valid else { return };
         let before = self.component(stream, number).and_then(|component| component.selected);
         if let Some(before) = before {
@@ -270,17 +270,19 @@ impl IceAgent {
             component.previous = None;
             component.contest = None;
         }
-        self.conclude(stream, number, id, generated_by, priority);
+        self.conclude(stream, number, id, generated_by, standing);
         self.keep_spares(stream, number, id);
         self.note_selection(stream, number);
         self.refresh_path(stream, number);
         self.notice(Notice::SelectedPair { stream, component: number, pair: id, local });
     }
 
+    /// RFC 8445 §8.1.1, by the valid pairs: the same path has another priority in the checklist of
+    /// one side than in that of the other one where a NAT is between them.
     fn is_worse_than_selected(&self, id: PairId) -> bool {
         let worse = |pair: &CandidatePair| {
             let selected = self.component(pair.stream, pair.component)?.selected?;
-            Some(selected != id && self.lists.get(selected)?.priority >= pair.priority)
+            Some(selected != id && self.lists.get(selected)?.standing() >= pair.standing())
         };
         self.lists.get(id).and_then(worse).unwrap_or(false)
     }
@@ -294,7 +296,7 @@ impl IceAgent {
         number: u16,
         selected: PairId,
         generated_by: PairId,
-        priority: u64,
+        standing: u64,
     ) {
         let aggressive = self.nominates_aggressively();
         let explores = self.wants_spares(stream, number);
@@ -309,7 +311,7 @@ impl IceAgent {
             let undecided = !matches!(pair.state, PairState::Succeeded | PairState::Failed);
             id == selected
                 || id == generated_by
-                || (nominated && pair.priority > priority)
+                || (nominated && pair.standing() > standing)
                 || (explores && undecided)
         });
         if explores {

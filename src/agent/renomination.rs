@@ -269,8 +269,8 @@ impl IceAgent {
         let pair = selected.and_then(|id| Some((id, self.lists.get(id)?)));
         let Some((id, pair)) = pair else { return };
         if let Some(valid) = pair.valid {
-            let priority = pair.priority;
-            self.conclude(stream, number, id, valid.generated_by, priority);
+            let standing = pair.standing();
+            self.conclude(stream, number, id, valid.generated_by, standing);
         }
     }
 

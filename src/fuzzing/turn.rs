@@ -65,9 +65,8 @@ impl Message<'_> {
                 .filter_map(|kind| Some(u16::from_be_bytes(*kind.first_chunk()?)))
                 .collect(),
             sha256: algorithm.map(|algorithm| algorithm == PasswordAlgorithm::Sha256),
-            features: features.map(|features| {
-                (features.password_algorithms, features.username_anonymity)
-            }),
+            features: features
+                .map(|features| (features.password_algorithms, features.username_anonymity)),
             data: scan.find(attribute::DATA).map(<[u8]>::to_vec),
         }
     }
@@ -164,8 +163,7 @@ impl Turn {
             writer.unknown_attributes(&self.unknown);
         }
         if let Some(sha256) = self.sha256 {
-            let algorithm =
-                if sha256 { PasswordAlgorithm::Sha256 } else { PasswordAlgorithm::Md5 };
+            let algorithm = if sha256 { PasswordAlgorithm::Sha256 } else { PasswordAlgorithm::Md5 };
             writer.password_algorithm(algorithm);
         }
         if let Some((password_algorithms, username_anonymity)) = self.features {

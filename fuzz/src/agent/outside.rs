@@ -222,14 +222,8 @@ impl Bench {
                 let (local, remote) = (address(to), address(from));
                 let accepted = self.both(|agent| agent.connection_accepted(now, local, remote));
                 if let Ok(id) = accepted {
-                    let connection = servers::Connection {
-                        id,
-                        local,
-                        remote,
-                        to_server: false,
-                        datagrams: false,
-                        open: true,
-                    };
+                    let connection =
+                        servers::Connection { id, local, remote, to_server: false, open: true };
                     self.servers.connections.push(connection);
                 }
             }

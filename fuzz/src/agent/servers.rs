@@ -9,8 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use frazil::fuzzing::Message as Scanned;
 use frazil::sim::{TurnRoute, TurnServer, TurnServerConfig};
 use frazil::{
-    ConnectionId, ConnectionSecurity, Event, LookupId, Route, Server, ServerCredentials, ServerId,
-    SocketId, Timestamp,
+    ConnectionId, Event, LookupId, Route, Server, ServerCredentials, ServerId, SocketId, Timestamp,
 };
 use sha2::{Digest, Sha256};
 
@@ -62,7 +61,6 @@ pub struct Connection {
     pub remote: SocketAddr,
     /// It goes to a server.
     pub to_server: bool,
-    pub datagrams: bool,
     pub open: bool,
 }
 
@@ -161,14 +159,13 @@ impl Servers {
                 self.sockets.retain(|(id, ..)| id != socket);
                 assert!(self.sockets.len() < before, "{socket:?} was not asked for");
             }
-            Event::OpenConnection { connection, local, remote, security } => {
+            Event::OpenConnection { connection, local, remote, .. } => {
                 assert!(self.connection(*connection).is_none());
                 self.connections.push(Connection {
                     id: *connection,
                     local: *local,
                     remote: *remote,
                     to_server: SERVERS.iter().any(|addr| addr.parse() == Ok(*remote)),
-                    datagrams: matches!(security, ConnectionSecurity::Dtls { .. }),
                     open: false,
                 });
             }
