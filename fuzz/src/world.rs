@@ -592,7 +592,8 @@ impl Bench {
     /// What went out and came in on the way.
     fn watch(&self) {
         for side in 0..2 {
-            watch::look(&self.world, self.sides[side], self.roles[side]);
+            let (asks, role) = (self.asks_consent[side], self.roles[side]);
+            watch::look(&self.world, self.sides[side], role, asks);
             for payload in self.world.received(self.sides[side]) {
                 let known =
                     self.sent[1 - side].contains(payload) || self.injected.contains(payload);

@@ -279,7 +279,7 @@ impl IceAgent {
 
     /// RFC 8445 §8.1.1, by the valid pairs: the same path has another priority in the checklist of
     /// one side than in that of the other one where a NAT is between them.
-    fn is_worse_than_selected(&self, id: PairId) -> bool {
+    pub(super) fn is_worse_than_selected(&self, id: PairId) -> bool {
         let worse = |pair: &CandidatePair| {
             let selected = self.component(pair.stream, pair.component)?.selected?;
             Some(selected != id && self.lists.get(selected)?.standing() >= pair.standing())
@@ -325,7 +325,7 @@ impl IceAgent {
         });
     }
 
-    /// RFC 5245 §8.1.1.2: every check of this side nominates.
+    /// RFC 5245 §8.1.1.2: every check of this side nominates that could lead to a better pair.
     pub(super) fn nominates_aggressively(&self) -> bool {
         self.config.nomination == NominationMode::Aggressive && self.role() == Role::Controlling
     }
