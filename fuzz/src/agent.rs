@@ -303,6 +303,9 @@ impl Bench {
             assert!(!due || events > 0, "a driver spins: {:?}", self.agent.timeout_reason());
         }
         assert!(!self.agent.has_transmit() && !self.agent.has_event());
+        if self.closed.is_some_and(|since| since + FAREWELL <= self.newest) {
+            assert_eq!(self.agent.poll_timeout(), None, "it has said farewell");
+        }
 
         loop {
             let event = self.agent.poll_trace();
