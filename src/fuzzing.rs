@@ -8,7 +8,7 @@
 use core::net::SocketAddr;
 
 #[cfg(feature = "sim")]
-pub use self::turn::{LongTermSecret, Turn, peek, send_head, write_turn};
+pub use self::turn::{Addressee, LongTermSecret, Turn, peek, send_head, write_turn};
 use crate::config::Role;
 use crate::stun::{
     self, CheckRequest, Class, Fingerprint, IntegrityKey, IntegrityKeySha256, Scan, TransactionId,

@@ -93,12 +93,12 @@ fn any(bytes: &[u8]) {
 fn peeked(bytes: &[u8], message: &Message<'_>) {
     let is_check = message.class() == 0 && message.method() == 1;
     let username = wire::attributes(bytes).into_iter().find(|(_, kind, _)| *kind == wire::USERNAME);
-    let addressee = username.filter(|_| is_check).and_then(|(_, _, name)| {
+    let ufrag = username.filter(|_| is_check).and_then(|(_, _, name)| {
         let colon = name.iter().position(|byte| *byte == b':')?;
         Some(&name[..colon])
     });
-    let answered = (message.class() >= 2).then(|| message.id());
-    assert_eq!(fuzzing::peek(bytes), Some((answered, addressee)));
+    let transaction = (message.class() >= 2).then(|| message.id());
+    assert_eq!(fuzzing::peek(bytes), Some(fuzzing::Addressee { transaction, ufrag }));
 }
 
 /// Reads a message in every way there is.

@@ -188,13 +188,23 @@ pub fn send_head(
     head.get(..end).map(<[u8]>::to_vec)
 }
 
-/// Whose a message is, as far as a container of many agents looks at it: that it is STUN, the
-/// transaction of a response, and the username fragment of a Binding request.
+/// Whose a message is, as far as a container of many agents looks at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Addressee<'a> {
+    /// The transaction of a response.
+    pub transaction: Option<[u8; 12]>,
+    /// The username fragment that a Binding request names.
+    pub ufrag: Option<&'a [u8]>,
+}
+
+/// Looks at whose a message is; none when it is no STUN.
 #[must_use]
-pub fn peek(bytes: &[u8]) -> Option<(Option<[u8; 12]>, Option<&[u8]>)> {
+pub fn peek(bytes: &[u8]) -> Option<Addressee<'_>> {
     Some(match stun::peek(bytes)? {
-        stun::Peek::Request(ufrag) => (None, ufrag),
-        stun::Peek::Response(id) => (Some(*id.as_bytes()), None),
-        stun::Peek::Other => (None, None),
+        stun::Peek::Request(ufrag) => Addressee { transaction: None, ufrag },
+        stun::Peek::Response(id) => {
+            Addressee { transaction: Some(*id.as_bytes()), ..Addressee::default() }
+        }
+        stun::Peek::Other => Addressee::default(),
     })
 }

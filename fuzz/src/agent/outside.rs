@@ -315,7 +315,7 @@ impl Bench {
             self.servers.sockets.remove(usize::from(index));
             return self.both(|agent| agent.socket_failed(now, socket));
         }
-        let addr = open.unwrap_or(SocketAddr::new(ip, 6000 + u16::from(port)));
+        let addr = open.unwrap_or_else(|| SocketAddr::new(ip, 6000 + u16::from(port)));
         self.servers.sockets[usize::from(index)].2 = Some(addr);
         self.both(|agent| agent.socket_opened(now, socket, addr));
     }

@@ -53,7 +53,7 @@ struct Secret<'a> {
 pub fn run(bytes: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(bytes)) else { return };
     let turn = input.attributes.turn();
-    let secret = input.secret.as_ref().and_then(|secret| secret.prepare());
+    let secret = input.secret.as_ref().and_then(Secret::prepare);
     let (class, method) = match input.class % 4 {
         1 => (1, [SEND, DATA][usize::from(input.method) % 2]),
         class => (class, ASKED[usize::from(input.method) % ASKED.len()]),
@@ -107,21 +107,21 @@ impl Attributes<'_> {
         let socket = |(ip, port): (IpAddr, u16)| SocketAddr::new(ip, port);
         let mut unknown = self.unknown.clone();
         unknown.truncate(64);
-        let mut turn = Turn::default();
-        turn.channel = self.channel;
-        turn.lifetime = self.lifetime;
-        turn.transport = self.transport;
-        turn.even_port = self.even_port;
-        turn.peer = Some(socket(self.peer));
-        turn.relayed = self.relayed.map(socket);
-        turn.address_error = self.address_error.map(|(ipv6, code)| (ipv6, 300 + code % 400));
-        turn.icmp = self.icmp;
-        turn.alternate_server = self.alternate_server.map(socket);
-        turn.unknown = unknown;
-        turn.sha256 = self.sha256;
-        turn.features = self.features;
-        turn.data = self.data.map(<[u8]>::to_vec);
-        turn
+        Turn {
+            channel: self.channel,
+            lifetime: self.lifetime,
+            transport: self.transport,
+            even_port: self.even_port,
+            peer: Some(socket(self.peer)),
+            relayed: self.relayed.map(socket),
+            address_error: self.address_error.map(|(ipv6, code)| (ipv6, 300 + code % 400)),
+            icmp: self.icmp,
+            alternate_server: self.alternate_server.map(socket),
+            unknown,
+            sha256: self.sha256,
+            features: self.features,
+            data: self.data.map(<[u8]>::to_vec),
+        }
     }
 }
 
