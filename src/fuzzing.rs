@@ -7,12 +7,17 @@
 
 use core::net::SocketAddr;
 
+#[cfg(feature = "sim")]
+pub use self::turn::{Addressee, LongTermSecret, Turn, peek, send_head, write_turn};
 use crate::candidate::network::Network;
 use crate::config::Role;
 use crate::stun::{
     self, CheckRequest, Class, Fingerprint, IntegrityKey, IntegrityKeySha256, Scan, TransactionId,
     Writer, attribute,
 };
+
+#[cfg(feature = "sim")]
+mod turn;
 
 /// A message that has passed the scan.
 #[derive(Clone, Copy, Debug)]

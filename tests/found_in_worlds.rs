@@ -1,6 +1,6 @@
 //! Scenarios in which random worlds once showed the agents to be wrong.
 
-use frazil::sim::{Families, Filtering, Mapping, Scenario, Side, Site};
+use frazil::sim::{Families, Filtering, Mapping, Scenario, Side, Site, Transition};
 use frazil::{NominationMode, Role};
 
 /// Every check comes from an address that nobody has seen, and so does the check that it triggers,
@@ -62,4 +62,18 @@ fn regression_a_relayed_path_is_found_whatever_came_before_it() {
         )
         .second(Side::new().at(2).relayed());
     scenario.connect().unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// Seconds after both have selected the better pair, the controlled side asks for consent on its spare
+/// one. The aggressive side checked that in return, and nominated it by the way; nothing else had come
+/// lately on the better pair, so the controlled side followed. Data took two paths.
+#[test]
+fn regression_an_aggressive_side_nominates_nothing_that_it_would_not_select() {
+    let scenario = Scenario::new(8_871_155_650_668_469_773)
+        .delay(0)
+        .first(Side::new().signalling(65).nominating(NominationMode::Aggressive))
+        .second(Side::new().also_outside().also_outside().signalling(51))
+        .after(0, Transition::Partition)
+        .after(28_769, Transition::Heal);
+    scenario.run().unwrap_or_else(|failure| panic!("{failure}"));
 }

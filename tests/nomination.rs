@@ -618,6 +618,24 @@ fn a_worse_nomination_does_not_replace_a_better_one() {
     assert_eq!(selections(&bench), [(1, R.to_owned())]);
 }
 
+/// N4, decision 4: RFC 8445 §8.1.1, §7.2.5.3.2. Where a NAT is on the way the valid pair has the address
+/// that the peer sees, and the priority of that; by the pairs that were checked, the two sides
+/// would take different ones for the best.
+#[test]
+fn nominated_pairs_are_compared_by_their_valid_pairs() {
+    let mut bench = controlled(&[R, R2]);
+    let check = requests_to(&bench, R).last().cloned().expect("it is checked");
+    let translated = Message::new(SUCCESS, check.id()).xor_mapped(addr(X));
+    let translated = translated.integrity(PEER_PWD).fingerprint();
+    assert_eq!(bench.feed(L, R, &translated), Received::Consumed);
+    answer_to(&mut bench, R2);
+    nominate(&mut bench, R);
+    nominate(&mut bench, R2);
+    assert_eq!(selections(&bench), [(1, R.to_owned()), (1, R2.to_owned())]);
+    nominate(&mut bench, R);
+    assert_eq!(selected(&bench).as_deref(), Some(R2));
+}
+
 /// N4, N5, decision 5: RFC 8445 §8.1.1. A better pair that the peer has nominated is pursued when
 /// a worse one is selected in the meantime.
 #[test]

@@ -6,22 +6,27 @@
 //! has changed nothing.
 
 mod input;
+mod outside;
 mod peer;
+mod servers;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use frazil::{
-    AgentConfig, CandidateTransport, ConnectionState, Credentials, Event, GatheringState, IceAgent,
-    IcmpError, Ignored, LocalAddress, PairId, Parameters, Received, Refused, Role, Route, StreamId,
-    TcpType, Timestamp, Transmit, TransmitError, Transport,
+    AgentConfig, Candidate, CandidateAddress, CandidateKind, CandidateTransport, ConnectionState,
+    Credentials, Event, GatheringState, IceAgent, IcmpError, Ignored, LocalAddress, PairId,
+    Parameters, Received, Refused, Role, Route, StreamId, TcpType, Timestamp, Transmit,
+    TransmitError, Transport,
 };
 
 use super::OnPanic;
 use super::pool::{self, Remote, Time, address};
-use input::{Input, Local, Setup, Step};
+use input::{Input, Local, Outside, Setup, Step};
 use peer::{Datagram, PEERS, Peer, Stage};
+use servers::{Servers, Via};
 
 /// More inputs than a case needs.
 const STEPS: usize = 300;
@@ -32,6 +37,9 @@ const REPEATS: usize = 8;
 /// How long an agent knows of earlier generations at most once the new one has settled: as long as
 /// consent lasts.
 const MEMORY: Duration = Duration::from_secs(30);
+
+/// How long a closed agent tells its servers so.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 pub fn run(data: &[u8]) {
     let mut bytes = Unstructured::new(data);
@@ -65,12 +73,17 @@ enum Output {
     Event(Event),
 }
 
-/// The agent, its twin and its peer.
+/// The agent, its twin, its peer and its servers.
 struct Bench {
     config: AgentConfig,
     agent: IceAgent,
     twin: IceAgent,
     peer: Peer,
+    servers: Servers,
+    /// The relayed addresses that the caller has obtained by itself.
+    obtained: Vec<SocketAddr>,
+    /// When the agent was first found closed.
+    closed: Option<Timestamp>,
     /// What the driver takes for the time, which may run backwards.
     now: Timestamp,
     /// The newest time that the agent has been told.
@@ -98,6 +111,9 @@ impl Bench {
             agent,
             twin,
             peer,
+            servers: Servers::new(setup.seed),
+            obtained: Vec::new(),
+            closed: None,
             now: Timestamp::ZERO,
             newest: Timestamp::ZERO,
             told_state: ConnectionState::New,
@@ -127,6 +143,9 @@ impl Bench {
         if told >> 4 & 1 == 1 {
             inputs.push(Input::SetRemote { peer: 0, lite: false, pacing: 0 });
         }
+        if told >> 7 == 1 {
+            inputs.push(Input::Outside(Outside::AddServer { kind: 0, how: 0 }));
+        }
         if told >> 5 & 1 == 1 {
             inputs.push(Input::Gather);
         }
@@ -135,6 +154,13 @@ impl Bench {
         }
         for input in inputs {
             self.step(&Step { time: Time::Same, neglect: false, input });
+        }
+        if told >> 7 == 1 {
+            // A challenge and what it asks for, and a permission.
+            for _ in 0..3 {
+                let input = Input::Outside(Outside::AnswersArrive);
+                self.step(&Step { time: Time::Deadline, neglect: false, input });
+            }
         }
     }
 
@@ -145,12 +171,12 @@ impl Bench {
             Input::Clone => self.twin = self.agent.clone(),
             Input::AnswerAll => {
                 for datagram in self.peer.answer_all() {
-                    self.receive(&datagram, Transport::Udp);
+                    self.deliver(&datagram);
                 }
             }
             Input::Answer(answer) => {
                 if let Some(datagram) = self.peer.answer(answer) {
-                    self.receive(&datagram, Transport::Udp);
+                    self.deliver(&datagram);
                 }
             }
             Input::Check(check) => {
@@ -160,11 +186,15 @@ impl Bench {
             &Input::Datagram { to, from, tcp, bytes } => {
                 let (to, from, bytes) = (address(to), address(from), bytes.to_vec());
                 let transport = if tcp { Transport::Tcp } else { Transport::Udp };
-                self.receive(&Datagram { to, from, bytes }, transport);
+                self.receive(&Datagram { via: Via::Udp, to, from, bytes }, transport);
             }
+            Input::Outside(input) => self.outside(input),
             input => {
                 let before =
                     (self.agent.local_parameters().credentials, self.agent.gathering_state());
+                if let Input::AddObtained { local, relayed: true, .. } = input {
+                    self.obtained.push(address(local.address));
+                }
                 let answer = call(&mut self.agent, &self.peer, self.now, input);
                 assert_eq!(answer, call(&mut self.twin, &self.peer, self.now, input));
                 self.follow(input, &answer, before);
@@ -176,6 +206,9 @@ impl Bench {
         }
         self.check_limits();
         assert!(!was_closed || self.agent.state() == ConnectionState::Closed);
+        if self.agent.state() == ConnectionState::Closed {
+            self.closed.get_or_insert(self.newest);
+        }
     }
 
     /// What a call does to the generations.
@@ -206,7 +239,7 @@ impl Bench {
 
     /// A datagram arrives. What is not authentic may bring forth an answer, and changes nothing.
     fn receive(&mut self, datagram: &Datagram, transport: Transport) {
-        let Datagram { to, from, bytes } = datagram;
+        let Datagram { to, from, bytes, .. } = datagram;
         let before = (!self.peer.may_matter(bytes)).then(|| {
             let mut idle = self.agent.clone();
             tell_time(&mut idle, self.now);
@@ -270,6 +303,17 @@ impl Bench {
             assert!(!due || events > 0, "a driver spins: {:?}", self.agent.timeout_reason());
         }
         assert!(!self.agent.has_transmit() && !self.agent.has_event());
+        if self.closed.is_some_and(|since| since + FAREWELL <= self.newest) {
+            assert_eq!(self.agent.poll_timeout(), None, "it has said farewell");
+        }
+
+        loop {
+            let event = self.agent.poll_trace();
+            assert_eq!(event, self.twin.poll_trace());
+            if event.is_none() {
+                break;
+            }
+        }
 
         // Before the deadline a timeout does nothing.
         let digest = self.agent.state_digest();
@@ -300,7 +344,7 @@ impl Bench {
 
     /// Takes out everything, and says how many events there were.
     fn drain(&mut self) -> usize {
-        let limits = &self.config.limits;
+        let limits = self.config.limits.clone();
         // Each candidate that is polled may move the session.
         let most_events =
             usize::from(limits.events) + 8 * (1 + self.agent.local_candidates().count());
@@ -310,13 +354,12 @@ impl Bench {
             assert_eq!(output, poll(&mut self.twin, self.now));
             match output {
                 Some(Output::Transmit(transmit, bytes)) => {
-                    assert!(self.agent.state() != ConnectionState::Closed);
-                    self.peer.look(&self.config, &transmit, &bytes);
                     self.assert_local(transmit.route);
-                    answers += usize::from(bytes[0] == 1);
+                    answers += usize::from(self.carry(transmit.route, &bytes));
                 }
                 Some(Output::Event(event)) => {
                     events += 1;
+                    self.servers.follow(self.newest, &event);
                     match event {
                         Event::ConnectionState(state) => self.told_state = state,
                         Event::RoleChanged(role) => self.told_role = role,
@@ -326,6 +369,8 @@ impl Bench {
                         Event::LocalCandidate { candidate, .. } => {
                             let ufrag = candidate.extension("ufrag");
                             assert_eq!(ufrag, Some(self.peer.newest().ufrag()));
+                            let is_relayed = candidate.kind == CandidateKind::Relayed;
+                            assert!(!is_relayed || self.may_be_relayed(&candidate), "{candidate}");
                         }
                         Event::LocalCandidateRemoved { id, .. } => {
                             assert!(self.agent.local_candidates().all(|local| local.id != id));
@@ -355,7 +400,15 @@ impl Bench {
         let Route::Datagram { local, .. } = route else { return };
         let plain = |addr: std::net::SocketAddr| (addr.ip().to_canonical(), addr.port());
         let mut bases = self.agent.local_candidates().map(|local| plain(local.base));
-        assert!(bases.any(|base| base == plain(local)), "{local} is gone");
+        let is_there = bases.any(|base| base == plain(local)) || self.servers.has_socket(local);
+        assert!(is_there, "{local} is gone");
+    }
+
+    fn may_be_relayed(&self, candidate: &Candidate) -> bool {
+        let CandidateAddress::Socket(addr) = candidate.address else { return false };
+        let plain = |addr: SocketAddr| (addr.ip().to_canonical(), addr.port());
+        let is_obtained = self.obtained.iter().any(|other| plain(*other) == plain(addr));
+        is_obtained || self.servers.has_relayed(addr)
     }
 
     /// At most so many checks may still be answered as there may be transactions.
@@ -369,7 +422,10 @@ impl Bench {
         let answered = ids.values().filter(|&&request| {
             let (from, to, kind, code, mapped, tail) = (0, 0, 0, 0, 0, input::INTACT);
             let answer = input::Answer { request, from, to, kind, code, mapped, tail };
-            self.peer.answer(&answer).is_some_and(|Datagram { to, from, bytes }| {
+            self.peer.answer(&answer).is_some_and(|Datagram { via, to, from, bytes }| {
+                if via != Via::Udp {
+                    return false;
+                }
                 let mut agent = self.agent.clone();
                 let udp = Transport::Udp;
                 agent.handle_datagram(self.newest, udp, to, from, &bytes) == Received::Consumed
@@ -386,6 +442,7 @@ impl Bench {
         assert!(self.agent.local_candidates().count() <= usize::from(limits.local_candidates));
         assert!(self.agent.remote_candidates().count() <= usize::from(most_remotes));
         // As many out of the checklists as in them; and every list may have one.
+        assert!(self.servers.connections.len() <= usize::from(limits.connections));
         let pairs = self.agent.pairs().count();
         assert!(pairs <= 2 * usize::from(limits.pairs) + streams, "{pairs} pairs");
         for stream in self.agent.streams() {
@@ -573,6 +630,7 @@ fn call(agent: &mut IceAgent, peer: &Peer, now: Timestamp, input: &Input<'_>) ->
             return format!("{:?}", agent.add_local(now, stream, component, obtained));
         }
         Input::Clone
+        | Input::Outside(_)
         | Input::AnswerAll
         | Input::Check(_)
         | Input::Answer(_)

@@ -66,6 +66,8 @@ impl Config {
             1 => NominationMode::Aggressive,
             automatic => NominationMode::Renomination { automatic: automatic == 3 },
         };
+        config.trace = self.components & 64 == 64;
+        config.statistics = self.components & 128 == 128;
         config.strict_nomination =
             self.components & 32 == 32 && config.nomination == NominationMode::Regular;
         config.tell_networks = self.components & 64 == 64;
@@ -177,9 +179,10 @@ impl Remote {
     pub fn candidate(self, generations: [&str; 4]) -> Candidate {
         let addr = address(self.address);
         let kind = ["host", "srflx", "prflx", "relay"][usize::from(self.kind % 4)];
-        let transport = if self.kind >= 252 { "tcp" } else { "udp" };
+        let transport = if self.kind >= 128 { "tcp" } else { "udp" };
+        let direction = ["so", "passive", "active"][usize::from(self.foundation / 8 % 3)];
         let line = format!(
-            "{} {} {transport} {} {} {} typ {kind} tcptype so",
+            "{} {} {transport} {} {} {} typ {kind} tcptype {direction}",
             self.foundation % 8,
             u16::from(self.component % 4) + 1,
             (u32::from(self.priority) << 15).max(1),

@@ -123,6 +123,26 @@ struct Fields {
     lite: bool,
 }
 
+/// One letter stands for the names that mean something, which no mutation would find.
+fn named((name, value): (String, String)) -> (String, String) {
+    let name = match &*name {
+        "a" => "raddr".to_owned(),
+        "p" => "rport".to_owned(),
+        "t" => "TcpType".to_owned(),
+        "u" => "ufrag".to_owned(),
+        _ => name,
+    };
+    (name, value)
+}
+
+/// Whether it is one of the extensions of RFC 8839 §5.1: two words, and no name that has a meaning.
+fn is_extension(name: &str, value: &str) -> bool {
+    let is_word = |text: &str| !text.chars().any(|c| c == ' ' || c.is_control());
+    let reserved = ["raddr", "rport", "tcptype"];
+    let has_meaning = reserved.iter().any(|reserved| name.eq_ignore_ascii_case(reserved));
+    !name.is_empty() && is_word(name) && is_word(value) && !has_meaning
+}
+
 /// Whatever stands in the fields, what is written has one line that reads as itself.
 fn written(fields: &Fields) {
     let foundation = fields.foundation.parse::<Foundation>();
@@ -149,7 +169,7 @@ fn written(fields: &Fields) {
             _ => CandidateKind::Relayed,
         },
         related: fields.related,
-        extensions: fields.extensions.iter().take(32).cloned().collect(),
+        extensions: fields.extensions.iter().take(32).cloned().map(named).collect(),
     };
     let line = candidate.to_string();
     assert!(!line.contains(char::is_control), "{line:?}");
@@ -160,6 +180,12 @@ fn written(fields: &Fields) {
         assert_eq!(read.to_string().parse(), Ok(read.clone()), "{line:?}");
         assert_eq!((read.component, read.priority), (candidate.component, candidate.priority));
         assert_eq!((read.kind, read.transport), (candidate.kind, candidate.transport));
+        let kept = candidate.extensions.iter().filter(|(name, value)| is_extension(name, value));
+        assert!(read.extensions.iter().eq(kept), "{line:?}");
+        let related = candidate.related.filter(|_| candidate.kind != CandidateKind::Host);
+        let plain = |addr: SocketAddr| (addr.ip(), addr.port());
+        let told = related.filter(|addr| !addr.ip().is_unspecified() && addr.port() != 9);
+        assert!(told.is_none_or(|addr| read.related.map(plain) == Some(plain(addr))), "{line:?}");
     }
 
     let Ok(credentials) = Credentials::new(&fields.ufrag, "passwordpasswordpassword") else {

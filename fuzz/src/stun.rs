@@ -1,6 +1,8 @@
 //! Any bytes as a STUN message: the scan never sees more than there is, shows nothing that
 //! integrity does not cover, and what it accepts can be written and read again.
 
+mod turn;
+
 use std::net::SocketAddr;
 
 use frazil::fuzzing::{self, Message};
@@ -12,9 +14,10 @@ const PASSWORD: &str = "VOkJxbRl1RmTxUk/WvJxBt";
 /// The first byte says what is done to the bytes behind it.
 pub fn run(data: &[u8]) {
     let Some((&mode, bytes)) = data.split_first() else { return };
-    match mode % 3 {
-        0 => any(bytes),
-        1 => any(&well_formed(bytes)),
+    match (mode, mode % 3) {
+        (250.., _) => turn::run(bytes),
+        (_, 0) => any(bytes),
+        (_, 1) => any(&well_formed(bytes)),
         _ => sealed(bytes),
     }
 }
@@ -57,6 +60,7 @@ fn any(bytes: &[u8]) {
         assert_eq!(message.find(kind), first);
     }
     assert!(message.unknown_required().all(|kind| kind < 0x8000));
+    peeked(bytes, &message);
 
     // The verdict on integrity and FINGERPRINT is that of a second implementation.
     let (sha1, sha256) = message.verify(PASSWORD.as_bytes());
@@ -85,8 +89,25 @@ fn any(bytes: &[u8]) {
     assert_eq!(third, again);
 }
 
+/// A look at whose a message is finds what the scan finds.
+fn peeked(bytes: &[u8], message: &Message<'_>) {
+    let is_check = message.class() == 0 && message.method() == 1;
+    let username = wire::attributes(bytes).into_iter().find(|(_, kind, _)| *kind == wire::USERNAME);
+    let ufrag = username.filter(|_| is_check).and_then(|(_, _, name)| {
+        let colon = name.iter().position(|byte| *byte == b':')?;
+        Some(&name[..colon])
+    });
+    let transaction = (message.class() >= 2).then(|| message.id());
+    assert_eq!(fuzzing::peek(bytes), Some(fuzzing::Addressee { transaction, ufrag }));
+}
+
 /// Reads a message in every way there is.
 fn read(message: &Message<'_>) {
+    let turn = message.turn();
+    let lifetime = message.find(wire::LIFETIME).and_then(|value| value.try_into().ok());
+    assert_eq!(turn.lifetime, lifetime.map(u32::from_be_bytes));
+    assert_eq!(turn.data.as_deref(), message.find(wire::DATA));
+    assert!(turn.address_error.is_none_or(|(_, code)| (300..700).contains(&code)));
     if let Ok(check) = message.check() {
         assert_eq!(check.username, message.find(wire::USERNAME));
         assert_eq!(check.use_candidate, message.find(wire::USE_CANDIDATE).is_some());

@@ -12,6 +12,17 @@ pub const MESSAGE_INTEGRITY: u16 = 0x0008;
 pub const ERROR_CODE: u16 = 0x0009;
 pub const MESSAGE_INTEGRITY_SHA256: u16 = 0x001c;
 pub const MAPPED_ADDRESS: u16 = 0x0001;
+pub const UNKNOWN_ATTRIBUTES: u16 = 0x000a;
+pub const REALM: u16 = 0x0014;
+pub const NONCE: u16 = 0x0015;
+pub const XOR_RELAYED_ADDRESS: u16 = 0x0016;
+pub const ADDRESS_ERROR_CODE: u16 = 0x8001;
+pub const PASSWORD_ALGORITHMS: u16 = 0x8002;
+pub const ALTERNATE_SERVER: u16 = 0x8023;
+pub const LIFETIME: u16 = 0x000d;
+pub const XOR_PEER_ADDRESS: u16 = 0x0012;
+pub const DATA: u16 = 0x0013;
+pub const DONT_FRAGMENT: u16 = 0x001a;
 pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 pub const PRIORITY: u16 = 0x0024;
 pub const USE_CANDIDATE: u16 = 0x0025;
@@ -65,13 +76,23 @@ impl Message {
     }
 
     pub fn integrity(&mut self, password: &str) {
-        let mac = Hmac::<Sha1>::new_from_slice(password.as_bytes()).unwrap();
+        self.integrity_by(password.as_bytes());
+    }
+
+    /// The same with the bytes of a key.
+    pub fn integrity_by(&mut self, key: &[u8]) {
+        let mac = Hmac::<Sha1>::new_from_slice(key).unwrap();
         let tag = mac.chain_update(self.sealed_by(24)).finalize().into_bytes();
         self.attribute(MESSAGE_INTEGRITY, &tag);
     }
 
     pub fn integrity_sha256(&mut self, password: &str) {
-        let mac = Hmac::<Sha256>::new_from_slice(password.as_bytes()).unwrap();
+        self.integrity_sha256_by(password.as_bytes());
+    }
+
+    /// The same with the bytes of a key.
+    pub fn integrity_sha256_by(&mut self, key: &[u8]) {
+        let mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
         let tag = mac.chain_update(self.sealed_by(36)).finalize().into_bytes();
         self.attribute(MESSAGE_INTEGRITY_SHA256, &tag);
     }
@@ -94,6 +115,26 @@ impl Message {
         covered[2..4].copy_from_slice(&len.to_be_bytes());
         covered
     }
+}
+
+/// The address in the value of one of the XOR attributes, by the code that writes them.
+pub fn unxor(value: &[u8], id: [u8; 12]) -> Option<SocketAddr> {
+    let (&[_, family, p0, p1], ip) = value.split_first_chunk()?;
+    let port = u16::from_be_bytes([p0, p1]);
+    let masked: SocketAddr = match family {
+        1 => (<[u8; 4]>::try_from(ip).ok()?, port).into(),
+        2 => (<[u8; 16]>::try_from(ip).ok()?, port).into(),
+        _ => return None,
+    };
+    // The mask is its own inverse.
+    let mut message = Message::new(0, id);
+    message.xor_address(XOR_MAPPED_ADDRESS, masked);
+    let plain = &message.bytes[HEADER + 4..];
+    let port = u16::from_be_bytes([plain[2], plain[3]]);
+    Some(match family {
+        1 => (<[u8; 4]>::try_from(&plain[4..8]).ok()?, port).into(),
+        _ => (<[u8; 16]>::try_from(&plain[4..20]).ok()?, port).into(),
+    })
 }
 
 /// The attributes of a message, each with its place, as far as they can be read.
@@ -121,20 +162,26 @@ pub fn id(bytes: &[u8]) -> Option<[u8; 12]> {
 /// Whether any integrity attribute of the message was made with this password. More generous than
 /// a receiver may be: what does not even pass here is not authentic.
 pub fn may_be_authentic(bytes: &[u8], password: &str) -> bool {
-    attributes(bytes).into_iter().any(|(at, kind, value)| {
+    sealed_with(bytes, password.as_bytes()) > 0
+}
+
+/// How many integrity attributes of the message were made with this key.
+pub fn sealed_with(bytes: &[u8], key: &[u8]) -> usize {
+    let is_right = |&(at, kind, value): &(usize, u16, &[u8])| {
         let covered = Message { bytes: bytes[..at].to_vec() };
         match kind {
             MESSAGE_INTEGRITY => {
-                let mac = Hmac::<Sha1>::new_from_slice(password.as_bytes()).unwrap();
+                let mac = Hmac::<Sha1>::new_from_slice(key).unwrap();
                 let mac = mac.chain_update(covered.sealed_by(4 + value.len()));
                 mac.verify_slice(value).is_ok()
             }
             MESSAGE_INTEGRITY_SHA256 if value.len() >= 16 => {
-                let mac = Hmac::<Sha256>::new_from_slice(password.as_bytes()).unwrap();
+                let mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
                 let mac = mac.chain_update(covered.sealed_by(4 + value.len()));
                 mac.verify_truncated_left(value).is_ok()
             }
             _ => false,
         }
-    })
+    };
+    attributes(bytes).iter().filter(|attribute| is_right(attribute)).count()
 }

@@ -4,6 +4,8 @@
 //! and when the network heals and everything has come to rest, the agents agree: their selected
 //! pairs mirror each other, or both have said that there are none, or one has asked for a restart.
 
+mod watch;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -14,7 +16,7 @@ use frazil::sim::{
     Logged, Mapping, NatConfig, Probability, RealmId, Reporting, Signal, World,
 };
 use frazil::{
-    CandidateKind, ConnectionState, Event, IceAgent, IcmpError, Limits, LocalAddress, Route,
+    CandidateKind, ConnectionState, Event, IceAgent, IcmpError, Limits, LocalAddress, Role, Route,
     Signalling, StreamId, Timestamp, Timing, TransmitError, Transport,
 };
 
@@ -31,6 +33,15 @@ const STEPS_END: Timestamp = Timestamp::from_millis(300_000);
 /// After this time without a fault an agent has found a path, or has given up: it gives up a path
 /// after 60 s, and its first checks after 39.5 s.
 const REST: Duration = Duration::from_secs(150);
+
+/// What is so for that long stays so: a path that has died has lost its consent meanwhile.
+const SURE: Duration = Duration::from_secs(45);
+
+/// Two agents that nothing is in the way of are connected within that long, be their timing slow.
+const SOON: Duration = Duration::from_secs(60);
+
+/// The most delay, in units of 4 ms, with which that is so.
+const MOST_CALM: u8 = 50;
 
 #[derive(Arbitrary, Debug)]
 struct Setup {
@@ -198,6 +209,14 @@ struct Bench {
     sides: [AgentIndex; 2],
     /// What was done to them that no healing of the network mends.
     tampered: bool,
+    /// They believe what is not so, until a restart.
+    misled: bool,
+    /// Nothing was done to them, and the network does not lose anything.
+    calm: bool,
+    /// What each was asked to send, and has sent.
+    sent: [BTreeSet<Vec<u8>>; 2],
+    /// What anybody may have sent.
+    injected: BTreeSet<Vec<u8>>,
     asks_consent: [bool; 2],
     started: [bool; 2],
     places: [Place; 2],
@@ -209,6 +228,8 @@ struct Bench {
     /// Their peer never hears that it has all their candidates.
     continual: [bool; 2],
     components: [u16; 2],
+    /// Those that they start with.
+    roles: [Role; 2],
 }
 
 impl Bench {
@@ -259,6 +280,10 @@ impl Bench {
             world,
             sides,
             tampered,
+            misled: false,
+            calm: setup.link.loss == 0 && setup.link.delay <= MOST_CALM,
+            sent: Default::default(),
+            injected: BTreeSet::new(),
             asks_consent,
             started,
             places,
@@ -267,6 +292,7 @@ impl Bench {
             strict,
             continual,
             components,
+            roles: setup.agents.map(|side| side.config.build().role),
         };
         for (side, input) in setup.agents.iter().enumerate() {
             for socket in 0..=input.sockets % SOCKETS {
@@ -290,6 +316,7 @@ impl Bench {
         self.world.run_until(until).expect("the contract holds");
         let side = usize::from(step.side);
         let agent = self.sides[side];
+        self.calm &= matches!(step.input, Input::Wait | Input::Start | Input::Send(_));
         match step.input {
             Input::Wait => {}
             Input::DefaultLink(link) => self.world.network_mut().set_default_link(link.link()),
@@ -318,7 +345,9 @@ impl Bench {
             Input::AddAddress(index) => self.restore(side, index),
             Input::Send(bytes) => {
                 let stream = self.stream(side);
-                let _ = self.world.send(agent, stream, 1, bytes);
+                if self.world.send(agent, stream, 1, bytes).is_ok() {
+                    self.sent[side].insert(bytes.to_vec());
+                }
             }
             Input::Timing(timing) => {
                 let timing = timing_of(timing);
@@ -346,6 +375,8 @@ impl Bench {
                 if let Some(datagram) = self.next_datagram() {
                     if let Some(at) = usize::from(at).checked_rem(datagram.payload.len()) {
                         datagram.payload[at] ^= with;
+                        let altered = datagram.payload.clone();
+                        self.injected.insert(altered);
                     }
                 }
             }
@@ -353,13 +384,14 @@ impl Bench {
             Input::Inject { from, to, bytes } => {
                 let (from, to) =
                     (component_of(socket(side, from)), component_of(socket(1 - side, to)));
+                self.injected.insert(bytes.to_vec());
                 self.world.inject(Datagram::udp(from, to, bytes));
             }
             Input::Conflict { to, controlling, tie_breaker, nominates } => {
                 self.conflict(side, to, controlling, tie_breaker, nominates);
             }
             Input::EndOfCandidates => {
-                self.tampered = true;
+                self.misled = true;
                 self.call(side, |agent, now| agent.end_of_remote_candidates(now, None));
             }
             Input::Close => {
@@ -509,16 +541,65 @@ impl Bench {
         clone.run_until(soon).expect("the contract holds");
         assert_eq!(self.world.hash(), clone.hash(), "a clone has another future");
 
-        self.world.run_until(self.world.now() + REST).expect("the contract holds");
-        let outcome = self.outcomes();
-        self.world
-            .run_until(self.world.now() + Duration::from_secs(45))
-            .expect("the contract holds");
+        if self.calm {
+            self.assert_connected();
+        }
+        let outcome = self.rest();
         if self.tampered {
+            self.watch();
             return;
         }
-        self.assert_agreed(&outcome);
+        if !self.misled {
+            self.assert_agreed(&outcome);
+        }
         self.assert_restart_connects();
+        self.watch();
+    }
+
+    /// Lets the agents come to rest: what has become of them lasts.
+    fn rest(&mut self) -> [Outcome; 2] {
+        let until = self.world.now() + REST;
+        let sides = self.sides;
+        let apart = |world: &World| !are_completed(world, sides);
+        self.world.run_while(apart, until).expect("the contract holds");
+        let outcome = self.outcomes();
+        self.world.run_until(self.world.now() + SURE).expect("the contract holds");
+        let lasting = self.outcomes();
+        if lasting == outcome || self.tampered || self.misled {
+            return lasting;
+        }
+        // What came about before all was quiet may have been undone.
+        self.world.run_until(self.world.now().max(until)).expect("the contract holds");
+        let outcome = self.outcomes();
+        self.world.run_until(self.world.now() + SURE).expect("the contract holds");
+        assert_eq!(outcome, self.outcomes(), "no rest");
+        outcome
+    }
+
+    /// Where nothing stands between the sides and nothing has been done to them they connect by
+    /// themselves, and soon.
+    fn assert_connected(&mut self) {
+        let (now, sides) = (self.world.now(), self.sides);
+        self.world
+            .run_while(|world: &World| !are_completed(world, sides), now + SOON)
+            .expect("the contract holds");
+        if self.may_connect() {
+            let outcomes = self.outcomes();
+            assert!(are_completed(&self.world, sides), "nothing was in their way: {outcomes:?}");
+        }
+    }
+
+    /// What went out and came in on the way.
+    fn watch(&self) {
+        for side in 0..2 {
+            let (asks, role) = (self.asks_consent[side], self.roles[side]);
+            watch::look(&self.world, self.sides[side], role, asks);
+            for payload in self.world.received(self.sides[side]) {
+                let known =
+                    self.sent[1 - side].contains(payload) || self.injected.contains(payload);
+                assert!(known, "nobody has sent this: {payload:02x?}");
+            }
+        }
     }
 
     /// Wherever the agents have ended, a restart connects them over a network that works.
@@ -527,11 +608,7 @@ impl Bench {
         let until = self.world.now() + Duration::from_secs(5);
         self.world.run_until(until).expect("the contract holds");
         let sides = self.sides;
-        let apart = |world: &World| {
-            sides.iter().any(|&side| {
-                world.agent(side).map(IceAgent::state) != Some(ConnectionState::Completed)
-            })
-        };
+        let apart = |world: &World| !are_completed(world, sides);
         self.world.run_while(apart, until + REST).expect("the contract holds");
         if !self.may_connect() {
             return;
@@ -573,7 +650,6 @@ impl Bench {
     }
 
     fn assert_agreed(&mut self, outcomes: &[Outcome; 2]) {
-        assert_eq!(outcomes, &self.outcomes(), "no rest");
         match outcomes {
             [Outcome::Connected(ours), Outcome::Connected(theirs)] => {
                 let mirrored: Vec<_> =
@@ -662,6 +738,7 @@ impl Bench {
     fn data_arrives(&mut self, side: usize) {
         let (from, to) = (self.sides[side], self.sides[1 - side]);
         let payload = [0xff, side as u8];
+        self.sent[side].insert(payload.to_vec());
         self.world.send(from, self.stream(side), 1, &payload).expect("it is connected");
         self.world
             .run_until(self.world.now() + Duration::from_millis(1))
@@ -744,7 +821,7 @@ impl Bench {
         nominates: bool,
     ) {
         // The other side believes what this one does not know of.
-        self.tampered = true;
+        self.misled = true;
         let [ours, theirs] = [side, 1 - side].map(|side| {
             let agent = self.world.agent(self.sides[side]).expect("there is such an agent");
             agent.local_parameters().credentials
@@ -775,6 +852,11 @@ enum Outcome {
     /// It was connected, and has said that only a restart can connect it again.
     Lost,
     Undecided(ConnectionState),
+}
+
+fn are_completed(world: &World, sides: [AgentIndex; 2]) -> bool {
+    let completed = Some(ConnectionState::Completed);
+    sides.iter().all(|&side| world.agent(side).map(IceAgent::state) == completed)
 }
 
 impl LinkInput {

@@ -57,6 +57,8 @@ impl IceAgent {
             Purpose::Decide | Purpose::Hedge | Purpose::Consent => None,
         };
         let aggressive = purpose != Purpose::Consent && self.nominates_aggressively();
+        // The peer might follow where this side would not go: it leaves a path that is silent.
+        let aggressive = aggressive && !self.is_worse_than_selected(id);
         let counting = self.config.statistics;
         let Some(pair) = self.lists.annotate(id) else { return };
         if counting {

@@ -88,7 +88,7 @@ impl IceAgent {
             next_lookup,
             output,
             counters: _,
-            deadline: _,
+            deadline,
             trace: _,
             embedding,
             observed: _,
@@ -111,6 +111,8 @@ impl IceAgent {
         (servers, server_turn, connections, next_lookup).hash(&mut hasher);
         (&output.replies, &output.errors, &output.checks, &output.keepalives, &output.notices)
             .hash(&mut hasher);
+        // Before it an agent that is woken up does nothing.
+        deadline.map(|(at, _)| at).hash(&mut hasher);
         hasher.finish()
     }
 }

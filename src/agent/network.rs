@@ -46,11 +46,9 @@ impl Candidates {
         local.saturating_add(remote)
     }
 
-    /// The place of a pair, if networks are weighed or not. Once it is valid its priority is that of
-    /// the candidates that both sides see, which may be less than that of the check.
+    /// The place of a pair, if networks are weighed or not.
     pub(super) fn rank(&self, weighs: bool, pair: &CandidatePair) -> Rank {
-        let priority = pair.valid.map_or(pair.priority, |valid| valid.priority);
-        (Reverse(if weighs { self.network_cost(pair) } else { 0 }), priority)
+        (Reverse(if weighs { self.network_cost(pair) } else { 0 }), pair.standing())
     }
 
     /// The peer has told of the network of one of its candidates. Whether that is news.

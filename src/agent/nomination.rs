@@ -278,7 +278,9 @@ impl IceAgent {
         self.notice(Notice::SelectedPair { stream, component: number, pair: id, local });
     }
 
-    fn is_worse_than_selected(&self, id: PairId) -> bool {
+    /// RFC 8445 §8.1.1, by the valid pairs: the same path has another priority in the checklist of
+    /// one side than in that of the other one where a NAT is between them.
+    pub(super) fn is_worse_than_selected(&self, id: PairId) -> bool {
         let worse = |pair: &CandidatePair| {
             let selected = self.component(pair.stream, pair.component)?.selected?;
             let selected = self.lists.get(selected).filter(|_| selected != id)?;
@@ -327,7 +329,7 @@ impl IceAgent {
         });
     }
 
-    /// RFC 5245 §8.1.1.2: every check of this side nominates.
+    /// RFC 5245 §8.1.1.2: every check of this side nominates that could lead to a better pair.
     pub(super) fn nominates_aggressively(&self) -> bool {
         self.config.nomination == NominationMode::Aggressive && self.role() == Role::Controlling
     }

@@ -141,6 +141,13 @@ impl CandidatePair {
             valid.priority = priority_in(role, valid.local_priority, self.remote_priority);
         }
     }
+
+    /// What it counts for among the pairs that were nominated: the priority of the valid pair, which
+    /// is of the candidates that both sides see. Of a pair that is not valid yet it is the most that
+    /// this can become.
+    pub(crate) fn standing(&self) -> u64 {
+        self.valid.map_or(self.priority, |valid| valid.priority)
+    }
 }
 
 /// The priority of a pair as seen by the side in `role` (RFC 8445 §6.1.2.3).

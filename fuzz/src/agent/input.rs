@@ -1,6 +1,6 @@
 //! The inputs of one agent. Zeros are the ordinary case, so that short inputs go far.
 
-use arbitrary::Arbitrary;
+use arbitrary::{Arbitrary, Unstructured};
 
 use super::super::pool::{Config, Remote, Time};
 
@@ -9,16 +9,31 @@ pub struct Setup {
     pub config: Config,
     pub seed: u8,
     /// How much has been told to the agent before the first step: local addresses in bits 0 and 1,
-    /// remote candidates in 2 and 3, parameters in 4, the ends of both in 5 and 6.
+    /// remote candidates in 2 and 3, parameters in 4, the ends of both in 5 and 6; a TURN server
+    /// that has answered in 7.
     pub told: u8,
 }
 
-#[derive(Arbitrary, Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
     pub time: Time,
     /// The driver does not drain the agent after this input, nor look at its deadline.
     pub neglect: bool,
     pub input: Input<'a>,
+}
+
+impl<'a> Arbitrary<'a> for Step<'a> {
+    /// The topmost bit beside `neglect` says whether it is about servers and connections.
+    fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        let time = Time::arbitrary(bytes)?;
+        let flags = u8::arbitrary(bytes)?;
+        let input = if flags >= 128 {
+            Input::Outside(Outside::arbitrary(bytes)?)
+        } else {
+            Input::arbitrary(bytes)?
+        };
+        Ok(Self { time, neglect: flags & 1 == 1, input })
+    }
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -91,6 +106,118 @@ pub enum Input<'a> {
         base: u8,
         server: u8,
     },
+    #[arbitrary(skip)]
+    Outside(Outside<'a>),
+}
+
+/// What servers do, and what becomes of the agent's wishes for names, sockets and connections.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Outside<'a> {
+    /// All that the servers have answered arrives.
+    AnswersArrive,
+    /// All that the agent asks of its caller is done, as it wants it.
+    Oblige,
+    AddServer {
+        kind: u8,
+        how: u8,
+    },
+    RemoveServer(u8),
+    Credentials {
+        server: u8,
+        how: u8,
+    },
+    CancelGathering,
+    /// One of the answers arrives, and may do so again.
+    AnswerArrives {
+        index: u8,
+        keep: bool,
+        /// 0: from where it comes; otherwise from a server.
+        from: u8,
+        flip: Option<(u16, u8)>,
+    },
+    AnswersLost,
+    Compose(Composed<'a>),
+    Forge(Forged<'a>),
+    /// The next requests of a method are refused.
+    Refuse {
+        method: u8,
+        code: u8,
+        times: u8,
+        unauthenticated: bool,
+    },
+    ExpireNonces,
+    Crash,
+    /// What an allocation is said to last, in seconds; 0: the truth.
+    Lifetime(u8),
+    /// 0: the server's address, both, that of a peer, none, a failure.
+    Resolve {
+        lookup: u8,
+        how: u8,
+    },
+    Socket {
+        socket: u8,
+        fails: bool,
+        port: u8,
+    },
+    /// 0: it is open, has failed, is closed.
+    Connection {
+        connection: u8,
+        how: u8,
+    },
+    /// Bytes arrive on a connection, all at once or one after the other.
+    Stream {
+        connection: u8,
+        /// They are one frame of RFC 4571.
+        framed: bool,
+        slowly: bool,
+        bytes: &'a [u8],
+    },
+    Accept {
+        to: u8,
+        from: u8,
+    },
+    /// The peer sends a check, over a connection or to a relayed address.
+    CheckOver {
+        connection: u8,
+        relayed: bool,
+        check: Check<'a>,
+    },
+    /// The peer sends data, in the same way.
+    DataOver {
+        connection: u8,
+        relayed: bool,
+        from: u8,
+        bytes: &'a [u8],
+    },
+}
+
+/// An answer of a server by hand.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub struct Composed<'a> {
+    /// Counted from the newest.
+    pub request: u8,
+    /// 0: success, an indication, errors.
+    pub code: u8,
+    /// Without a mapped and a relayed address and a lifetime in bits 0 to 2; with a challenge,
+    /// password algorithms, another server, an ADDRESS-ERROR-CODE, UNKNOWN-ATTRIBUTES in 3 to 7.
+    pub attributes: u8,
+    pub mapped: u8,
+    pub relayed: u8,
+    pub lifetime: u8,
+    /// 0: as the request was sealed.
+    pub seal: u8,
+    pub extra: Option<(u16, &'a [u8])>,
+    pub flip: Option<(u16, u8)>,
+}
+
+/// What no request has asked for, the way that an answer to a request takes.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub struct Forged<'a> {
+    pub request: u8,
+    pub from: u8,
+    /// 0: any bytes; otherwise data on a channel.
+    pub channel: u8,
+    pub bytes: &'a [u8],
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use frazil::{AgentConfig, Credentials, NominationMode, Role, Route, Transmit};
+use frazil::{AgentConfig, Credentials, NominationMode, Role};
 
 use super::super::pool::address;
 use super::super::wire::{self, Message};
 use super::input::{Answer, Check, INTACT, Tail};
+use super::servers::Via;
 
 /// A username fragment and a password.
 pub type Pair = (&'static str, &'static str);
@@ -23,8 +24,9 @@ pub const PEERS: [Pair; 5] = [
 
 const WRONG: &str = "wrongpasswordwrongpassword";
 
-/// A datagram on its way to the agent.
+/// A message of the peer on its way to the agent.
 pub struct Datagram {
+    pub via: Via,
     pub to: SocketAddr,
     pub from: SocketAddr,
     pub bytes: Vec<u8>,
@@ -33,6 +35,7 @@ pub struct Datagram {
 /// A request of the agent.
 #[derive(Clone, Debug)]
 pub struct Request {
+    pub via: Via,
     pub from: SocketAddr,
     pub to: SocketAddr,
     pub bytes: Vec<u8>,
@@ -187,10 +190,13 @@ impl Peer {
     }
 
     /// Looks at what the agent sends, which has to be as the protocol wants it.
-    pub fn look(&mut self, config: &AgentConfig, transmit: &Transmit, bytes: &[u8]) {
-        let Route::Datagram { local, remote, .. } = transmit.route else {
-            panic!("there are no streams")
-        };
+    pub fn look(
+        &mut self,
+        config: &AgentConfig,
+        via: Via,
+        (local, remote): (SocketAddr, SocketAddr),
+        bytes: &[u8],
+    ) {
         let message = frazil::fuzzing::Message::scan(bytes).expect("it is well-formed");
         assert_eq!(message.fingerprint(), Some(true));
         assert!(bytes.len() <= 1200, "{} bytes fit no packet", bytes.len());
@@ -223,7 +229,8 @@ impl Peer {
                 assert!(check.priority.is_some_and(|priority| priority > 0));
                 assert!(check.role.is_some_and(|(_, tie_breaker)| tie_breaker > 0));
                 self.ids.insert(message.id(), at);
-                self.requests.push(Request { from: local, to: remote, bytes: bytes.to_vec() });
+                let (from, to, bytes) = (local, remote, bytes.to_vec());
+                self.requests.push(Request { via, from, to, bytes });
                 self.unanswered += 1;
                 if self.requests.len() > 64 {
                     self.requests.remove(0);
@@ -314,7 +321,7 @@ impl Peer {
         }
         let other = &self.generations[at.saturating_sub(1)].local;
         let bytes = end(message, &input.tail, local.pwd(), other.pwd());
-        Datagram { to: address(input.to), from: address(input.from), bytes }
+        Datagram { via: Via::Udp, to: address(input.to), from: address(input.from), bytes }
     }
 
     /// The generation that a check goes to: the current one, the staged one, earlier ones.
@@ -354,7 +361,7 @@ impl Peer {
         let bytes = end(message, &input.tail, pwd, other);
         let from = if input.from == 0 { request.to } else { address(input.from - 1) };
         let to = if input.to == 0 { request.from } else { address(input.to - 1) };
-        Some(Datagram { to, from, bytes })
+        Some(Datagram { via: request.via, to, from, bytes })
     }
 
     /// Right answers to all requests that have not been answered, the oldest first.

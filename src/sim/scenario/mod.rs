@@ -189,10 +189,6 @@ impl Scenario {
         self.sides.iter().any(again)
     }
 
-    fn nominates_aggressively(&self) -> bool {
-        self.sides.iter().any(|side| side.nomination == NominationMode::Aggressive)
-    }
-
     /// How long the signals of both sides take, one after the other.
     fn signalling(&self) -> Duration {
         let signalling = self.sides.iter().map(|side| side.signalling.min(MAX_SIGNALLING));

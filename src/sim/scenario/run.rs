@@ -214,14 +214,12 @@ impl<'s> Run<'s> {
 
     /// With loss, a nomination may arrive of which the controlling side never learns: it nominates
     /// another pair, which may have died on the other side meanwhile. So there may be two paths in
-    /// the end, one in each direction, as long as both carry data. Aggressive nomination needs no
-    /// loss for that: of several nominated pairs each side takes the best, and where an address was
-    /// learned from a check the two sides do not agree on which that is.
+    /// the end, one in each direction, as long as both carry data.
     fn accept_two_paths(
         &mut self,
         kinds: Result<(CandidateKind, CandidateKind), Violation>,
     ) -> Result<(CandidateKind, CandidateKind), Violation> {
-        let may_differ = !self.stage.is_lossless() || self.scenario.nominates_aggressively();
+        let may_differ = !self.stage.is_lossless();
         if kinds != Err(Violation::NotMirrored) || !may_differ {
             return kinds;
         }
