@@ -27,6 +27,8 @@ pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
 pub const PRIORITY: u16 = 0x0024;
 pub const USE_CANDIDATE: u16 = 0x0025;
 pub const FINGERPRINT: u16 = 0x8028;
+/// The packet of an application; the next number is its acknowledgement.
+pub const EMBEDDED: u16 = 0xc070;
 pub const NOMINATION: u16 = 0xc001;
 pub const ICE_CONTROLLED: u16 = 0x8029;
 pub const ICE_CONTROLLING: u16 = 0x802a;

@@ -323,7 +323,9 @@ impl IceAgent {
             let message = if let Some(reply) = self.output.replies.front() {
                 let mut riding = self.embedding.take();
                 let message = self.render_reply(reply, riding.as_deref_mut(), buf);
-                self.embedding = riding;
+                if riding.is_some() {
+                    self.embedding = riding;
+                }
                 if self.is_traced() {
                     sent = Some(Sent::Reply(reply.clone()));
                 }
@@ -349,7 +351,9 @@ impl IceAgent {
                 }
                 let mut riding = self.embedding.take();
                 let message = self.render_check(id, riding.as_deref_mut(), buf);
-                self.embedding = riding;
+                if riding.is_some() {
+                    self.embedding = riding;
+                }
                 message
             };
             let Some(message) = message else { continue };

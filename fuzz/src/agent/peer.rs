@@ -380,6 +380,8 @@ impl Peer {
 /// Ends a message as the input wants it.
 fn end(mut message: Message, tail: &Tail<'_>, pwd: &str, other: &str) -> Vec<u8> {
     if let Some((kind, value)) = tail.extra {
+        // What libwebrtc has is all tried as one of the two that are known.
+        let kind = if kind >> 8 == 0xc0 { wire::EMBEDDED | (kind & 1) } else { kind };
         message.attribute(kind, &value[..value.len().min(256)]);
     }
     match tail.seal % 6 {

@@ -219,6 +219,7 @@ impl IceAgent {
 
     /// Adds to a check or an answer, from a candidate and of a generation, what is to ride in it. It is
     /// the last thing before the integrity.
+    #[inline]
     pub(super) fn write_embedded(
         &self,
         exchanges: Option<&mut Exchanges>,
@@ -226,9 +227,18 @@ impl IceAgent {
         local: CandidateId,
         generation: Generation,
     ) {
-        let Some(exchanges) = exchanges.filter(|_| generation >= self.local.generation) else {
-            return;
-        };
+        if let Some(exchanges) = exchanges.filter(|_| generation >= self.local.generation) {
+            self.write_exchange(exchanges, writer, local);
+        }
+    }
+
+    #[cold]
+    fn write_exchange(
+        &self,
+        exchanges: &mut Exchanges,
+        writer: &mut Writer<'_>,
+        local: CandidateId,
+    ) {
         let Some(local) = self.candidates.locals.get(local) else { return };
         let (stream, component) = (local.stream, local.component);
         let Some(open) = self.is_open_to_packets(stream, component) else { return };
@@ -240,6 +250,7 @@ impl IceAgent {
 
     /// Takes what rides in a request or a success response that is authentic and in force. `certain`:
     /// it is from the peer whose parameters are known.
+    #[cold]
     pub(super) fn take_embedded(&mut self, scan: &Scan<'_>, local: CandidateId, certain: bool) {
         let Some(local) = self.candidates.locals.get(local) else { return };
         let (stream, component) = (local.stream, local.component);
