@@ -253,6 +253,8 @@ fn the_names_are_those_of_the_standard() {
             }],
             "localCandidates": [{
                 "type": "local-candidate",
+                "networkId": 1,
+                "networkCost": 0,
                 "id": "local-0",
                 "timestamp": 100.0,
                 "transportId": "transport-0-1",

@@ -28,25 +28,30 @@ enum Connection {
     Peer(Box<Peer>),
 }
 
-/// The connections of an agent.
+/// The connections of an agent. Most agents have none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Connections {
-    /// By their ids.
-    entries: Vec<(ConnectionId, Connection)>,
+    held: Option<Box<Held>>,
     /// The number of the next one that this agent gives an id.
     next: u64,
     /// Another number whenever there are others.
     revision: u32,
-    /// What is to be done about pairs that go over TCP.
-    pub(super) waiting: Vec<Waiting>,
     limit: u16,
+}
+
+#[derive(Clone, Debug, Default, Hash)]
+struct Held {
+    /// By their ids.
+    entries: Vec<(ConnectionId, Connection)>,
+    /// What is to be done about pairs that go over TCP.
+    waiting: Vec<Waiting>,
 }
 
 impl Hash for Connections {
     /// Nothing depends on how often there were others.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { entries, next, revision: _, waiting, limit } = self;
-        (entries, next, waiting, limit).hash(state);
+        let Self { held: _, next, revision: _, limit } = self;
+        (self.entries(), self.waiting(), next, limit).hash(state);
     }
 }
 
@@ -94,11 +99,11 @@ impl Connections {
     }
 
     fn insert(&mut self, id: ConnectionId, connection: Connection) -> Option<ConnectionId> {
-        if self.entries.len() >= usize::from(self.limit) {
+        if self.entries().len() >= usize::from(self.limit) {
             return None;
         }
         let at = self.position(id).err()?;
-        self.entries.insert(at, (id, connection));
+        self.held.get_or_insert_default().entries.insert(at, (id, connection));
         self.revision = self.revision.wrapping_add(1);
         Some(id)
     }
@@ -106,16 +111,35 @@ impl Connections {
     fn remove(&mut self, id: ConnectionId) -> Option<Connection> {
         let at = self.position(id).ok()?;
         self.revision = self.revision.wrapping_add(1);
-        Some(self.entries.remove(at).1)
+        Some(self.held.as_mut()?.entries.remove(at).1)
+    }
+
+    fn entries(&self) -> &[(ConnectionId, Connection)] {
+        self.held.as_ref().map_or(&[], |held| &held.entries)
+    }
+
+    pub(super) fn waiting(&self) -> &[Waiting] {
+        self.held.as_ref().map_or(&[], |held| &held.waiting)
+    }
+
+    pub(super) fn waiting_mut(&mut self) -> &mut Vec<Waiting> {
+        &mut self.held.get_or_insert_default().waiting
+    }
+
+    /// Nothing is to be done any more.
+    pub(super) fn leave(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.waiting = Vec::new();
+        }
     }
 
     fn position(&self, id: ConnectionId) -> Result<usize, usize> {
-        self.entries.binary_search_by_key(&id, |(other, _)| *other)
+        self.entries().binary_search_by_key(&id, |(other, _)| *other)
     }
 
     fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         let at = self.position(id).ok()?;
-        self.entries.get_mut(at).map(|(_, connection)| connection)
+        self.held.as_mut()?.entries.get_mut(at).map(|(_, connection)| connection)
     }
 
     pub(super) fn forget(&mut self, id: ConnectionId) {
@@ -133,12 +157,12 @@ impl Connections {
 
     /// Whether there is nothing of peers.
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.peers().next().is_none()
+        self.waiting().is_empty() && self.peers().next().is_none()
     }
 
     pub(super) fn peer(&self, id: ConnectionId) -> Option<&Peer> {
         let at = self.position(id).ok()?;
-        match self.entries.get(at) {
+        match self.entries().get(at) {
             Some((_, Connection::Peer(peer))) => Some(peer),
             Some((_, Connection::Server { .. })) | None => None,
         }
@@ -153,7 +177,7 @@ impl Connections {
 
     /// The connections to peers, the newest last.
     pub(super) fn peers(&self) -> impl DoubleEndedIterator<Item = (ConnectionId, &Peer)> {
-        self.entries.iter().filter_map(|(id, connection)| match connection {
+        self.entries().iter().filter_map(|(id, connection)| match connection {
             Connection::Peer(peer) => Some((*id, &**peer)),
             Connection::Server { .. } => None,
         })
@@ -162,7 +186,7 @@ impl Connections {
     /// The message that was given back to a connection.
     fn kept(&self, id: ConnectionId) -> &[u8] {
         let at = self.position(id).ok();
-        match at.and_then(|at| self.entries.get(at)) {
+        match at.and_then(|at| self.entries().get(at)) {
             Some((_, Connection::Server { deframer, .. })) => deframer.kept(),
             Some((_, Connection::Peer(peer))) => peer.kept(),
             None => &[],
@@ -171,7 +195,7 @@ impl Connections {
 
     /// All ids.
     pub(super) fn ids(&self) -> impl Iterator<Item = ConnectionId> {
-        self.entries.iter().map(|(id, _)| *id)
+        self.entries().iter().map(|(id, _)| *id)
     }
 
     pub(super) const fn revision(&self) -> u32 {

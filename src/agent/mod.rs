@@ -308,6 +308,10 @@ impl IceAgent {
     /// What is due is done. Legal at any time; before the deadline nothing is due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.advance(now);
+        if self.consent_alone_is_due() {
+            self.upkeep();
+            self.compute_deadline();
+        }
         if self.deadline.is_some_and(|(at, _)| at <= self.now) {
             self.run();
         }

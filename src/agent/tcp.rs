@@ -399,7 +399,7 @@ impl IceAgent {
         }
         peer.stage = Stage::Unproven { until, bytes: 0 };
         let pair = peer.dialled.and_then(|remote| self.lists.find(peer.local, remote));
-        self.connections.waiting.extend(pair.map(Waiting::Check));
+        self.connections.waiting_mut().extend(pair.map(Waiting::Check));
         self.refresh_streams();
         self.run();
     }
@@ -462,7 +462,7 @@ impl IceAgent {
         let wait = REOPEN_AFTER.saturating_mul(1 << doublings).min(REOPEN_AT_MOST);
         let wait = if lost == 0 { Duration::ZERO } else { wait };
         let (at, reopenings) = (self.now + wait, lost.saturating_add(1));
-        self.connections.waiting.push(Waiting::Reopen { pair: id, at, reopenings });
+        self.connections.waiting_mut().push(Waiting::Reopen { pair: id, at, reopenings });
     }
 
     /// The pairs whose messages go over a connection.
@@ -518,8 +518,8 @@ impl IceAgent {
             Waiting::Check(_) => packet <= now,
             Waiting::Reopen { at, .. } => *at <= now && start <= now,
         };
-        let Some(position) = self.connections.waiting.iter().position(due) else { return false };
-        match self.connections.waiting.remove(position) {
+        let Some(position) = self.connections.waiting().iter().position(due) else { return false };
+        match self.connections.waiting_mut().remove(position) {
             Waiting::Check(pair) => self.send_first(pair),
             Waiting::Reopen { pair, reopenings, .. } => {
                 if self.is_selected(pair) && matches!(self.means_of(pair), Means::ToDial) {
@@ -613,7 +613,7 @@ impl IceAgent {
 
     /// When something is due about connections.
     pub(super) fn connection_deadline(&self) -> Option<Timestamp> {
-        let waiting = self.connections.waiting.iter().map(|waiting| match waiting {
+        let waiting = self.connections.waiting().iter().map(|waiting| match waiting {
             Waiting::Check(_) => self.pacer.next_packet(),
             Waiting::Reopen { at, .. } => (*at).max(self.pacer.next_start()),
         });
@@ -631,6 +631,6 @@ impl IceAgent {
             self.connections.forget(id);
             self.notice(Notice::Report(Box::new(Report::CloseConnection(id))));
         }
-        self.connections.waiting = Vec::new();
+        self.connections.leave();
     }
 }

@@ -447,6 +447,23 @@ impl IceAgent {
         self.state == ConnectionState::Completed && !self.explores() && !overdue
     }
 
+    /// Whether a consent check is due on a session in which there is nothing else to do: all is
+    /// concluded, and no path has gone silent or is about to be left. What else has come due with it
+    /// is due after it as well.
+    pub(super) fn consent_alone_is_due(&self) -> bool {
+        let timing = &self.config.timing;
+        let sound = |(component, upkeep, _): (&super::Component, &Upkeep, bool)| {
+            component.contest.is_none()
+                && upkeep.consent_ends(timing) > self.now
+                && !upkeep.is_silent(self.now, timing.disconnected_after)
+        };
+        let due =
+            matches!(self.deadline, Some((at, TimeoutReason::ConsentCheck)) if at <= self.now);
+        due && self.state == ConnectionState::Completed
+            && !self.explores()
+            && self.kept().all(sound)
+    }
+
     /// Everything under upkeep, and whether it is the path in use.
     pub(super) fn kept(&self) -> impl Iterator<Item = (&super::Component, &Upkeep, bool)> {
         self.streams.iter().flat_map(|stream| &stream.components).flat_map(|component| {

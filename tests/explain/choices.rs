@@ -56,7 +56,7 @@ fn a_cheaper_path_is_chosen_for_its_cost() {
     assert_eq!(chosen.local.addr, addr(CHEAP));
     assert_eq!(chosen.why, PairReason::Selected(Choice::Cost));
     let text = explanation.to_string();
-    assert!(text.contains("it costs less than the one before"), "{text}");
+    assert!(text.contains("carries the data: it costs less"), "{text}");
 }
 
 /// Besides the path that was chosen two are kept; what is left lost for the reason of the choice.
