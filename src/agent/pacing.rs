@@ -34,7 +34,9 @@ pub(super) struct Pacer {
     held: Timestamp,
     /// No check has been started in this generation.
     unchecked: bool,
-    /// The first check alone has started the timer.
+    /// A server has been asked.
+    asked: bool,
+    /// None has, and the first check alone has started the timer.
     unasked: bool,
 }
 
@@ -57,6 +59,7 @@ impl Pacer {
             clear: Timestamp::ZERO,
             held: Timestamp::ZERO,
             unchecked: true,
+            asked: false,
             unasked: false,
         }
     }
@@ -85,15 +88,14 @@ impl Pacer {
         if self.unchecked { self.clear.max(self.held) } else { self.next_start() }
     }
 
-    /// When a server may be asked.
+    /// When a server may be asked: the first time, beside the first check.
     pub(super) fn next_request(&self) -> Timestamp {
         if self.unasked { self.clear.max(self.held) } else { self.next_start() }
     }
 
-    pub(super) fn started(&mut self, now: Timestamp) {
-        self.unasked = false;
-        self.slot = now + self.ta();
-        self.retransmitted(now);
+    pub(super) fn started_request(&mut self, now: Timestamp) {
+        self.asked = true;
+        self.started(now);
     }
 
     /// A check takes the slot that has come, or it is the first one.
@@ -104,7 +106,13 @@ impl Pacer {
             return self.retransmitted(now);
         }
         self.started(now);
-        self.unasked = first;
+        self.unasked = first && !self.asked;
+    }
+
+    fn started(&mut self, now: Timestamp) {
+        self.unasked = false;
+        self.slot = now + self.ta();
+        self.retransmitted(now);
     }
 
     /// When a request that is due again at `due` may be sent, `busy` saying whether the next slot

@@ -448,7 +448,7 @@ impl IceAgent {
         let Self { servers: Some(servers), rng, .. } = self else { return false };
         let started = servers.start(now, rng);
         if started {
-            self.pacer.started(now);
+            self.pacer.started_request(now);
         }
         started
     }

@@ -27,7 +27,8 @@ pub enum Violation {
     DataLost(Who),
     /// A side has nominated two pairs of one generation, though nothing was wrong with the first.
     TwoNominations(Who),
-    /// A side has begun two checks within one Ta.
+    /// A side has begun two transactions within one Ta, and neither was the first check of its
+    /// generation beside a request to a server.
     Pacing(Who),
     /// A side sends data to where nothing authentic has come from for as long as consent lasts.
     NoConsent(Who),

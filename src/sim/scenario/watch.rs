@@ -13,12 +13,14 @@ use crate::candidate::Transport;
 use crate::config::{Limits, Role};
 use crate::id::StreamId;
 use crate::sim::log::Logged;
-use crate::stun::attribute::{USE_CANDIDATE, XOR_MAPPED_ADDRESS};
+use crate::stun::attribute::{USE_CANDIDATE, USERNAME, XOR_MAPPED_ADDRESS};
 use crate::stun::{CheckRequest, Class, IntegrityKey, TransactionId, Writer, method, scan};
 use crate::time::Timestamp;
 
 /// The default of both sides.
 const TA: Duration = Duration::from_millis(50);
+/// RFC 8445 §14.2
+const SPACING: Duration = Duration::from_millis(5);
 /// RFC 7675 §5.1
 const CONSENT: Duration = Duration::from_secs(30);
 /// Agents are cloned and tried once in so many steps.
@@ -31,8 +33,14 @@ const KEPT_PAIRS: usize = 4;
 struct Seen {
     /// The entries of its log that have been looked at.
     entries: usize,
-    /// When it has last begun a check.
+    /// When it has last begun a transaction that was no first check.
     begun: Option<Timestamp>,
+    /// When it has begun the first check of a generation, if that has started the timer.
+    opened: Option<Timestamp>,
+    /// What its checks are sent with, one a generation.
+    usernames: BTreeSet<Vec<u8>>,
+    /// It has asked a server.
+    asked: bool,
     checks: BTreeSet<TransactionId>,
     last: Option<TransactionId>,
     /// It has a valid pair: what it sends from now on may be for consent.
@@ -109,8 +117,8 @@ impl Seen {
                     if !self.checks.insert(id) || self.connected {
                         continue;
                     }
-                    let begun = self.begun.replace(entry.at);
-                    if begun.is_some_and(|begun| entry.at - begun < TA) {
+                    let username = scan.find(USERNAME).filter(|_| scan.method() == method::BINDING);
+                    if !self.keeps_pace(entry.at, username) {
                         return Err(Violation::Pacing(who));
                     }
                 }
@@ -119,6 +127,24 @@ impl Seen {
         }
         self.entries = log.len();
         Ok(())
+    }
+}
+
+impl Seen {
+    /// RFC 8445 §14.2. The first check of a generation is performed as soon as there is a pair (RFC
+    /// 8445 §6.1.4.2), and does not wait for the first request to a server, nor that for it.
+    fn keeps_pace(&mut self, at: Timestamp, username: Option<&[u8]>) -> bool {
+        let within = |since: Option<Timestamp>, time| since.is_some_and(|since| at - since < time);
+        if username.is_some_and(|username| self.usernames.insert(username.to_vec())) {
+            self.opened = (!within(self.begun, TA)).then_some(at);
+            return !within(self.begun, SPACING);
+        }
+        let beside = username.is_none() && !self.asked;
+        let after_first = if beside { SPACING } else { TA };
+        let keeps = !within(self.begun, TA) && !within(self.opened, after_first);
+        self.asked |= username.is_none();
+        self.begun = Some(at);
+        keeps
     }
 }
 
