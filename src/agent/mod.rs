@@ -132,10 +132,10 @@ pub struct IceAgent {
     staged: Option<Box<Staged>>,
     /// Ended generations whose path may still carry data, oldest first.
     past: Vec<Past>,
-    /// When they are forgotten.
-    forget: Option<Timestamp>,
-    /// When candidates that are not used are freed.
-    release: Option<Timestamp>,
+    /// When they are forgotten; the end of time is never.
+    forget: Timestamp,
+    /// When candidates that are not used are freed; the end of time is never.
+    release: Timestamp,
     /// The newest generation that was ever staged.
     newest_generation: Generation,
     tie_breaker: u64,
@@ -264,8 +264,8 @@ impl IceAgent {
             remote: None,
             staged: None,
             past: Vec::new(),
-            forget: None,
-            release: None,
+            forget: Timestamp::MAX,
+            release: Timestamp::MAX,
             newest_generation: Generation::default(),
             tie_breaker,
             role_changes: 0,

@@ -3,9 +3,11 @@
 //! New transactions are `Ta` apart, those to servers and checks together. Two alone do not wait for each
 //! other: the first check, which RFC 8445 §6.1.4.2 has performed "as soon as the initial states for the
 //! candidate pairs in the checklist set have been set", and "after that, whenever Ta fires"; and the
-//! first request to a server, with which gathering begins (RFC 8445 §5.1.1.2). Retransmissions need no slot of their own, but keep 5 ms
-//! distance to whatever was sent before, and to the next slot when that has a check to carry: the
-//! first packet of every check goes before any retransmission (RFC 8445 §14.1).
+//! first request to a server, with which gathering begins (RFC 8445 §5.1.1.2).
+//!
+//! Retransmissions need no slot of their own, but keep 5 ms distance to whatever was sent before, and
+//! to the next slot when that has a check to carry: the first packet of every check goes before any
+//! retransmission (RFC 8445 §14.1).
 //!
 //! A container of many agents may hold both back, to space what all of them send. Consent checks
 //! are not held: RFC 7675 §5.1 sets their pace, and a session must not lose its consent because of
@@ -36,8 +38,16 @@ pub(super) struct Pacer {
     unchecked: bool,
     /// A server has been asked.
     asked: bool,
-    /// None has, and the first check alone has started the timer.
-    unasked: bool,
+    timer: Timer,
+}
+
+/// What has started the timer that `slot` is the end of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Timer {
+    Request,
+    /// The first check of a generation.
+    FirstCheck,
+    Check,
 }
 
 /// A Ta in whole microseconds, rounded up: at most 10 s.
@@ -60,7 +70,7 @@ impl Pacer {
             held: Timestamp::ZERO,
             unchecked: true,
             asked: false,
-            unasked: false,
+            timer: Timer::Check,
         }
     }
 
@@ -83,19 +93,21 @@ impl Pacer {
         self.unchecked = true;
     }
 
-    /// When a check may start.
+    /// When a check may start: the first one beside a request.
     pub(super) fn next_check(&self) -> Timestamp {
-        if self.unchecked { self.clear.max(self.held) } else { self.next_start() }
+        let beside = self.unchecked && self.timer == Timer::Request;
+        if beside { self.clear.max(self.held) } else { self.next_start() }
     }
 
     /// When a server may be asked: the first time, beside the first check.
     pub(super) fn next_request(&self) -> Timestamp {
-        if self.unasked { self.clear.max(self.held) } else { self.next_start() }
+        let beside = !self.asked && self.timer == Timer::FirstCheck;
+        if beside { self.clear.max(self.held) } else { self.next_start() }
     }
 
     pub(super) fn started_request(&mut self, now: Timestamp) {
         self.asked = true;
-        self.started(now);
+        self.started(now, Timer::Request);
     }
 
     /// A check takes the slot that has come, or it is the first one.
@@ -105,12 +117,11 @@ impl Pacer {
             // The timer has been started, and fires when it would have.
             return self.retransmitted(now);
         }
-        self.started(now);
-        self.unasked = first && !self.asked;
+        self.started(now, if first { Timer::FirstCheck } else { Timer::Check });
     }
 
-    fn started(&mut self, now: Timestamp) {
-        self.unasked = false;
+    fn started(&mut self, now: Timestamp, timer: Timer) {
+        self.timer = timer;
         self.slot = now + self.ta();
         self.retransmitted(now);
     }

@@ -111,8 +111,8 @@ impl IceAgent {
         if let Some(remote) = self.remote.replace(RemoteSide::new(parameters)) {
             self.past.push(Past { local, remote });
         }
-        self.forget = None;
-        self.release = None;
+        self.forget = Timestamp::MAX;
+        self.release = Timestamp::MAX;
         self.role_changes = 0;
         self.observed.restart();
         self.restart_embedding();
@@ -235,17 +235,17 @@ impl IceAgent {
     /// The new generation has settled: the old one stays for packets that are still on their way,
     /// for as long as the peer's consent to it may last.
     pub(super) fn settle_generation(&mut self) {
-        if !self.past.is_empty() && self.forget.is_none() {
-            self.forget = Some(self.now + self.config.timing.consent_timeout);
+        if !self.past.is_empty() && self.forget == Timestamp::MAX {
+            self.forget = self.now + self.config.timing.consent_timeout;
         }
     }
 
     /// Forgets the past generations when their time is over.
     pub(super) fn forget_past(&mut self) {
-        if self.forget.is_none_or(|at| at > self.now) {
+        if self.forget > self.now {
             return;
         }
-        self.forget = None;
+        self.forget = Timestamp::MAX;
         self.past = Vec::new();
         self.lists.discard_past();
         let current = self.local.generation;

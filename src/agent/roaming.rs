@@ -325,16 +325,16 @@ impl IceAgent {
     pub(super) fn schedule_release(&mut self) {
         if self.config.release_candidates && self.state != ConnectionState::Completed {
             let wait = if self.config.lite { Duration::ZERO } else { RELEASE_AFTER };
-            self.release = Some(self.now + wait);
+            self.release = self.now + wait;
         }
     }
 
     /// Frees the candidates that no pair in use or kept as a spare has.
     pub(super) fn release_candidates(&mut self) {
-        if self.release.is_none_or(|at| at > self.now) {
+        if self.release > self.now {
             return;
         }
-        self.release = None;
+        self.release = Timestamp::MAX;
         let kept: SmallVec<[CandidateId; 4]> = self
             .streams
             .iter()

@@ -267,8 +267,8 @@ impl IceAgent {
         }
         let patience = self.patience.filter(|&at| at > self.now);
         consider(patience, TimeoutReason::PatienceEnds);
-        consider(self.forget, TimeoutReason::Forget);
-        consider(self.release, TimeoutReason::Release);
+        consider(Some(self.forget), TimeoutReason::Forget);
+        consider(Some(self.release), TimeoutReason::Release);
         next
     }
 
