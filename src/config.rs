@@ -242,8 +242,8 @@ impl AgentConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timing {
-    /// Ta: the time from one new transaction to the next, 5 to 500 ms, 50 by default. Proposed to the peer when
-    /// it is not 50 ms; the larger of both sides' values is used (RFC 8445 §14.2).
+    /// Ta: the time from one new transaction to the next, 5 to 500 ms, 50 ms by default. Proposed to
+    /// the peer when it is another; the larger of both sides' values is used (RFC 8445 §14.2).
     pub ta: Duration,
     /// RTO: the time to the first retransmission, which doubles from then on. At least 500 ms
     /// (RFC 8445 §14.3), which is the default; at most a minute.
@@ -261,19 +261,20 @@ pub struct Timing {
     /// How long consent lasts after an answer, 5 to 30 s; 30 s by default (RFC 7675 §5.1).
     pub consent_timeout: Duration,
     /// How long a path in use may be silent before it counts as dead, 500 ms to a minute; 10 s by
-    /// default. Silent is one without an authenticated message: data alone is no sign of life. Before
-    /// that it is probed, every thirty-second part of this time: from when a consent check is overdue, or
-    /// from half of this time on if that is earlier.
+    /// default. Silent is one without an authenticated message or
+    /// [`note_activity`](crate::IceAgent::note_activity): data alone is no sign of life. Before that it is
+    /// probed, every thirty-second part of this time: from when a consent check is overdue, or from half
+    /// of this time on if that is earlier.
     pub disconnected_after: Duration,
     /// How long the path of a lite agent may be silent before it counts as dead, 5 s to ten minutes,
-    /// 30 s by default; after twice this time it has failed. A lite agent sends nothing to find out, so the checks
-    /// and consent checks of its peer have to keep it alive.
+    /// 30 s by default; after twice this time it has failed. A lite agent sends nothing to find
+    /// out, so the checks and consent checks of its peer have to keep it alive.
     pub lite_timeout: Duration,
     /// Tr: the time after which a path on which nothing was sent gets a keepalive, where there is no
     /// consent; at least 15 s (RFC 8445 §11), which is the default, at most ten minutes.
     pub keepalive: Duration,
-    /// How long gathering waits for servers, 500 ms to two minutes, 10 s by default: those that have given nothing by
-    /// then are given up, unless gathering is continual.
+    /// How long gathering waits for servers, 500 ms to two minutes, 10 s by default: those that have
+    /// given nothing by then are given up, unless gathering is continual.
     pub gathering_timeout: Duration,
     /// How long a TCP connection that somebody has opened to this side may go without an
     /// authenticated message, one second to two minutes, 10 s by default. Then it is closed.
@@ -429,8 +430,8 @@ pub struct Limits {
     /// Events that wait to be polled, 1024 by default. Beyond it an agent stops to admit what would
     /// raise events.
     pub events: u16,
-    /// Events of the trace that wait to be polled, 1024 by default. Those beyond it are counted in its place:
-    /// [`TraceData::EventsLost`](crate::trace::TraceData::EventsLost).
+    /// Events of the trace that wait to be polled, 1024 by default. Those beyond it are counted
+    /// in its place: [`TraceData::EventsLost`](crate::trace::TraceData::EventsLost).
     pub trace: u16,
 }
 
