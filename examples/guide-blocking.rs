@@ -33,6 +33,7 @@ const WAITING: usize = 64;
 /// What the threads bring.
 enum Input {
     Datagram { local: SocketAddr, from: SocketAddr, bytes: Vec<u8> },
+    Gone { local: SocketAddr, error: io::Error },
     Line(Option<String>),
 }
 
@@ -68,7 +69,7 @@ impl Driver {
             read_in_thread(socket.try_clone()?, local, sender.clone());
             driver.sockets.push((local, socket));
         }
-        driver.session.start(now);
+        driver.session.describe(now);
         Ok((driver, other_side))
     }
 
@@ -109,6 +110,11 @@ impl Driver {
                 {
                     self.session.on_data(now, payload);
                 }
+                Ok(())
+            }
+            Input::Gone { local, error } => {
+                self.sockets.retain(|(at, _)| *at != local);
+                self.session.remove_socket(now, local, &error);
                 Ok(())
             }
         }
@@ -164,7 +170,7 @@ fn read_in_thread(socket: UdpSocket, local: SocketAddr, inputs: SyncSender<Input
                     }
                 }
                 Err(error) if is_passing(&error) => {}
-                Err(error) => return eprintln!("{local}: {error}"),
+                Err(error) => return drop(inputs.send(Input::Gone { local, error })),
             }
         }
     });

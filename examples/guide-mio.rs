@@ -22,7 +22,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use machine::{Channel, OtherSide};
 use session::Session;
 
-/// The token of the signalling. Sockets have those below: their places in the list.
+/// The token of the signalling. Sockets are counted from zero.
 const SIGNALLING: Token = Token(usize::MAX);
 
 /// What is read of one socket before the others and the timers have their turn.
@@ -30,6 +30,7 @@ const BATCH: usize = 64;
 
 struct Socket {
     udp: UdpSocket,
+    token: Token,
     local: SocketAddr,
     /// `mio` reports a socket once. It stays readable until a read has said `WouldBlock`.
     readable: bool,
@@ -84,9 +85,9 @@ impl Driver {
             driver.poll.registry().register(&mut udp, token, Interest::READABLE)?;
             let local = udp.local_addr()?;
             driver.session.add_socket(now, local)?;
-            driver.sockets.push(Socket { udp, local, readable: false });
+            driver.sockets.push(Socket { udp, token, local, readable: false });
         }
-        driver.session.start(now);
+        driver.session.describe(now);
         Ok((driver, other_side))
     }
 
@@ -101,7 +102,8 @@ impl Driver {
                 self.session.on_line(now, line)?;
                 self.drain()?;
             }
-            for place in 0..self.sockets.len() {
+            // From the end, as one that is gone makes way to the last one.
+            for place in (0..self.sockets.len()).rev() {
                 self.read(place)?;
             }
             let now = self.now();
@@ -125,7 +127,7 @@ impl Driver {
             other => other?,
         }
         for event in &*events {
-            if let Some(socket) = self.sockets.get_mut(event.token().0) {
+            for socket in self.sockets.iter_mut().filter(|it| it.token == event.token()) {
                 socket.readable = true;
             }
         }
@@ -159,7 +161,11 @@ impl Driver {
                             | ErrorKind::ConnectionReset
                             | ErrorKind::ConnectionRefused
                     ) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    let gone = self.sockets.swap_remove(place); // closes it
+                    self.session.remove_socket(now, gone.local, &error);
+                    return self.drain();
+                }
             }
         }
         Ok(())

@@ -34,6 +34,7 @@ struct Driver {
 enum Input {
     Line(Option<String>),
     Datagram { local: SocketAddr, from: SocketAddr, len: usize },
+    Gone { local: SocketAddr, error: io::Error },
     Deadline,
 }
 
@@ -61,7 +62,7 @@ impl Driver {
             driver.session.add_socket(now, local)?;
             driver.sockets.push((local, socket));
         }
-        driver.session.start(now);
+        driver.session.describe(now);
         Ok((driver, other_side))
     }
 
@@ -69,7 +70,7 @@ impl Driver {
         let mut incoming = vec![0; 65_535];
         self.drain()?;
         while !self.session.done {
-            let input = self.wait(&mut incoming).await?;
+            let input = self.wait(&mut incoming).await;
             let now = self.now();
             match input {
                 Input::Line(line) => self.session.on_line(now, line)?,
@@ -81,6 +82,10 @@ impl Driver {
                         self.session.on_data(now, payload);
                     }
                     self.sockets.rotate_left(1); // each has its turn
+                }
+                Input::Gone { local, error } => {
+                    self.sockets.retain(|(at, _)| *at != local); // closes it
+                    self.session.remove_socket(now, local, &error);
                 }
                 Input::Deadline => {}
             }
@@ -94,13 +99,13 @@ impl Driver {
 
     /// The next input. Each of the three may be dropped half way and loses nothing by it. `select!`
     /// asks them in random order, so that none can starve the others.
-    async fn wait(&mut self, incoming: &mut [u8]) -> io::Result<Input> {
+    async fn wait(&mut self, incoming: &mut [u8]) -> Input {
         let deadline = self.session.deadline().map(|at| self.start + at.as_duration());
         let Self { sockets, lines, .. } = self;
         tokio::select! {
-            line = lines.recv() => Ok(Input::Line(line.flatten())),
+            line = lines.recv() => Input::Line(line.flatten()),
             datagram = receive(sockets, incoming) => datagram,
-            () = sleep(deadline) => Ok(Input::Deadline),
+            () = sleep(deadline) => Input::Deadline,
         }
     }
 
@@ -150,7 +155,7 @@ async fn sleep(until: Option<Instant>) {
 }
 
 /// The next datagram of any socket.
-async fn receive(sockets: &[(SocketAddr, UdpSocket)], incoming: &mut [u8]) -> io::Result<Input> {
+async fn receive(sockets: &[(SocketAddr, UdpSocket)], incoming: &mut [u8]) -> Input {
     poll_fn(|context| {
         for (local, socket) in sockets {
             let mut buffer = ReadBuf::new(incoming);
@@ -159,7 +164,7 @@ async fn receive(sockets: &[(SocketAddr, UdpSocket)], incoming: &mut [u8]) -> io
                     Poll::Pending => break,
                     Poll::Ready(Ok(from)) => {
                         let len = buffer.filled().len();
-                        return Poll::Ready(Ok(Input::Datagram { local: *local, from, len }));
+                        return Poll::Ready(Input::Datagram { local: *local, from, len });
                     }
                     // News by ICMP of something that was sent before: go on.
                     Poll::Ready(Err(error))
@@ -167,7 +172,9 @@ async fn receive(sockets: &[(SocketAddr, UdpSocket)], incoming: &mut [u8]) -> io
                             error.kind(),
                             ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
                         ) => {}
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Ready(Err(error)) => {
+                        return Poll::Ready(Input::Gone { local: *local, error });
+                    }
                 }
             }
         }

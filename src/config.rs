@@ -91,42 +91,46 @@ pub struct AgentConfig {
     /// The role to start in. A conflict with the peer's is repaired (RFC 8445 §7.3.1.1).
     pub role: Role,
     /// A lite implementation (RFC 8445 §2.5): for a host that its peers can always reach. It only
-    /// answers checks, and leaves nomination to its peer.
+    /// answers checks, and leaves nomination to its peer. Off by default.
     pub lite: bool,
-    /// Trickle or complete signalling.
+    /// Trickle or complete signalling; [`Signalling::Trickle`] by default.
     pub signalling: Signalling,
-    /// Components of the first stream, 1 to 256. Zero starts the agent without a stream.
+    /// Components of the first stream, 1 to 256; 1 by default. Zero starts the agent without a stream.
     pub components: u16,
     /// Goes on gathering for as long as the session lives: local addresses may be added at any time,
     /// are signalled and checked, and gathering never reports that it is complete. The peer must
-    /// take candidates after nomination, which RFC 8838 §13 does not expect it to.
+    /// take candidates after nomination, which RFC 8838 §13 does not expect it to. Off by default.
     pub continual: bool,
     /// Frees local candidates that neither a selected nor a spare pair uses, 3 s after the session
     /// is Completed (RFC 8445 §8.3.1), or at once when this side is lite (§8.3.2):
     /// [`Event::LocalCandidateRemoved`](crate::Event::LocalCandidateRemoved) says which, so that
-    /// their sockets can be closed. A restart has only what is left, and what is added for it.
+    /// their sockets can be closed. A restart has only what is left, and what is added for it. Off by
+    /// default.
     pub release_candidates: bool,
-    /// How pairs are nominated while the role is controlling.
+    /// How pairs are nominated while the role is controlling; [`NominationMode::Regular`] by default.
     pub nomination: NominationMode,
     /// Takes RFC 8445 by the letter where a session would suffer from it: a nomination that fails
     /// fails its checklist (§7.2.5.3.4), a selected path that dies is replaced by nothing but a
-    /// restart (§8.1.1), a nomination is one transaction, and no spare paths are kept. Goes with regular nomination only.
+    /// restart (§8.1.1), a nomination is one transaction, and no spare paths are kept. Goes with regular
+    /// nomination only. Off by default.
     pub strict_nomination: bool,
     /// Fixed local credentials, with at most 32 characters in the username fragment; generated
-    /// from the seed when absent.
+    /// from the seed when absent, which is the default.
     pub credentials: Option<Credentials>,
-    /// What generated username fragments start with.
+    /// What generated username fragments start with; nothing by default.
     pub ufrag_prefix: UfragPrefix,
-    /// Accepts loopback addresses, which RFC 8445 §5.1.1.1 excludes. For tests on one machine.
+    /// Accepts loopback addresses, which RFC 8445 §5.1.1.1 excludes. For tests on one machine. Off by
+    /// default.
     pub loopback: bool,
     /// Answers unauthenticated requests with 400 or 401 (RFC 8489 §9.1.3), behind a token
-    /// bucket and only when the answer is not larger. Otherwise they are dropped.
+    /// bucket and only when the answer is not larger. Otherwise they are dropped. On by default.
     pub answer_unauthenticated: bool,
     /// Asks the peer for consent on the paths in use (RFC 7675), and stops sending where it is not
     /// renewed. Without it paths are kept open by keepalives (RFC 8445 §11), and a dead one is not
-    /// noticed.
+    /// noticed. On by default.
     pub consent: bool,
-    /// Lets a hard ICMP error that quotes a check under way fail that check (RFC 8445 §7.2.5.2.2).
+    /// Lets a hard ICMP error that quotes a check under way fail that check (RFC 8445 §7.2.5.2.2). On
+    /// by default.
     pub icmp: bool,
     /// Keeps a trace of what the agent does, for
     /// [`IceAgent::poll_trace`](crate::IceAgent::poll_trace): to find out why a session went as it
@@ -151,15 +155,17 @@ pub struct AgentConfig {
     /// Lets packets of the application ride in checks and their answers
     /// ([`IceAgent::embed`](crate::IceAgent::embed)), and takes those of the peer. Off by default.
     pub embedding: bool,
-    /// DSCP that transmits carry (RFC 8445 §7.2.3); 0 to 63.
+    /// DSCP that transmits carry (RFC 8445 §7.2.3); 0 to 63, 0 by default.
     pub dscp: u8,
-    /// What is gathered, told and used; everything, if there are none. Agents may share them.
+    /// What is gathered, told and used; everything, if there are none, as by default. Agents may share
+    /// them.
     pub policies: Option<Arc<Policies>>,
-    /// Names in place of addresses (draft-ietf-rtcweb-mdns-ice-candidates).
+    /// Names in place of addresses (draft-ietf-rtcweb-mdns-ice-candidates); [`MdnsMode::Off`] by
+    /// default.
     pub mdns: MdnsMode,
     /// The largest IP packet that paths are believed to carry, in bytes:
     /// [`max_payload`](crate::IceAgent::max_payload) follows from it, and from what routers say. At
-    /// least 576.
+    /// least 576, 1280 by default.
     pub path_mtu: u16,
     /// Intervals and timeouts.
     pub timing: Timing,
@@ -236,44 +242,46 @@ impl AgentConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timing {
-    /// Ta: the time from one new transaction to the next, 5 to 500 ms. Proposed to the peer when
-    /// it is not 50 ms; the larger of both sides' values is used (RFC 8445 §14.2).
+    /// Ta: the time from one new transaction to the next, 5 to 500 ms, 50 ms by default. Proposed to
+    /// the peer when it is another; the larger of both sides' values is used (RFC 8445 §14.2).
     pub ta: Duration,
     /// RTO: the time to the first retransmission, which doubles from then on. At least 500 ms
-    /// (RFC 8445 §14.3), at most a minute.
+    /// (RFC 8445 §14.3), which is the default; at most a minute.
     pub rto: Duration,
-    /// Rc: how often a request is sent in all, 1 to 16 (RFC 8489 §6.2.1).
+    /// Rc: how often a request is sent in all, 1 to 16 (RFC 8489 §6.2.1); 7 by default.
     pub transmissions: u8,
-    /// Rm: how many RTO pass between the last transmission and the failure, 1 to 64.
+    /// Rm: how many RTO pass between the last transmission and the failure, 1 to 64; 16 by default.
     pub final_wait: u8,
     /// How long a controlling agent waits at most for a better pair than the best valid one
-    /// before it nominates; up to a minute.
+    /// before it nominates; up to a minute, 500 ms by default.
     pub nomination_wait: Duration,
     /// The mean time between two consent checks of a path, 5 to 30 s: each wait is 0.8 to 1.2 times
-    /// that, and never below 4 s (RFC 7675 §5.1).
+    /// that, and never below 4 s (RFC 7675 §5.1). 5 s by default.
     pub consent_interval: Duration,
-    /// How long consent lasts after an answer, 5 to 30 s (RFC 7675 §5.1: 30 s).
+    /// How long consent lasts after an answer, 5 to 30 s; 30 s by default (RFC 7675 §5.1).
     pub consent_timeout: Duration,
-    /// How long a path in use may be silent before it counts as dead, 500 ms to a minute. Before
-    /// that it is probed, every thirty-second part of this time: from when a consent check is overdue, or
-    /// from half of this time on if that is earlier.
+    /// How long a path in use may be silent before it counts as dead, 500 ms to a minute; 10 s by
+    /// default. Silent is one without an authenticated message or
+    /// [`note_activity`](crate::IceAgent::note_activity): data alone is no sign of life. Before that it is
+    /// probed, every thirty-second part of this time: from when a consent check is overdue, or from half
+    /// of this time on if that is earlier.
     pub disconnected_after: Duration,
-    /// How long the path of a lite agent may be silent before it counts as dead, 5 s to ten minutes;
-    /// after twice this time it has failed. A lite agent sends nothing to find out, so the checks
-    /// and consent checks of its peer have to keep it alive.
+    /// How long the path of a lite agent may be silent before it counts as dead, 5 s to ten minutes,
+    /// 30 s by default; after twice this time it has failed. A lite agent sends nothing to find
+    /// out, so the checks and consent checks of its peer have to keep it alive.
     pub lite_timeout: Duration,
     /// Tr: the time after which a path on which nothing was sent gets a keepalive, where there is no
-    /// consent; at least 15 s (RFC 8445 §11), at most ten minutes.
+    /// consent; at least 15 s (RFC 8445 §11), which is the default, at most ten minutes.
     pub keepalive: Duration,
-    /// How long gathering waits for servers, 500 ms to two minutes: those that have given nothing by
-    /// then are given up, unless gathering is continual.
+    /// How long gathering waits for servers, 500 ms to two minutes, 10 s by default: those that have
+    /// given nothing by then are given up, unless gathering is continual.
     pub gathering_timeout: Duration,
     /// How long a TCP connection that somebody has opened to this side may go without an
-    /// authenticated message, one second to two minutes. Then it is closed.
+    /// authenticated message, one second to two minutes, 10 s by default. Then it is closed.
     pub first_message: Duration,
     /// Sends further checks in idle Ta slots while a component has no valid pair, and further
     /// nominating checks of the same pair while it has no selected one, so that one lost packet does
-    /// not cost a whole RTO.
+    /// not cost a whole RTO. On by default.
     pub hedging: bool,
 }
 
@@ -371,53 +379,59 @@ impl Timing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Candidate pairs alive at once in all checklists together (RFC 8445 §6.1.2.5).
+    /// Candidate pairs alive at once in all checklists together (RFC 8445 §6.1.2.5);
+    /// 100 by default.
     pub pairs: u16,
-    /// Local candidates, the peer-reflexive ones among them.
+    /// Local candidates, the peer-reflexive ones among them; 128 by default.
     pub local_candidates: u16,
-    /// Remote candidates that were signalled, in one generation.
+    /// Remote candidates that were signalled, in one generation; 128 by default.
     pub remote_candidates: u16,
-    /// Remote peer-reflexive candidates, in one generation.
+    /// Remote peer-reflexive candidates, in one generation; 32 by default.
     pub peer_reflexive_candidates: u16,
-    /// Checks of this side under way, those that were given up but may still be answered among them.
+    /// Checks of this side under way, those that were given up but may still be answered among them;
+    /// 1024 by default.
     pub transactions: u16,
-    /// Checks that arrived before the remote parameters and are kept for later.
+    /// Checks that arrived before the remote parameters and are kept for later; 16 by default.
     pub early_checks: u16,
-    /// Streams.
+    /// Streams; 32 by default.
     pub streams: u16,
-    /// Answers that wait to be polled; an agent that is drained after every input holds one.
+    /// Answers that wait to be polled, 8 by default; an agent that is drained after every input holds
+    /// one.
     pub replies: u16,
-    /// Answers a second to requests that are not authenticated, and the size of that bucket.
+    /// Answers a second to requests that are not authenticated, and the size of that bucket; 10 by
+    /// default.
     pub unauthenticated_replies: u16,
-    /// Servers.
+    /// Servers; 16 by default.
     pub servers: u16,
-    /// What servers are asked, each from one local address: mappings and allocations.
+    /// What servers are asked, each from one local address: mappings and allocations. 64 by default.
     pub server_tasks: u16,
-    /// Permissions of one allocation (RFC 8656 §9).
+    /// Permissions of one allocation (RFC 8656 §9); 128 by default.
     pub permissions: u16,
-    /// Channels of one allocation, those that rest among them (RFC 8656 §12).
+    /// Channels of one allocation, those that rest among them (RFC 8656 §12); 64 by default.
     pub channels: u16,
-    /// Connections that are open or being opened, to servers and peers together.
+    /// Connections that are open or being opened, to servers and peers together; 64 by default.
     pub connections: u16,
-    /// Those among them that others have opened and that have brought no authenticated message yet.
+    /// Those among them that others have opened and that have brought no authenticated message yet; 16
+    /// by default.
     pub unproven_connections: u16,
-    /// Bytes that such a connection may bring.
+    /// Bytes that such a connection may bring; 4096 by default.
     pub unproven_bytes: u16,
     /// The longest frame that is taken from a TCP connection to a peer (RFC 4571), in bytes. So much
-    /// is kept of each at most, while the rest of a frame is on its way.
+    /// is kept of each at most, while the rest of a frame is on its way. 65,535 by default.
     pub frame: u16,
     /// Packets that wait to ride in the checks of one component; and such packets of the peer that
-    /// wait to be polled.
+    /// wait to be polled. 16 by default.
     pub embedded_packets: u16,
     /// Packets that are taken from the checks of the peer, of one component and generation. Each is
-    /// remembered, so that it becomes an event once.
+    /// remembered, so that it becomes an event once. 64 by default.
     pub embedded_arrivals: u16,
-    /// The largest of them, in bytes.
+    /// The largest of them, in bytes; 1500 by default.
     pub embedded_size: u16,
-    /// Events that wait to be polled. Beyond it an agent stops to admit what would raise events.
+    /// Events that wait to be polled, 1024 by default. Beyond it an agent stops to admit what would
+    /// raise events.
     pub events: u16,
-    /// Events of the trace that wait to be polled. Those beyond it are counted in its place:
-    /// [`TraceData::EventsLost`](crate::trace::TraceData::EventsLost).
+    /// Events of the trace that wait to be polled, 1024 by default. Those beyond it are counted
+    /// in its place: [`TraceData::EventsLost`](crate::trace::TraceData::EventsLost).
     pub trace: u16,
 }
 

@@ -4,6 +4,23 @@
 //! next deadline. It opens no socket, reads no clock, draws no randomness but from its seed,
 //! starts no thread.
 //!
+//! ```toml
+//! [dependencies]
+//! frazil = "0.1"
+//! getrandom = "0.3"   # 32 bytes for the seed, from the system
+//!
+//! [dev-dependencies]
+//! frazil = { version = "0.1", features = ["sim"] }   # your tests on a network without one
+//! ```
+//!
+//! | feature | adds |
+//! |---|---|
+//! | none | the agent, [`Mux`], everything that a session needs. No feature is on by default. |
+//! | `sim` | `sim`, a simulated internet with NATs, firewalls, STUN and TURN, for tests |
+//! | `mdns` | `Mdns`, which publishes and resolves the names of multicast DNS |
+//! | `replay` | `replay`, sessions that are recorded and played again |
+//! | `serde` | [`Stats`] as `serde::Serialize`, by the names of the W3C |
+//!
 //! # A session
 //!
 //! ```
@@ -34,9 +51,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The [`guide`] leads from here to a driver in a loop of your own, chapter by chapter. The README
-//! has one of thirty lines, and the examples `connect` and `peer` are whole programs on real
-//! sockets. [`Mux`] holds many agents behind shared sockets; `sfu` is a server with it.
+//! The [`guide`] leads from here to a driver in a loop of your own, chapter by chapter. It
+//! has whole programs on real sockets, which [block](guide::drivers::blocking), or wait with
+//! [`mio`](guide::drivers::mio) or [`tokio`](guide::drivers::tokio). The repository has larger ones:
+//! `examples/connect.rs` and `examples/peer.rs`. [`Mux`] holds many agents behind
+//! [shared sockets](guide::sessions); `examples/sfu.rs` is a server with it.
 //!
 //! # What may be relied on
 //!

@@ -756,3 +756,66 @@ fn regression_consent_of_a_pair_that_is_gone_loops() {
     bench.run_until(ms(40_000));
     assert_eq!(bench.agent.pairs().count(), 1);
 }
+
+/// For the timeline of the guide's chapter on failures: the network is cut at `cut`, and this is what a
+/// controlling side with one path says from then on.
+fn death(cut: u64, until: u64, ends: bool) -> (World, AgentIndex, Vec<(u64, String)>) {
+    let mut world = World::new([7; 32]);
+    world.network_mut().set_default_link(Link::delayed(Duration::from_millis(20)));
+    let [alice, bob] = [Role::Controlling, Role::Controlled].map(|role| {
+        let mut config = AgentConfig::new(role);
+        config.continual = !ends;
+        world.add_agent(config).unwrap()
+    });
+    world.add_socket(alice, "10.0.1.1:1".parse().unwrap()).unwrap();
+    world.add_socket(bob, "10.0.2.1:1".parse().unwrap()).unwrap();
+    world.connect(alice, bob).unwrap();
+    world.start(alice).unwrap();
+    world.start(bob).unwrap();
+    world.run_until(ms(cut)).unwrap();
+    world.network_mut().block_between("10.0.1.1".parse().unwrap(), "10.0.2.1".parse().unwrap());
+    world.take_log(alice);
+    world.run_until(ms(until)).unwrap();
+    let news = news(&world, alice);
+    (world, alice, news)
+}
+
+fn news(world: &World, agent: AgentIndex) -> Vec<(u64, String)> {
+    let of_interest = world.events(agent).filter_map(|(at, event)| match event {
+        Event::ConnectionState(state) => Some((at, format!("{state:?}"))),
+        Event::RestartNeeded => Some((at, "RestartNeeded".to_owned())),
+        _ => None,
+    });
+    of_interest.map(|(at, news)| (at.as_nanos() / 1_000_000, news)).collect()
+}
+
+fn names(news: &[(u64, String)]) -> Vec<&str> {
+    news.iter().map(|(_, name)| name.as_str()).collect()
+}
+
+/// In an old session failure comes with the end of consent, after `RestartNeeded`; a restart that is
+/// answered begins as a session that starts.
+#[test]
+fn an_old_session_dies_by_the_timeline_of_the_guide() {
+    let (mut world, alice, news_of_death) = death(100_000, 200_000, true);
+    assert_eq!(names(&news_of_death), ["Disconnected", "RestartNeeded", "Failed"]);
+    let [disconnected, needed, failed] = [0, 1, 2].map(|i: usize| news_of_death[i].0);
+    assert!((103_000..=110_000).contains(&disconnected), "{disconnected}");
+    assert!((123_000..=130_000).contains(&needed) && failed == needed, "{needed}");
+    world.take_log(alice);
+    world.restart(alice).unwrap().unwrap();
+    world.run_until(ms(260_000)).unwrap();
+    let news_of_restart = news(&world, alice);
+    assert_eq!(names(&news_of_restart), ["New", "Checking", "Failed"]);
+    assert_eq!(news_of_restart[2].0 - news_of_restart[0].0, 39_500);
+}
+
+/// In a young one it waits for the patience of the generation, and for the end of candidates always.
+#[test]
+fn a_young_session_is_checking_between_the_end_of_consent_and_failure() {
+    let (.., news) = death(1_000, 100_000, true);
+    assert_eq!(names(&news), ["Disconnected", "RestartNeeded", "Checking", "Failed"]);
+    assert_eq!(news[3].0, 39_500);
+    let (.., news) = death(100_000, 400_000, false);
+    assert_eq!(names(&news), ["Disconnected", "RestartNeeded", "Checking"]);
+}

@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub(crate) struct Session {
     signalling: Box<dyn Write>,
     /// The parameters of the other side, as far as they have come.
     parameters: Vec<String>,
+    /// A restart of this side waits for the answer of the other one.
+    restarting: bool,
     /// When the application has something to say.
     speaks_at: Option<Timestamp>,
     /// Something was heard of the application on the other side.
@@ -52,6 +54,7 @@ impl Session {
             stream,
             signalling,
             parameters: Vec::new(),
+            restarting: false,
             speaks_at: None,
             heard: false,
             done: false,
@@ -68,8 +71,18 @@ impl Session {
         Ok(())
     }
 
-    /// All sockets are there. Parameters go first, candidates follow as events.
-    pub(crate) fn start(&mut self, now: Timestamp) {
+    /// The socket on this address is of no use any more.
+    pub(crate) fn remove_socket(&mut self, now: Timestamp, addr: SocketAddr, error: &io::Error) {
+        self.say(format_args!("{addr} is gone: {error}"));
+        let id = self.agent.local_candidates().find(|it| it.addr == addr).map(|it| it.id);
+        if let Some(Err(error)) = id.map(|id| self.agent.remove_local(now, id)) {
+            self.say(error);
+        }
+    }
+
+    /// All sockets are there: what the other side has to know. So it begins, and so does each restart.
+    /// Parameters go first, candidates follow as events.
+    pub(crate) fn describe(&mut self, now: Timestamp) {
         self.agent.gather(now);
         let parameters = self.agent.local_parameters();
         for line in IceAttributes::lines(&parameters) {
@@ -98,10 +111,15 @@ impl Session {
             return if self.heard { Ok(()) } else { Err("the other side is gone".into()) };
         };
         if line.starts_with("a=candidate:") {
-            let candidate: Candidate = line.parse()?;
-            // One that is of no use is no reason to give up: others may come.
-            if let Err(error) = self.agent.add_remote_candidate(now, self.stream, &candidate) {
-                self.say(format_args!("not used: {line}: {error}"));
+            // One that cannot be read or is of no use is no reason to give up: others may come.
+            match line.parse::<Candidate>() {
+                Err(error) => self.say(format_args!("not read: {line}: {error}")),
+                Ok(candidate) => {
+                    let added = self.agent.add_remote_candidate(now, self.stream, &candidate);
+                    if let Err(error) = added {
+                        self.say(format_args!("not used: {line}: {error}"));
+                    }
+                }
             }
         } else if line == "a=end-of-candidates" {
             self.agent.end_of_remote_candidates(now, None);
@@ -112,7 +130,10 @@ impl Session {
             let lines = || lines.iter().map(String::as_str);
             let peer = IceAttributes::parse(lines()).media(lines())?;
             let parameters = peer.parameters().ok_or("the other side does not use ICE")?;
+            // The first ones, the answer to a restart of ours, or a restart of the other side, of which
+            // an event will tell.
             self.agent.set_remote(now, parameters)?;
+            self.restarting = false;
         }
         Ok(())
     }
@@ -129,11 +150,19 @@ impl Session {
                     self.speaks_at = Some(now);
                 }
             }
-            Event::ConnectionState(ConnectionState::Failed) => {
+            // The other side has restarted. This side has new parameters by now: they are the answer.
+            Event::RemoteRestart { .. } => self.describe(now),
+            // No path is left. The answer commits; if both sides begin, each answers the other.
+            Event::RestartNeeded if !self.restarting => {
+                self.say("no path is left");
+                self.agent.prepare_restart(now)?;
+                self.restarting = true;
+                self.describe(now);
+            }
+            // It may come directly after `RestartNeeded`, and then it is no end.
+            Event::ConnectionState(ConnectionState::Failed) if !self.restarting => {
                 return Err(self.agent.explain().to_string().into());
             }
-            // A program that goes on for longer restarts here.
-            Event::RestartNeeded => self.say("no path is left"),
             // The others ask for what this program has not begun (servers, TCP, names), or are news.
             _ => {}
         }

@@ -70,6 +70,10 @@ impl IceAgent {
     /// of that datagram's payload. A hard error fails the check that it quotes (RFC 8445
     /// §7.2.5.2.2), if `config.icmp` allows it. Anything else is ignored: an error that quotes no
     /// check under way may be forged, and a pair that has succeeded is left alone.
+    ///
+    /// A UDP socket does not give such errors by itself. On Linux the option `IP_RECVERR` (`IPV6_RECVERR`)
+    /// keeps them, with the datagram that they quote, in the error queue of the socket, which `recvmsg`
+    /// reads with `MSG_ERRQUEUE`. To do without is fine: the check fails later, when nobody answers it.
     pub fn handle_icmp(
         &mut self,
         now: Timestamp,

@@ -331,7 +331,8 @@ pub enum Event {
     CandidateError {
         /// The server.
         server: ServerId,
-        /// The local address from which it was asked; none if its name was not resolved.
+        /// The local address from which it was asked; none if it was not asked at all, as its name was
+        /// not resolved, or no address of this side may ask it.
         local: Option<SocketAddr>,
         /// The code of the server's answer, or 701 when there was none.
         code: u16,

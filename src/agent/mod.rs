@@ -416,7 +416,9 @@ impl IceAgent {
 
     /// Ends the session. Nothing is sent to the peer and nothing of it is answered any more. What
     /// servers have allocated is deleted (RFC 8656 §8): whoever drives the agent until
-    /// [`poll_timeout`](Self::poll_timeout) is `None`, five seconds at most, leaves nothing behind.
+    /// [`poll_timeout`](Self::poll_timeout) is `None`, five seconds at most, leaves nothing behind. With
+    /// a TURN server that does not answer it does take these five seconds, even if there is no allocation
+    /// yet.
     pub fn close(&mut self, now: Timestamp) {
         self.advance(now);
         if self.is_closed() {

@@ -374,7 +374,8 @@ impl IceAgent {
 
     /// The peer has no more candidates (RFC 8838 §14). `generation` is the username fragment that
     /// it named; that of one to come is kept until its parameters are there, that of one before is
-    /// ignored.
+    /// ignored. `None` means the generation of the parameters that were set last, or the first one
+    /// if there are none yet: right wherever signalling keeps its lines in order.
     pub fn end_of_remote_candidates(&mut self, now: Timestamp, generation: Option<&str>) {
         self.advance(now);
         let current = self.remote.as_ref().map(RemoteSide::ufrag);

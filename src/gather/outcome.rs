@@ -20,7 +20,9 @@ pub enum ServerFailure {
     Timeout,
     /// Answers came, but none of them was authentic (RFC 8489 §9.2.5).
     IntegrityViolated,
-    /// The network said that it cannot be reached.
+    /// The network said that it cannot be reached. Or it was never asked, as no address of this side may
+    /// ask it: none is of its family, none is on loopback as it is (see
+    /// [`AgentConfig::loopback`](crate::AgentConfig::loopback)), or all are link-local.
     Unreachable,
     /// It said yes, but what it gave is of no use: incomplete, contradictory, or not asked for.
     Unusable,

@@ -314,7 +314,7 @@ impl Display for Verdict {
             Self::PathDied { at } => {
                 return write!(
                     f,
-                    "the path died: nothing was heard from the other side after {}",
+                    "the path died: the last authenticated message of the other side came at {}",
                     At(at)
                 );
             }

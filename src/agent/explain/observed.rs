@@ -42,7 +42,7 @@ pub(in crate::agent) struct History {
 pub(in crate::agent) struct Loss {
     pub(super) pair: PairId,
     pub(super) at: Timestamp,
-    /// When the peer was heard on it last.
+    /// When the peer's last authenticated message came on it.
     pub(super) heard: Timestamp,
     pub(super) revoked: bool,
 }

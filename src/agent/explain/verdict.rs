@@ -87,7 +87,8 @@ pub enum Verdict {
     NotNominated,
     /// It was connected, and the path has died.
     PathDied {
-        /// When the peer was heard last.
+        /// When the last authenticated message of the peer came on it, or the last
+        /// [`note_activity`](crate::IceAgent::note_activity). Data that came later does not count.
         at: Timestamp,
     },
     /// It was connected until the peer took back its consent.
