@@ -180,7 +180,7 @@ fn connected_over_tcp() -> Connected {
                     Event::OpenConnection { connection, .. } => {
                         ends.push(connection);
                         ends.push(to.connection_accepted(now, server, client).unwrap());
-                        from.connection_opened(now, connection, client);
+                        from.connection_opened(now, connection);
                     }
                     _ => {}
                 }

@@ -174,9 +174,9 @@ fn every_call_about_servers(agent: &mut Recorder, now: Timestamp) {
                     agent.name_resolved(now, lookup, &[]);
                     agent.name_failed(now, lookup);
                 }
-                Event::OpenConnection { connection: id, local, .. } => {
+                Event::OpenConnection { connection: id, .. } => {
                     connected += 1;
-                    agent.connection_opened(now, id, local);
+                    agent.connection_opened(now, id);
                     let _ = agent.handle_stream(now, id, &mut &b"\x00\x01 who is it, and why?"[..]);
                     agent.connection_closed(now, id);
                     agent.connection_failed(now, id);

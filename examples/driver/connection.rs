@@ -15,7 +15,7 @@ use rustls::ClientConnection;
 use socket2::{Domain, Protocol, Type};
 
 use super::event_loop::Entrance;
-use super::socket::{with_scope, without_scope};
+use super::socket::with_scope;
 
 /// Bytes that are read at once.
 const CHUNK: usize = 16 * 1024;
@@ -57,8 +57,8 @@ enum Phase {
 pub(crate) enum Progress {
     /// Nothing, until it is ready again.
     None,
-    /// It is open, from this address.
-    Opened(SocketAddr),
+    /// It is open.
+    Opened,
     /// There are bytes for the agent.
     Input,
     /// It could not be made, or not be secured.
@@ -206,7 +206,7 @@ impl Connection {
         }
         self.phase = Phase::Open;
         self.flush()?;
-        Ok(Progress::Opened(without_scope(self.tcp.local_addr()?)))
+        Ok(Progress::Opened)
     }
 
     fn transfer(&mut self) -> io::Result<Progress> {

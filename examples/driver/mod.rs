@@ -283,9 +283,9 @@ impl Driver {
                     *taken = input.len().saturating_sub(rest.len());
                     return Some(received);
                 }
-                Progress::Opened(local) => {
+                Progress::Opened => {
                     let id = self.connections.get(place)?.id;
-                    self.agent.connection_opened(now, id, local);
+                    self.agent.connection_opened(now, id);
                     return Some(Received::Consumed);
                 }
                 Progress::Failed(why) => {

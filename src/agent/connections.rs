@@ -2,7 +2,6 @@
 //! servers are the business of `servers`, those to peers of `tcp`.
 
 use core::hash::{Hash, Hasher};
-use core::net::SocketAddr;
 use core::ops::Range;
 
 use smallvec::SmallVec;
@@ -213,12 +212,11 @@ impl Connections {
 }
 
 impl IceAgent {
-    /// A connection of [`Event::OpenConnection`](crate::Event::OpenConnection) is there, from this
-    /// local address; with TLS or DTLS, after the handshake.
-    pub fn connection_opened(&mut self, now: Timestamp, id: ConnectionId, local: SocketAddr) {
+    /// A connection of [`Event::OpenConnection`](crate::Event::OpenConnection) is there; with TLS or
+    /// DTLS, after the handshake.
+    pub fn connection_opened(&mut self, now: Timestamp, id: ConnectionId) {
         self.advance(now);
         let now = self.now;
-        let _ = local;
         if self.connections.peer(id).is_some() {
             self.peer_connected(id);
             return;

@@ -262,10 +262,10 @@ impl Mux {
 
     /// A connection of [`Event::OpenConnection`](crate::Event::OpenConnection) is there: see
     /// [`IceAgent::connection_opened`](crate::IceAgent::connection_opened).
-    pub fn connection_opened(&mut self, now: Timestamp, id: ConnectionId, local: SocketAddr) {
+    pub fn connection_opened(&mut self, now: Timestamp, id: ConnectionId) {
         self.advance(now);
         if let Some(session) = self.stream_owner(id) {
-            self.drive(session, |agent| agent.connection_opened(now, id, local));
+            self.drive(session, |agent| agent.connection_opened(now, id));
         }
     }
 

@@ -230,7 +230,7 @@ calls! {
         25 SocketOpened socket_opened(socket: value SocketId, addr: value SocketAddr) -> ();
         26 SocketFailed socket_failed(socket: value SocketId) -> ();
         27 CancelGathering cancel_gathering() -> ();
-        28 ConnectionOpened connection_opened(id: value ConnectionId, local: value SocketAddr) -> ();
+        28 ConnectionOpened connection_opened(id: value ConnectionId) -> ();
         29 ConnectionFailed connection_failed(id: value ConnectionId) -> ();
         30 ConnectionClosed connection_closed(id: value ConnectionId) -> ();
         31 ConnectionAccepted connection_accepted(local: value SocketAddr, remote: value SocketAddr)

@@ -251,7 +251,7 @@ impl World {
         let now = self.now;
         match kind {
             TcpEventKind::Connected => {
-                self.input(agent)?.agent.connection_opened(now, connection, local);
+                self.input(agent)?.agent.connection_opened(now, connection);
             }
             TcpEventKind::Data(bytes) => {
                 let mut rest = bytes.as_slice();

@@ -159,7 +159,7 @@ fn answers_to_nothing_change_nothing() {
     net.run_for(secs(5));
     let digest = net.digest(0);
     net.call(0, |agent, now| {
-        agent.connection_opened(now, line.id, addr("10.0.0.1:7"));
+        agent.connection_opened(now, line.id);
         agent.connection_failed(now, line.id);
         agent.connection_closed(now, line.id);
         let mut input: &[u8] = &[1, 2, 3];

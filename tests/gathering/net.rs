@@ -563,7 +563,7 @@ impl Net {
         match made {
             Some(server) => {
                 self.lines.push(Line { number, agent, id, server, records });
-                self.nodes[agent].agent.connection_opened(now, id, local);
+                self.nodes[agent].agent.connection_opened(now, id);
             }
             None => self.nodes[agent].agent.connection_failed(now, id),
         }

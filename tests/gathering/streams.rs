@@ -118,7 +118,7 @@ fn datagrams_of_a_connection_are_repeated() {
     let (id, _) = opened(&net, 0)[0];
     net.run_for(secs(1));
     assert!(net.sent.is_empty(), "nothing before the handshake");
-    net.call(0, |agent, now| agent.connection_opened(now, id, addr("10.0.0.1:40000")));
+    net.call(0, |agent, now| agent.connection_opened(now, id));
     net.run_for(secs(2));
     assert_eq!(net.sent.len(), 3);
     assert!(net.sent.iter().all(|sent| sent.route == Route::Stream(id)));
@@ -199,7 +199,7 @@ fn connections_that_come_to_nothing_count_as_failures() {
     for _ in 0..600 {
         if let Some((id, _)) = opened(&net, 0).last().copied() {
             net.call(0, |agent, now| {
-                agent.connection_opened(now, id, addr("10.0.0.1:40000"));
+                agent.connection_opened(now, id);
                 agent.connection_closed(now, id);
             });
         }

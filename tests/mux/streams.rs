@@ -189,8 +189,8 @@ impl Net {
             }
             Event::OpenConnection { connection, remote, .. } => {
                 assert_eq!(remote, addr(LISTENER));
-                let from = self.connect((at, connection));
-                self.muxes[at].connection_opened(now, connection, from);
+                self.connect((at, connection));
+                self.muxes[at].connection_opened(now, connection);
             }
             Event::CloseConnection { connection } => self.close((at, connection)),
             _ => {}

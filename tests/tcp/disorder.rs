@@ -58,10 +58,7 @@ fn any_order_of_calls_is_survived() {
                     let id = script.agent.connection_accepted(script.now, addr(HERE), addr(&from));
                     accepted.extend(id);
                 }
-                (1 | 2, Some(id)) => {
-                    let local = addr("192.0.2.1:40000");
-                    script.agent.connection_opened(script.now, id, local);
-                }
+                (1 | 2, Some(id)) => script.agent.connection_opened(script.now, id),
                 (3, Some(id)) => script.agent.connection_closed(script.now, id),
                 (4, Some(id)) => {
                     let bytes: Vec<u8> = (0..draw.below(60)).map(|_| draw.below(4) as u8).collect();

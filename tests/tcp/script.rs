@@ -129,9 +129,8 @@ impl Script {
     }
 
     pub(super) fn connected(&mut self) -> ConnectionId {
-        let (id, local, _) = *self.opened().last().unwrap();
-        let local = SocketAddr::new(local.ip(), 40_000);
-        self.agent.connection_opened(self.now, id, local);
+        let (id, ..) = *self.opened().last().unwrap();
+        self.agent.connection_opened(self.now, id);
         self.drain();
         // RFC 8445 §14.2: the spacing of packets stands.
         self.run_until(self.now + std::time::Duration::from_millis(5));

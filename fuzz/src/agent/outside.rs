@@ -339,9 +339,9 @@ impl Bench {
                         return self.both(|agent| agent.connection_failed(now, id));
                     }
                 }
-                self.both(|agent| agent.connection_opened(now, id, local));
+                self.both(|agent| agent.connection_opened(now, id));
             }
-            0 => self.both(|agent| agent.connection_opened(now, id, local)),
+            0 => self.both(|agent| agent.connection_opened(now, id)),
             1 => {
                 self.servers.close(now, id);
                 self.both(|agent| agent.connection_failed(now, id));
