@@ -11,6 +11,7 @@ mod connections;
 mod contest;
 mod counters;
 mod digest;
+mod discovered;
 mod embedding;
 mod errors;
 mod explain;
