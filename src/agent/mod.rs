@@ -309,19 +309,28 @@ impl IceAgent {
     /// What is due is done. Legal at any time; before the deadline nothing is due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.advance(now);
-        if self.consent_alone_is_due() {
+        if self.is_due() && self.consent_alone_is_due() {
             self.upkeep();
             self.compute_deadline();
         }
-        if self.deadline.is_some_and(|(at, _)| at <= self.now) {
+        if self.is_due() {
             self.run();
         }
+    }
+
+    fn is_due(&self) -> bool {
+        self.deadline.is_some_and(|(at, _)| at <= self.now)
     }
 
     /// The next message to send, written to the end of `buf`. Call it until it returns `None`
     /// after every input. The answer may change with every call that takes `&mut self`.
     pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit> {
         self.advance(now);
+        // Most questions are asked of an agent that has nothing to say.
+        if self.has_transmit() { self.next_transmit(buf) } else { None }
+    }
+
+    fn next_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
         loop {
             // What cannot be rendered any more, since its candidate is gone, is passed over.
             let mut sent = None;

@@ -447,9 +447,9 @@ impl IceAgent {
         self.state == ConnectionState::Completed && !self.explores() && !overdue
     }
 
-    /// Whether a consent check is due on a session in which there is nothing else to do: all is
-    /// concluded, and no path has gone silent or is about to be left. What else has come due with it
-    /// is due after it as well.
+    /// Whether what is due is a consent check, on a session in which there is nothing else to do: all
+    /// is concluded, and no path has gone silent or is about to be left. What else has come due with
+    /// it is due after it as well.
     pub(super) fn consent_alone_is_due(&self) -> bool {
         let timing = &self.config.timing;
         let sound = |(component, upkeep, _): (&super::Component, &Upkeep, bool)| {
