@@ -118,11 +118,11 @@ impl<'s> Run<'s> {
     fn connect(&mut self) -> Result<ScenarioReport, Violation> {
         // Asking servers comes first and without loss, so that what is signalled is what the oracle
         // assumes.
-        self.stage.gather()?;
+        let detail = if self.watch.is_some() { LogDetail::Full } else { LogDetail::Off };
+        self.stage.gather(detail)?;
         self.run_for(ANSWER)?;
         let outlook = self.outlook();
-        let detail = if self.watch.is_some() { LogDetail::Full } else { LogDetail::Off };
-        self.stage.start(detail)?;
+        self.stage.start()?;
         let start = self.stage.world.now();
         let mut report = ScenarioReport {
             outlook,

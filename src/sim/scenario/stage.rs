@@ -165,7 +165,8 @@ impl Stage {
     }
 
     /// Lets both sides gather. No packet is lost until they start.
-    pub(super) fn gather(&mut self) -> Result<(), WorldError> {
+    pub(super) fn gather(&mut self, detail: LogDetail) -> Result<(), WorldError> {
+        self.world.set_log_detail(detail);
         let loss = core::mem::take(&mut self.loss);
         self.set_link();
         self.loss = loss;
@@ -175,9 +176,8 @@ impl Stage {
         Ok(())
     }
 
-    pub(super) fn start(&mut self, detail: LogDetail) -> Result<(), WorldError> {
+    pub(super) fn start(&mut self) -> Result<(), WorldError> {
         self.set_link();
-        self.world.set_log_detail(detail);
         let [one, other] = self.agents;
         self.world.connect(one, other)?;
         self.world.start(one)?;

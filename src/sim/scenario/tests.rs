@@ -202,3 +202,12 @@ fn what_is_printed_can_be_pasted() {
     .after(200, Transition::Loss(4))";
     assert_eq!(scenario.to_string(), text);
 }
+
+#[test]
+fn requests_of_gathering_that_are_repeated_later_are_known() {
+    let blocked = Site::nat(Mapping::AddressDependent, Filtering::AddressDependent).without_udp();
+    let second = Side::new().at(0).also_outside().also_outside().relayed();
+    let scenario = Scenario::new(173).delay(197).site(blocked);
+    let report = run(&scenario.first(Side::new().families(Families::Ipv6)).second(second));
+    assert_eq!(report.connected_after, None);
+}
