@@ -431,6 +431,24 @@ fn only_the_selected_pair_gets_keepalives() {
     assert!(bench.sent.iter().all(|sent| sent.kind() == INDICATION && sent.to == addr(REMOTE)));
 }
 
+/// Pairs beside the path in use are not probed: they are asked before their consent is over, be it as
+/// short as it can be.
+#[test]
+fn a_spare_pair_keeps_a_consent_of_five_seconds() {
+    let mut config = AgentConfig::new(Role::Controlled);
+    config.timing.consent_timeout = Duration::from_secs(5);
+    let mut bench = Bench::with(config);
+    bench.add_local(LOCAL);
+    bench.add_remote(REMOTE, 2_000_000_000);
+    bench.add_remote("10.0.0.3:2000", 1_999_999_999);
+    bench.start();
+    run(&mut bench, ms(1_000), |_| true);
+    let _ = bench.send_check(LOCAL, REMOTE, true);
+    run(&mut bench, ms(60_000), |_| true);
+    assert_eq!(bench.agent.pairs().filter(|pair| pair.valid).count(), 2);
+    assert_eq!(events(&bench, |event| matches!(event, Event::ConsentLost { .. })), []);
+}
+
 /// K4: a check that arrives while only keepalives flow is answered and changes nothing.
 #[test]
 fn a_check_among_keepalives_is_answered_and_changes_nothing() {

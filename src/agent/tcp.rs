@@ -546,7 +546,9 @@ impl IceAgent {
             }
         }
         let nominates = self.is_nominating(id);
-        if let Some(pair) = self.lists.annotate(id).filter(|_| nominates) {
+        // A path that was selected stays so while the nomination is said again on its new connection.
+        let new = |pair: &&mut CandidatePair| nominates && pair.nomination == Nomination::None;
+        if let Some(pair) = self.lists.annotate(id).filter(new) {
             pair.nomination = Nomination::Pending;
         }
         let purpose = if nominates { Purpose::Nominate } else { Purpose::Decide };

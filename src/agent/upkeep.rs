@@ -330,9 +330,12 @@ impl IceAgent {
     }
 
     /// RFC 7675 §5.1: 0.8 to 1.2 times the interval, so that the checks of many sessions do not
-    /// fall into step.
+    /// fall into step. Where consent lasts for less than its 30 s it is asked for more often: what is
+    /// kept beside the path in use is not probed, and must not lose it for want of a question.
     fn consent_interval(&mut self) -> Duration {
-        let interval = self.config.timing.consent_interval;
+        let timing = &self.config.timing;
+        let half = timing.consent_timeout.checked_div(2).unwrap_or_default();
+        let interval = timing.consent_interval.min(half);
         let fifth = interval.checked_div(5).unwrap_or_default();
         let random = self.rng.next_u32() >> 16;
         let spread = fifth.saturating_mul(2).saturating_mul(random).checked_div(1 << 16);

@@ -242,7 +242,12 @@ fn a_lost_connection_is_opened_again_by_the_side_that_had_opened_it() {
                 "{roles:?} {side}"
             );
             assert_eq!(two.states()[side], ConnectionState::Disconnected);
-            two.run_for(1_000);
+            for _ in 0..1_000 {
+                two.run_for(1);
+                // The nomination is said again on the new connection, and stands all the while.
+                let selected = two.world.agent(agent).unwrap().selected_pair(stream, 1);
+                assert!(selected.is_some_and(|pair| pair.nominated), "{roles:?} {side}");
+            }
             assert_eq!(two.states(), [ConnectionState::Completed; 2], "{roles:?} {side}");
             assert_eq!((two.opened(0).len(), two.opened(1).len()), (2, 0));
             two.assert_talks();
