@@ -716,9 +716,9 @@ class Selected:
 
 
 def tells_networks(stats):
-    """Whether candidates of the other side have said on which network they are, and what it costs."""
-    told = [remote for remote in stats["remoteCandidates"] if remote.get("networkId", 0) > 0]
-    return any(remote["networkCost"] > 0 for remote in told)
+    """Whether candidates of the other side have said what their network costs. A browser in a network
+    namespace has no number for it."""
+    return any(remote.get("networkCost", 0) > 0 for remote in stats["remoteCandidates"])
 
 
 def valid_addresses(stats):
