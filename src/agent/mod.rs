@@ -455,7 +455,7 @@ impl IceAgent {
     }
 
     /// Brings the clock forward, never back.
-    fn advance(&mut self, now: Timestamp) {
+    pub(crate) fn advance(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
     }
 

@@ -162,21 +162,24 @@ impl Recorder {
     pub fn handle_timeout(&mut self, now: Timestamp) {
         let clock = self.log.as_ref().map_or(now, |log| log.clock.max(now));
         let due = self.agent.poll_timeout().is_some_and(|at| at <= clock);
-        self.agent.handle_timeout(now);
         if !due {
             self.look_at(now);
-        } else if self.begin(number::handle_timeout, now) {
+            return;
+        }
+        self.agent.handle_timeout(now);
+        if self.begin(number::handle_timeout, now) {
             self.end(&());
         }
     }
 
     /// [`IceAgent::poll_transmit`], recorded.
     pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit> {
-        let waits = self.agent.has_transmit();
-        let transmit = self.agent.poll_transmit(now, buf);
-        if !waits {
+        if !self.agent.has_transmit() {
             self.look_at(now);
-        } else if self.begin(number::poll_transmit, now) {
+            return None;
+        }
+        let transmit = self.agent.poll_transmit(now, buf);
+        if self.begin(number::poll_transmit, now) {
             self.end(&Sent { transmit: transmit.as_ref(), buf });
         }
         transmit
@@ -184,11 +187,12 @@ impl Recorder {
 
     /// [`IceAgent::poll_event`], recorded.
     pub fn poll_event(&mut self, now: Timestamp) -> Option<Event> {
-        let waits = self.agent.has_event();
-        let event = self.agent.poll_event(now);
-        if !waits {
+        if !self.agent.has_event() {
             self.look_at(now);
-        } else if self.begin(number::poll_event, now) {
+            return None;
+        }
+        let event = self.agent.poll_event(now);
+        if self.begin(number::poll_event, now) {
             self.end(&event);
         }
         event
@@ -215,6 +219,7 @@ impl Recorder {
 
     /// A poll has found nothing: it has moved the clock, and the next record does that as well.
     fn look_at(&mut self, now: Timestamp) {
+        self.agent.advance(now);
         if let Some(log) = &mut self.log {
             log.clock = log.clock.max(now);
         }
