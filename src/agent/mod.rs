@@ -309,7 +309,7 @@ impl IceAgent {
     /// What is due is done. Legal at any time; before the deadline nothing is due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.advance(now);
-        if self.is_due() && self.consent_alone_is_due() {
+        if self.consent_alone_is_due() {
             self.upkeep();
             self.compute_deadline();
         }

@@ -446,8 +446,7 @@ impl IceAgent {
     /// Whether the answer to a consent check changes nothing but when the next things are due: all is
     /// concluded, no path is silent, none is looked for, and nothing has been due for a while.
     pub(super) fn is_settled(&self) -> bool {
-        let overdue = self.deadline.is_some_and(|(at, _)| at <= self.now);
-        self.state == ConnectionState::Completed && !self.explores() && !overdue
+        self.state == ConnectionState::Completed && !self.explores() && !self.is_due()
     }
 
     /// Whether what is due is a consent check, on a session in which there is nothing else to do: all
@@ -460,9 +459,10 @@ impl IceAgent {
                 && upkeep.consent_ends(timing) > self.now
                 && !upkeep.is_silent(self.now, timing.disconnected_after)
         };
-        let due =
-            matches!(self.deadline, Some((at, TimeoutReason::ConsentCheck)) if at <= self.now);
-        due && self.state == ConnectionState::Completed
+        let consent = matches!(self.deadline, Some((_, TimeoutReason::ConsentCheck)));
+        consent
+            && self.is_due()
+            && self.state == ConnectionState::Completed
             && !self.explores()
             && self.kept().all(sound)
     }
