@@ -40,6 +40,9 @@ const SURE: Duration = Duration::from_secs(45);
 /// Two agents that nothing is in the way of are connected within that long, be their timing slow.
 const SOON: Duration = Duration::from_secs(60);
 
+/// The most that the signalling of a side takes one way.
+const MOST_SIGNALLING: Duration = Duration::from_millis(5_100);
+
 /// The most delay, in units of 4 ms, with which that is so.
 const MOST_CALM: u8 = 50;
 
@@ -298,7 +301,7 @@ impl Bench {
             for socket in 0..=input.sockets % SOCKETS {
                 bench.add_socket(side, socket);
             }
-            let delay = Duration::from_millis(u64::from(input.signalling_delay) * 20);
+            let delay = MOST_SIGNALLING * u32::from(input.signalling_delay) / 255;
             bench.world.set_signalling_delay(sides[side], delay).expect("there is such an agent");
         }
         bench.world.connect(sides[0], sides[1]).expect("there are such agents");
@@ -605,7 +608,7 @@ impl Bench {
     /// Wherever the agents have ended, a restart connects them over a network that works.
     fn assert_restart_connects(&mut self) {
         self.restart(0);
-        let until = self.world.now() + Duration::from_secs(5);
+        let until = self.world.now() + 2 * MOST_SIGNALLING + Duration::from_secs(5);
         self.world.run_until(until).expect("the contract holds");
         let sides = self.sides;
         let apart = |world: &World| !are_completed(world, sides);

@@ -169,7 +169,9 @@ impl<'s> Run<'s> {
         let outlook = self.outlook();
         let works = self.talks()?;
         if !outlook.is_possible() {
-            let connected = |who: &Who| works.get(who.index()) == Some(&true);
+            let connected = |who: &Who| {
+                works.get(who.index()) == Some(&true) && !self.is_by_remembered_permission(*who)
+            };
             return match SIDES.into_iter().find(connected) {
                 Some(who) => Err(Violation::Connected(who)),
                 None => Ok(false),
@@ -199,6 +201,15 @@ impl<'s> Run<'s> {
             self.accept_two_paths(kinds)?;
         }
         Ok(restarts)
+    }
+
+    /// A relay lets in an address that was learned while there was another way, for as long as the
+    /// agent that has it keeps the permission. The oracle knows nothing of what was before.
+    fn is_by_remembered_permission(&self, who: Who) -> bool {
+        self.selected(who).is_some_and(|pair| {
+            [pair.local.kind, pair.remote.kind].contains(&CandidateKind::Relayed)
+                && [pair.local.kind, pair.remote.kind].contains(&CandidateKind::PeerReflexive)
+        })
     }
 
     /// With loss, a nomination may take so long that consent of the pair has expired on the

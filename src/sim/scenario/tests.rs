@@ -211,3 +211,18 @@ fn requests_of_gathering_that_are_repeated_later_are_known() {
     let report = run(&scenario.first(Side::new().families(Families::Ipv6)).second(second));
     assert_eq!(report.connected_after, None);
 }
+
+#[test]
+fn a_relay_lets_in_an_address_that_was_learned_before_a_partition() {
+    let inner = Site::nat(Mapping::AddressAndPortDependent, Filtering::EndpointIndependent);
+    let scenario = Scenario::new(126)
+        .delay(217)
+        .site(inner)
+        .site(SYMMETRIC)
+        .first(Side::new().at(1))
+        .second(Side::new().relayed())
+        .after(10_300, Transition::Partition)
+        .after(11_800, Transition::Move(Who::Second))
+        .after(9_500, Transition::Restart(Who::Second));
+    assert_eq!(run(&scenario).kinds, Some((PeerReflexive, Host)));
+}
