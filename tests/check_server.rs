@@ -290,6 +290,49 @@ fn early_checks_are_kept_up_to_the_limit() {
     assert_eq!(discovered(&bench).len(), 16);
 }
 
+/// N10, decision 20: RFC 8445 §12.2. A peer that has proved itself may be ahead of its own
+/// parameters with its data, such as a client that a lite agent has offered to: from where its check
+/// has come data is delivered, on no pair yet, and from nowhere else.
+#[test]
+fn data_that_follows_an_early_check_is_delivered() {
+    let unknown = Received::Ignored(Ignored::UnknownRemote);
+    let mut lite = plain(Role::Controlled);
+    lite.lite = true;
+    for config in [plain(Role::Controlled), lite] {
+        let mut bench = Bench::waiting(config, &[L, L2], &[]);
+        assert_eq!(bench.feed(L, R, b"hello"), unknown);
+        let forged = check_for(&bench, 1, &username(&bench)).integrity("not the password").fingerprint();
+        let _ = bench.feed(L, R2, &forged);
+        let _ = bench.send_check(L, R, false);
+        let stream = bench.stream;
+        let early = Received::Data { stream, component: 1, pair: None, payload: b"" };
+        assert_eq!(bench.feed(L, R, b"hello"), early);
+        assert_eq!([bench.feed(L, R2, b"hello"), bench.feed(L2, R, b"hello")], [unknown; 2]);
+
+        bench.start();
+        let Received::Data { pair: Some(pair), .. } = bench.feed(L, R, b"hello") else {
+            panic!("the pair of the check is there now");
+        };
+        assert!(bench.agent.pairs().any(|view| view.id == pair && view.remote.addr == addr(R)));
+    }
+}
+
+/// The same of the checks and the data of a peer whose answer to a restart is still on its way. A
+/// restart that is taken back leaves nothing of it.
+#[test]
+fn data_that_is_ahead_of_the_answer_to_a_restart_is_delivered() {
+    let mut bench = started(Role::Controlling, &[L], &[R]);
+    bench.agent.prepare_restart(bench.now).unwrap();
+    let username = format!("{}:next", bench.ufrag());
+    let request = check_for(&bench, 1, username.as_bytes()).integrity(&bench.pwd()).fingerprint();
+    assert_eq!(response(&mut bench, L, X, &request).kind(), SUCCESS);
+    let stream = bench.stream;
+    let early = Received::Data { stream, component: 1, pair: None, payload: b"" };
+    assert_eq!(bench.feed(L, X, b"hello"), early);
+    assert!(bench.agent.rollback_restart(bench.now));
+    assert_eq!(bench.feed(L, X, b"hello"), Received::Ignored(Ignored::UnknownRemote));
+}
+
 /// V3: RFC 8445 §7.3. A username is two values with a colon between them, of which the first is
 /// our fragment.
 #[test]
@@ -985,6 +1028,7 @@ fn early_checks_of_another_fork_are_forgotten() {
     assert_eq!(response(&mut bench, L, X, &request).kind(), SUCCESS);
     let _ = bench.send_check(L, R, false);
     bench.start();
+    assert_eq!(bench.feed(L, X, b"data"), Received::Ignored(Ignored::UnknownRemote));
     bench.run_until(ms(300));
     assert_eq!(order(&bench), [R]);
     assert_eq!(discovered(&bench).len(), 1);

@@ -926,7 +926,8 @@ fn data_is_delivered_from_authenticated_paths_only() {
     let delivered = |bench: &mut Bench, remote: &str| match bench.feed(L, remote, b"data") {
         Received::Data { stream, component, pair, .. } => {
             assert_eq!((stream, component), (bench.stream, 1));
-            let pairs: Vec<PairView> = bench.agent.pairs().filter(|view| view.id == pair).collect();
+            let on = |view: &PairView| Some(view.id) == pair;
+            let pairs: Vec<PairView> = bench.agent.pairs().filter(on).collect();
             assert_eq!(pairs[0].remote.addr, addr(remote));
             assert_eq!(pairs[0].local.addr, addr(L));
             true

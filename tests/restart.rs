@@ -232,7 +232,7 @@ fn the_old_pair_carries_data_under_its_own_consent_until_the_new_one_is_selected
 
     // What is still on its way over the old path arrives; consent is asked for on the new one only.
     let late = bench.feed(L, R, b"late");
-    assert!(matches!(late, Received::Data { pair: on, .. } if on == pair.id), "{late:?}");
+    assert!(matches!(late, Received::Data { pair: on, .. } if on == Some(pair.id)), "{late:?}");
     let sent = bench.run_for(Duration::from_secs(8));
     assert!(sent.iter().all(|sent| sent.to == addr(R2)));
 }

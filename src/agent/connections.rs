@@ -64,7 +64,7 @@ pub(crate) enum Arrived<'a> {
         connection: ConnectionId,
         stream: StreamId,
         component: u16,
-        pair: PairId,
+        pair: Option<PairId>,
         range: Range<usize>,
     },
 }

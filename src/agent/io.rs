@@ -173,8 +173,10 @@ pub enum Received<'a> {
         stream: StreamId,
         /// The component it belongs to.
         component: u16,
-        /// The pair on which it arrived.
-        pair: PairId,
+        /// The pair on which it arrived. None when it was there before the peer's parameters, or
+        /// its answer to a restart: a check that proves who sends has come on the same path, but
+        /// there are no pairs yet.
+        pair: Option<PairId>,
         /// The application's bytes.
         payload: &'a [u8],
     },

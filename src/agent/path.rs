@@ -185,7 +185,7 @@ impl IceAgent {
                         return Ok(Received::Data {
                             stream: stream.id,
                             component: component.number,
-                            pair: path.pair,
+                            pair: Some(path.pair),
                             payload,
                         });
                     }
@@ -199,8 +199,12 @@ impl IceAgent {
             let remote = self.candidates.remotes.get(pair.remote);
             pair.local == local && pair.heard && remote.is_some_and(|remote| remote.addr == from)
         });
-        let (pair, _) = heard.ok_or(Ignored::UnknownRemote)?;
-        self.count_received(stream, component, pair, payload.len());
+        let pair = heard.map(|(pair, _)| pair);
+        match pair {
+            Some(pair) => self.count_received(stream, component, pair, payload.len()),
+            None if self.early.has_come(local, from) => {}
+            None => return Err(Ignored::UnknownRemote),
+        }
         Ok(Received::Data { stream, component, pair, payload })
     }
 
@@ -219,7 +223,7 @@ impl IceAgent {
                 if let Some(path) = component.path.as_mut().filter(|path| path.via == via) {
                     path.traffic.received(now, payload.len());
                     let (stream, component, pair) = (stream.id, component.number, path.pair);
-                    return Ok(Received::Data { stream, component, pair, payload });
+                    return Ok(Received::Data { stream, component, pair: Some(pair), payload });
                 }
             }
         }
@@ -232,8 +236,12 @@ impl IceAgent {
                 && remote.is_some_and(|remote| remote.addr == from)
                 && self.connection_between(local, pair.remote) == Some(connection)
         });
-        let (pair, _) = heard.ok_or(Ignored::UnknownRemote)?;
-        self.count_received(stream, component, pair, payload.len());
+        let pair = heard.map(|(pair, _)| pair);
+        match pair {
+            Some(pair) => self.count_received(stream, component, pair, payload.len()),
+            None if self.early.has_come(local, from) => {}
+            None => return Err(Ignored::UnknownRemote),
+        }
         Ok(Received::Data { stream, component, pair, payload })
     }
 

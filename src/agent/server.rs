@@ -71,6 +71,11 @@ impl EarlyChecks {
         room
     }
 
+    /// Whether a check has come to a candidate from an address.
+    pub(super) fn has_come(&self, local: CandidateId, from: SocketAddr) -> bool {
+        self.checks.iter().any(|check| check.local == local && check.from == from)
+    }
+
     /// Forgets the checks that were sent to a generation.
     pub(super) fn forget(&mut self, generation: Generation) {
         self.checks.retain(|check| check.generation != generation);

@@ -61,10 +61,12 @@ impl Output for Received<'_> {
         match self {
             Self::Consumed => out.byte(0),
             Self::Data { stream, component, pair, payload } => {
-                out.byte(1);
+                out.byte(if pair.is_some() { 1 } else { 2 });
                 stream.put(out);
                 component.put(out);
-                pair.put(out);
+                if let Some(pair) = pair {
+                    pair.put(out);
+                }
                 payload.len().put(out);
             }
             Self::Ignored(reason) => out.name(reason),

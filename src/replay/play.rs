@@ -6,7 +6,7 @@ use crate::agent::IceAgent;
 use crate::agent::io::{Event, Received, Transmit};
 use crate::candidate::Transport;
 use crate::config::{AgentConfig, ConfigError};
-use crate::id::{ConnectionId, StreamId};
+use crate::id::{ConnectionId, PairId, StreamId};
 use crate::time::Timestamp;
 
 use super::calls::Input;
@@ -195,6 +195,14 @@ impl<'a> Replay<'a> {
     }
 }
 
+fn data(pair: Option<PairId>, payload: &[u8]) -> String {
+    let len = payload.len();
+    match pair {
+        Some(pair) => format!("Data of {len} bytes on pair {}", pair.get()),
+        None => format!("Data of {len} bytes on no pair yet"),
+    }
+}
+
 pub(super) fn handle_datagram(
     agent: &mut IceAgent,
     now: Timestamp,
@@ -207,9 +215,7 @@ pub(super) fn handle_datagram(
     let received = agent.handle_datagram(now, transport, local, remote, datagram);
     received.put_output(outputs);
     Outcome::Returned(match received {
-        Received::Data { pair, payload, .. } => {
-            format!("Data of {} bytes on pair {}", payload.len(), pair.get())
-        }
+        Received::Data { pair, payload, .. } => data(pair, payload),
         other => format!("{other:?}"),
     })
 }
@@ -225,9 +231,7 @@ pub(super) fn handle_stream(
     let received = agent.handle_stream(now, id, &mut rest);
     received.put_output(outputs);
     Outcome::Returned(match received {
-        Received::Data { pair, payload, .. } => {
-            format!("Data of {} bytes on pair {}", payload.len(), pair.get())
-        }
+        Received::Data { pair, payload, .. } => data(pair, payload),
         other => format!("{other:?}"),
     })
 }

@@ -76,8 +76,8 @@ pub enum Logged {
         stream: StreamId,
         /// The component.
         component: u16,
-        /// The pair on which it came.
-        pair: PairId,
+        /// The pair on which it came, if there was one already.
+        pair: Option<PairId>,
         /// The application's bytes, all of them.
         payload: Vec<u8>,
     },
