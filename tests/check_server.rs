@@ -301,7 +301,8 @@ fn data_that_follows_an_early_check_is_delivered() {
     for config in [plain(Role::Controlled), lite] {
         let mut bench = Bench::waiting(config, &[L, L2], &[]);
         assert_eq!(bench.feed(L, R, b"hello"), unknown);
-        let forged = check_for(&bench, 1, &username(&bench)).integrity("not the password").fingerprint();
+        let forged =
+            check_for(&bench, 1, &username(&bench)).integrity("not the password").fingerprint();
         let _ = bench.feed(L, R2, &forged);
         let _ = bench.send_check(L, R, false);
         let stream = bench.stream;

@@ -507,8 +507,9 @@ impl IceAgent {
             }
             return true;
         }
-        let pursued =
-            nominates && (self.is_better_than_selected(id) || self.is_nominated_by_value(id));
+        let better = self.is_better_than_selected(id);
+        let pursued = (nominates && (better || self.is_nominated_by_value(id)))
+            || (better && self.nominates_aggressively());
         let spare = self.may_become_spare(id);
         let way_out = self.is_way_out(id);
         if pursued || spare || (nominates && way_out) {
@@ -517,11 +518,12 @@ impl IceAgent {
         if pursued || spare || way_out {
             self.lists.relist(id);
         }
-        match self.lists.trigger(id) {
-            Triggered::CancelAndQueue => self.checks.cancel(id),
-            Triggered::AlreadyValid | Triggered::Queued | Triggered::Unlisted => {}
+        let triggered = self.lists.trigger(id);
+        if triggered == Triggered::CancelAndQueue {
+            self.checks.cancel(id);
         }
-        if nominates {
+        // Without a check of ours it comes to nothing, and is no nomination of a later one's.
+        if nominates && triggered != Triggered::Unlisted {
             self.nominated_by_peer(id);
         }
         true
@@ -550,14 +552,17 @@ impl IceAgent {
         self.lists.insert_aside(stream, component, local, remote)
     }
 
-    /// Whether the peer may turn to a pair although another one is selected: only to a better one
-    /// (RFC 8445 §8.1.1, for peers that nominate aggressively).
+    /// Whether a pair may be turned to although another one is selected, when one of the sides
+    /// nominates aggressively: only a better one (RFC 8445 §8.1.1). What this side has nominated
+    /// that way, the peer may have selected though our check of it has failed: its own check of
+    /// that path, which tells it, is the reason for another one of ours.
     fn is_better_than_selected(&self, id: PairId) -> bool {
         let better = |pair: &CandidatePair| {
             let selected = self.component(pair.stream, pair.component)?.selected?;
             Some(self.rank(pair) > self.rank(self.lists.get(selected)?))
         };
-        self.role() == Role::Controlled && self.lists.get(id).and_then(better).unwrap_or(false)
+        let may = self.role() == Role::Controlled || self.nominates_aggressively();
+        may && self.lists.get(id).and_then(better).unwrap_or(false)
     }
 
     /// Whether a pair that nomination has left behind is worth a check: the peer uses it, and the

@@ -6,9 +6,10 @@ use core::time::Duration;
 use super::failure::{ScenarioFailure, Violation};
 use super::stage::Stage;
 use super::watch::{self, Watch};
-use super::{Scenario, Transition, Who};
+use super::{Scenario, Side, Transition, Who};
 use crate::agent::{ConnectionState, IceAgent, PairView};
 use crate::candidate::CandidateKind;
+use crate::config::NominationMode;
 use crate::sim::error::WorldError;
 use crate::sim::log::{LogDetail, Logged};
 use crate::sim::oracle::Outlook;
@@ -226,11 +227,23 @@ impl<'s> Run<'s> {
     /// With loss, a nomination may arrive of which the controlling side never learns: it nominates
     /// another pair, which may have died on the other side meanwhile. So there may be two paths in
     /// the end, one in each direction, as long as both carry data.
+    ///
+    /// The same goes for aggressive nomination, where the best of several nominated pairs is to be
+    /// selected and the sides see a relayed candidate with two priorities: one that the peer learns
+    /// of by a check has that of a peer-reflexive one (RFC 8445 §7.1.1).
     fn accept_two_paths(
         &mut self,
         kinds: Result<(CandidateKind, CandidateKind), Violation>,
     ) -> Result<(CandidateKind, CandidateKind), Violation> {
-        let may_differ = !self.stage.is_lossless();
+        let aggressive = |side: &Side| side.nomination == NominationMode::Aggressive;
+        let relayed = |who| {
+            self.selected(who).is_some_and(|pair| {
+                [pair.local.kind, pair.remote.kind].contains(&CandidateKind::Relayed)
+            })
+        };
+        let ranks_differ =
+            self.scenario.sides.iter().any(aggressive) && SIDES.into_iter().any(relayed);
+        let may_differ = !self.stage.is_lossless() || ranks_differ;
         if kinds != Err(Violation::NotMirrored) || !may_differ {
             return kinds;
         }

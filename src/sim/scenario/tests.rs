@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::candidate::CandidateKind::{Host, PeerReflexive, Relayed, ServerReflexive};
-use crate::config::Role;
+use crate::config::{NominationMode, Role};
 use crate::sim::scope::{Filtering, Mapping};
 
 const CONE: Site = Site::nat(Mapping::EndpointIndependent, Filtering::AddressAndPortDependent);
@@ -225,4 +225,58 @@ fn a_relay_lets_in_an_address_that_was_learned_before_a_partition() {
         .after(11_800, Transition::Move(Who::Second))
         .after(9_500, Transition::Restart(Who::Second));
     assert_eq!(run(&scenario).kinds, Some((PeerReflexive, Host)));
+}
+
+#[test]
+fn a_nomination_that_came_to_nothing_is_none_of_a_later_check() {
+    let site = Site::nat(Mapping::AddressDependent, Filtering::EndpointIndependent);
+    let first = Side::new().also_at(0).also_at(0).reflexive();
+    let scenario = Scenario::new(170)
+        .delay(53)
+        .site(site)
+        .first(first.nominating(NominationMode::Aggressive))
+        .second(Side::new().at(0).also_at(0).relayed().signalling(670))
+        .after(5_100, Transition::InterfaceUp(Who::First, 218))
+        .after(17_400, Transition::Partition);
+    run(&scenario);
+    let site = Site::nat(Mapping::AddressAndPortDependent, Filtering::AddressDependent);
+    let first = Side::new().also_at(0).reflexive().relayed();
+    let scenario = Scenario::new(170)
+        .delay(21)
+        .site(site)
+        .first(first.nominating(NominationMode::Aggressive))
+        .second(Side::new().also_at(0).also_at(0).signalling(2550))
+        .after(6200, Transition::Delay(116))
+        .after(11300, Transition::InterfaceDown(Who::Second, 110))
+        .after(10300, Transition::Delay(83))
+        .after(11100, Transition::InterfaceUp(Who::Second, 86))
+        .after(11200, Transition::StartServer)
+        .after(8300, Transition::StopServer)
+        .after(12200, Transition::Delay(69))
+        .after(8200, Transition::StartServer)
+        .after(6600, Transition::InterfaceUp(Who::First, 98))
+        .after(11500, Transition::Partition);
+    run(&scenario);
+}
+
+#[test]
+fn what_a_peer_has_selected_is_checked_again_by_a_side_that_nominates_aggressively() {
+    let second = Side::new().role(Role::Controlling).relayed().signalling(500);
+    let scenario = Scenario::new(158)
+        .delay(89)
+        .site(Site::nat(Mapping::AddressDependent, Filtering::EndpointIndependent))
+        .first(Side::new().at(0).reflexive())
+        .second(second.nominating(NominationMode::Aggressive));
+    assert_eq!(run(&scenario).kinds, Some((PeerReflexive, Host)));
+}
+
+#[test]
+fn aggressive_sides_may_see_two_relayed_candidates_in_two_orders() {
+    let scenario = Scenario::new(75)
+        .delay(35)
+        .first(Side::new().nominating(NominationMode::Aggressive))
+        .second(Side::new().also_outside().also_outside().relayed())
+        .after(14_700, Transition::CrashServer)
+        .after(0, Transition::Partition);
+    run(&scenario);
 }
