@@ -218,8 +218,8 @@ impl IceAgent {
             .find(|(_, pair)| pair.valid.is_some_and(|valid| valid.generated_by == id))
             .map(|(id, _)| id);
         if let Some(holder) = holder {
-            self.note_nomination(holder);
             self.select(holder);
+            self.note_nomination(holder);
         }
     }
 

@@ -163,10 +163,11 @@ impl IceAgent {
         }
     }
 
-    /// The peer's check nominated the pair.
+    /// The peer's check nominated the pair, which may be kept only since then.
     pub(super) fn note_nomination(&mut self, pair: PairId) {
         let now = self.now;
         if let Some(upkeep) = self.upkeep_mut(pair) {
+            upkeep.heard(now);
             upkeep.nominated = now;
         }
     }

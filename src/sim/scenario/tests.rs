@@ -280,3 +280,15 @@ fn aggressive_sides_may_see_two_relayed_candidates_in_two_orders() {
         .after(0, Transition::Partition);
     run(&scenario);
 }
+
+#[test]
+fn a_pair_that_was_not_kept_gives_a_sign_of_life_by_its_nomination() {
+    let first = Side::new().also_outside().also_at(0).relayed();
+    let second = Side::new().at(0).also_at(0).also_at(0).relayed().signalling(2_550);
+    let scenario = Scenario::new(150)
+        .delay(103)
+        .site(Site::nat(Mapping::EndpointIndependent, Filtering::EndpointIndependent))
+        .first(first.nominating(NominationMode::Aggressive))
+        .second(second);
+    run(&scenario);
+}
