@@ -380,7 +380,7 @@ impl Timing {
 #[non_exhaustive]
 pub struct Limits {
     /// Candidate pairs alive at once in all checklists together (RFC 8445 §6.1.2.5);
-    /// 100 by default.
+    /// 100 by default. As many again may be out of them, on which data is accepted (§12.2).
     pub pairs: u16,
     /// Local candidates, the peer-reflexive ones among them; 128 by default.
     pub local_candidates: u16,

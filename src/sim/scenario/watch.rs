@@ -25,8 +25,6 @@ const SPACING: Duration = Duration::from_millis(5);
 const CONSENT: Duration = Duration::from_secs(30);
 /// Agents are cloned and tried once in so many steps.
 const TRIED: u32 = 16;
-/// Pairs that have left their checklist but carry data still.
-const KEPT_PAIRS: usize = 4;
 
 /// What is known of one side.
 #[derive(Clone, Debug, Default)]
@@ -266,6 +264,6 @@ fn count(who: Who, agent: &IceAgent) -> Result<(), Violation> {
         .saturating_add(limits.peer_reflexive_candidates.into());
     let bounded = agent.local_candidates().count() <= limits.local_candidates.into()
         && agent.remote_candidates().count() <= remotes
-        && agent.pairs().count() <= usize::from(limits.pairs).saturating_add(KEPT_PAIRS);
+        && agent.pairs().count() <= usize::from(limits.pairs).saturating_mul(2);
     if bounded { Ok(()) } else { Err(Violation::Unbounded(who)) }
 }
