@@ -1,6 +1,7 @@
 //! The runner of scenarios.
 
 use core::fmt::Write as _;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::failure::{ScenarioFailure, Violation};
@@ -205,11 +206,21 @@ impl<'s> Run<'s> {
     }
 
     /// A relay lets in an address that was learned while there was another way, for as long as the
-    /// agent that has it keeps the permission. The oracle knows nothing of what was before.
+    /// agent that has it keeps the permission. The oracle knows nothing of what was before. Whether
+    /// all valid pairs of a side go over a relay.
     fn is_by_remembered_permission(&self, who: Who) -> bool {
-        self.selected(who).is_some_and(|pair| {
-            [pair.local.kind, pair.remote.kind].contains(&CandidateKind::Relayed)
-                && [pair.local.kind, pair.remote.kind].contains(&CandidateKind::PeerReflexive)
+        let relayed = |addr: SocketAddr| {
+            SIDES.into_iter().filter_map(|who| self.agent(who)).any(|agent| {
+                agent
+                    .local_candidates()
+                    .any(|local| local.kind == CandidateKind::Relayed && local.addr == addr)
+            })
+        };
+        self.agent(who).is_some_and(|agent| {
+            agent
+                .pairs()
+                .filter(|pair| pair.valid)
+                .all(|pair| relayed(pair.local.addr) || relayed(pair.remote.addr))
         })
     }
 

@@ -225,6 +225,21 @@ fn a_relay_lets_in_an_address_that_was_learned_before_a_partition() {
         .after(11_800, Transition::Move(Who::Second))
         .after(9_500, Transition::Restart(Who::Second));
     assert_eq!(run(&scenario).kinds, Some((PeerReflexive, Host)));
+    // And the address from which the peer comes after its NAT has started anew, over the same relay.
+    run(&scenario.after(23_900, Transition::RebootNat(0)));
+
+    // The relay may be one that the peer was not told of.
+    let symmetric = Site::nat(Mapping::AddressAndPortDependent, Filtering::AddressDependent);
+    let scenario = Scenario::new(170)
+        .delay(21)
+        .site(symmetric)
+        .first(Side::new().relayed())
+        .second(Side::new().at(0))
+        .after(5_000, Transition::Move(Who::First))
+        .after(17_200, Transition::Restart(Who::Second))
+        .after(5_000, Transition::Move(Who::First))
+        .after(17_400, Transition::Partition);
+    run(&scenario);
 }
 
 #[test]
