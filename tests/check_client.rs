@@ -575,6 +575,38 @@ fn an_answer_counts_until_the_end_of_the_transaction() {
     }
 }
 
+/// P9, V12: an answer to one of the checks that go out beside a retransmitted one may come after
+/// the session has failed. It connects then, and does not stay failed with a selected pair.
+#[test]
+fn an_answer_after_the_failure_revives_the_session() {
+    for role in [Role::Controlling, Role::Controlled] {
+        let mut config = plain(role);
+        config.timing.hedging = true;
+        config.timing.transmissions = 1;
+        config.timing.final_wait = 1;
+        let mut bench = Bench::started(config, &[L1], &[R1]);
+        while bench.agent.state() != ConnectionState::Failed {
+            bench.run_for(Duration::from_millis(5));
+        }
+        let check = requests_to(&bench, R1).pop().unwrap();
+        assert!(bench.now < check.at + Duration::from_millis(500), "{check:?}");
+        let _ = bench.answer(&check);
+        assert_eq!(bench.agent.state(), ConnectionState::Connected, "{role:?}");
+        match role {
+            Role::Controlling => {
+                bench.run_for(Duration::from_millis(50));
+                let nomination = requests_to(&bench, R1).pop().unwrap();
+                assert!(nomination.nominates());
+                let _ = bench.answer(&nomination);
+            }
+            Role::Controlled => {
+                let _ = bench.send_check(L1, R1, true);
+            }
+        }
+        assert_eq!(bench.agent.state(), ConnectionState::Completed, "{role:?}");
+    }
+}
+
 // Errors
 
 /// C11: an authenticated error fails its pair alone: one of the same foundation stays as it was,

@@ -662,8 +662,13 @@ impl Bench {
                 if !told_apart && self.realms == [None; 2] {
                     assert_eq!(ours, &mirrored, "the selected pairs differ");
                 }
+                // One without consent does not notice that its path is dead, and takes a nomination
+                // of a worse one for one of many.
+                let apart = ours != &mirrored;
                 for side in 0..2 {
-                    self.data_arrives(side);
+                    if self.asks_consent[side] || !apart {
+                        self.data_arrives(side);
+                    }
                 }
             }
             [Outcome::Failed | Outcome::Lost, Outcome::Failed | Outcome::Lost] => {}

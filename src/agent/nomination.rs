@@ -27,6 +27,7 @@ impl IceAgent {
         if let Some(component) = self.component_mut(stream, number) {
             component.valid_since.get_or_insert(now);
         }
+        self.unfail(stream);
         let concluded = match self.role() {
             Role::Controlling => match proof {
                 Proof::Valid => false,
@@ -46,6 +47,17 @@ impl IceAgent {
             } else {
                 self.keep_best(stream, number);
             }
+        }
+    }
+
+    /// An answer that was late for its check takes the checklist out of Failed, as the peer's check of
+    /// a failed pair does.
+    fn unfail(&mut self, stream: StreamId) {
+        let list = self.lists.index(stream).filter(|_| !self.config.strict_nomination);
+        if let Some(list) = list.filter(|&list| {
+            self.lists.lists().get(list).is_some_and(|list| list.state == ChecklistState::Failed)
+        }) {
+            self.lists.set_list_state(list, ChecklistState::Running);
         }
     }
 
