@@ -364,7 +364,8 @@ impl Bench {
                 }
                 Some(Output::Event(event)) => {
                     events += 1;
-                    self.servers.follow(self.newest, &event);
+                    let lost = self.agent.counters().refused(Refused::Event) > 0;
+                    self.servers.follow(self.newest, &event, lost);
                     match event {
                         Event::ConnectionState(state) => self.told_state = state,
                         Event::RoleChanged(role) => self.told_role = role,

@@ -11,7 +11,7 @@ use super::super::pool::address;
 use super::input::Outside;
 use super::peer::{Datagram, Stage};
 use super::servers::{self, FromServer, Servers, Via};
-use super::{Bench, poll_transmits, tell_time, view};
+use super::{Bench, poll_transmits, view};
 
 /// What the agent may be asked to have no more of than a case needs.
 const MOST_ANSWERS: usize = 16;
@@ -136,9 +136,7 @@ impl Bench {
             assert_eq!(candidates, locals(&self.agent), "it was not authentic");
         }
         if let Some(before) = before {
-            let mut after = self.agent.clone();
-            poll_transmits(&mut after, self.now);
-            assert_eq!(after.state_digest(), before, "nobody has asked for it");
+            assert_eq!(digest(&self.agent, self.now), before, "nobody has asked for it");
         }
     }
 
@@ -384,7 +382,7 @@ impl Bench {
 /// What the agent will do, once the time and what is to be sent already are not to be seen in it.
 fn digest(agent: &IceAgent, now: frazil::Timestamp) -> u64 {
     let mut idle = agent.clone();
-    tell_time(&mut idle, now);
+    idle.handle_timeout(now);
     poll_transmits(&mut idle, now);
     idle.state_digest()
 }

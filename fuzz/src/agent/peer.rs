@@ -408,6 +408,6 @@ fn end(mut message: Message, tail: &Tail<'_>, pwd: &str, other: &str) -> Vec<u8>
 }
 
 /// An address as it is on the wire: IPv4 in its own form, no scope.
-fn plain(addr: SocketAddr) -> SocketAddr {
+pub fn plain(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }

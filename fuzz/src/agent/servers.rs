@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use super::super::pool::address;
 use super::super::wire::{self, Message};
 use super::input::{Composed, Forged};
+use super::peer::plain;
 
 /// Where the model listens; the last one is of nobody, and only answers by hand.
 pub const SERVERS: [&str; 4] =
@@ -150,14 +151,15 @@ impl Servers {
         self.connections.iter().find(|connection| connection.id == id)
     }
 
-    /// The agent has asked for something, or does not need it any more.
-    pub fn follow(&mut self, now: Timestamp, event: &Event) {
+    /// The agent has asked for something, or does not need it any more. Whether events may be lost,
+    /// since they were not polled.
+    pub fn follow(&mut self, now: Timestamp, event: &Event, lost: bool) {
         match event {
             Event::OpenSocket { socket, ip } => self.sockets.push((*socket, *ip, None)),
             Event::CloseSocket { socket } => {
                 let before = self.sockets.len();
                 self.sockets.retain(|(id, ..)| id != socket);
-                assert!(self.sockets.len() < before, "{socket:?} was not asked for");
+                assert!(lost || self.sockets.len() < before, "{socket:?} was not asked for");
             }
             Event::OpenConnection { connection, local, remote, .. } => {
                 assert!(self.connection(*connection).is_none());
@@ -170,7 +172,10 @@ impl Servers {
                 });
             }
             Event::CloseConnection { connection } => {
-                assert!(self.connection(*connection).is_some(), "{connection:?} is unknown");
+                assert!(
+                    lost || self.connection(*connection).is_some(),
+                    "{connection:?} is unknown"
+                );
                 self.close(now, *connection);
             }
             Event::ResolveName { lookup, .. } => self.lookups.push(*lookup),
@@ -199,7 +204,9 @@ impl Servers {
     /// Whether this goes to a server and not to the peer.
     pub fn are_meant(&self, route: Route) -> bool {
         match route {
-            Route::Datagram { remote, .. } => SERVERS.iter().any(|addr| addr.parse() == Ok(remote)),
+            Route::Datagram { remote, .. } => {
+                SERVERS.iter().any(|addr| addr.parse() == Ok(plain(remote)))
+            }
             Route::Stream(id) => self.connection(id).is_some_and(|to| to.to_server),
         }
     }
@@ -207,7 +214,8 @@ impl Servers {
     /// The agent sends this to a server: it is as the protocol wants it, and the model gets it.
     pub fn look(&mut self, now: Timestamp, route: Route, bytes: &[u8]) {
         let (via, from, to) = match route {
-            Route::Datagram { local, remote, .. } => (Via::Udp, local, remote),
+            // A socket for both families names IPv4 by mapped addresses.
+            Route::Datagram { local, remote, .. } => (Via::Udp, plain(local), plain(remote)),
             Route::Stream(id) => {
                 let connection = self.connection(id).expect("it was asked for");
                 assert!(connection.open, "nothing can be sent yet");
@@ -305,7 +313,7 @@ impl Servers {
     /// Notes what an answer may give to the agent, before that gets it.
     pub fn note(&mut self, bytes: &[u8]) {
         let Ok(message) = Scanned::scan(bytes) else { return };
-        if message.class() == 2 && message.method() == ALLOCATE && is_authentic(bytes) {
+        if message.class() == 2 && message.method() == ALLOCATE && self.may_give(bytes) {
             for (kind, value) in message.attributes() {
                 if kind == wire::XOR_RELAYED_ADDRESS {
                     self.relayed.extend(wire::unxor(value, message.id()));
