@@ -36,6 +36,7 @@ mod roaming;
 mod schedule;
 mod server;
 mod servers;
+mod settings;
 mod stats;
 mod tcp;
 mod traced;
@@ -83,6 +84,7 @@ use path::Path;
 pub use path::SendError;
 use renomination::NominationValues;
 use server::{EarlyChecks, TokenBucket};
+use settings::Settings;
 pub use stats::{CandidateStats, PairStats, Stats, TransportStats};
 use stats::{Carried, Changes};
 use traced::Sent;
@@ -124,7 +126,7 @@ pub enum ConnectionState {
 /// is a snapshot that goes its own way.
 #[derive(Clone, Debug)]
 pub struct IceAgent {
-    config: AgentConfig,
+    config: Settings,
     now: Timestamp,
     rng: Random,
     local: LocalSide,
@@ -252,12 +254,13 @@ impl IceAgent {
     ///
     /// # Errors
     /// The field of the configuration that no agent can be made of.
-    pub fn new(config: AgentConfig, seed: [u8; 32]) -> Result<Self, ConfigError> {
+    pub fn new(mut config: AgentConfig, seed: [u8; 32]) -> Result<Self, ConfigError> {
         config.validate()?;
         let mut rng = Random::from_seed(seed);
         let generated = Credentials::generate(config.ufrag_prefix, &mut rng);
-        let credentials = config.credentials.clone().unwrap_or(generated);
+        let credentials = config.credentials.take().unwrap_or(generated);
         let tie_breaker = tie_breaker(&mut rng);
+        let components = config.components;
         let mut agent = Self {
             now: Timestamp::ZERO,
             rng,
@@ -295,12 +298,11 @@ impl IceAgent {
             deadline: None,
             trace: None,
             embedding: None,
-            config,
+            config: config.into(),
         };
         agent.start_trace();
         agent.start_embedding();
-        if agent.config.components > 0 {
-            let components = agent.config.components;
+        if components > 0 {
             agent.push_stream(components);
         }
         Ok(agent)
@@ -345,13 +347,13 @@ impl IceAgent {
                 }
                 self.output.replies.pop_front();
                 message
-            } else if let Some(error) = self.output.errors.pop_front() {
+            } else if let Some(error) = self.output.next_error() {
                 let message = self.render_error(&error, buf);
                 if self.is_traced() {
                     sent = Some(Sent::Error(error));
                 }
                 message
-            } else if let Some(pair) = self.output.keepalives.pop_front() {
+            } else if let Some(pair) = self.output.next_keepalive() {
                 self.render_keepalive(pair, buf)
             } else if let Some(transmit) = self.render_asking(buf) {
                 return Some(transmit);
@@ -438,10 +440,7 @@ impl IceAgent {
         self.settle_traffic();
         self.checks.clear();
         self.early.clear();
-        self.output.replies.clear();
-        self.output.errors.clear();
-        self.output.checks.clear();
-        self.output.keepalives.clear();
+        self.output.clear_transmits();
         for component in self.streams.iter_mut().flat_map(|stream| &mut stream.components) {
             component.path = None;
             component.upkeep.clear();
