@@ -194,13 +194,13 @@ impl Candidates {
         addr: SocketAddr,
         base: Option<CandidateId>,
     ) -> bool {
+        // What the peer is not told, or under a name only, may be told as what a server sees
+        // (draft-ietf-rtcweb-mdns-ice-candidates-04 §3.1.2.2).
+        let told = |local: &Local| local.usage == Usage::Candidate && self.name_of(local).is_none();
         self.locals.iter().any(|(id, local)| {
-            // What the peer is not told, or under a name only, may be told as what a server sees
-            // (draft-ietf-rtcweb-mdns-ice-candidates-04 §3.1.2.2).
-            let hidden = local.usage != Usage::Candidate || self.name_of(local).is_some();
             local.addr == addr
                 && local.transport.transport() == transport
-                && (local.base == base || (base == Some(id) && !hidden))
+                && (local.base == base || (base == Some(id) && told(local)))
         })
     }
 

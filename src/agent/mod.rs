@@ -309,8 +309,18 @@ impl IceAgent {
     }
 
     /// What is due is done. Legal at any time; before the deadline nothing is due.
+    // This and the three below are asked far more often than they have something to do: that there
+    // is nothing is seen where they are called.
+    #[inline]
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.advance(now);
+        if self.is_due() {
+            self.time_out();
+        }
+    }
+
+    #[inline(never)]
+    fn time_out(&mut self) {
         if self.consent_alone_is_due() {
             self.upkeep();
             self.compute_deadline();
@@ -320,18 +330,20 @@ impl IceAgent {
         }
     }
 
+    #[inline]
     fn is_due(&self) -> bool {
         self.deadline.is_some_and(|(at, _)| at <= self.now)
     }
 
     /// The next message to send, written to the end of `buf`. Call it until it returns `None`
     /// after every input. The answer may change with every call that takes `&mut self`.
+    #[inline]
     pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit> {
         self.advance(now);
-        // Most questions are asked of an agent that has nothing to say.
         if self.has_transmit() { self.next_transmit(buf) } else { None }
     }
 
+    #[inline(never)]
     fn next_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
         loop {
             // What cannot be rendered any more, since its candidate is gone, is passed over.
@@ -385,8 +397,14 @@ impl IceAgent {
 
     /// The next event. Call it until it returns `None` after every input. With trickle signalling
     /// the polling of [`Event::LocalCandidate`] makes its pairs, so transmits may follow.
+    #[inline]
     pub fn poll_event(&mut self, now: Timestamp) -> Option<Event> {
         self.advance(now);
+        if self.has_event() { self.next_event() } else { None }
+    }
+
+    #[inline(never)]
+    fn next_event(&mut self) -> Option<Event> {
         loop {
             let notice = self.next_notice()?;
             let event = self.event_of(&notice);
@@ -403,6 +421,7 @@ impl IceAgent {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` when only an input
     /// can make something due. The answer may change with every call that takes `&mut self`.
     #[must_use]
+    #[inline]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.deadline.map(|(at, _)| at)
     }
@@ -415,6 +434,7 @@ impl IceAgent {
 
     /// Whether [`poll_transmit`](Self::poll_transmit) has something.
     #[must_use]
+    #[inline]
     pub fn has_transmit(&self) -> bool {
         self.output.has_transmit()
             || self.servers.as_ref().is_some_and(|servers| servers.has_transmit())
@@ -422,6 +442,7 @@ impl IceAgent {
 
     /// Whether [`poll_event`](Self::poll_event) has something.
     #[must_use]
+    #[inline]
     pub fn has_event(&self) -> bool {
         !self.output.notices.is_empty()
     }
@@ -454,6 +475,7 @@ impl IceAgent {
     }
 
     /// Brings the clock forward, never back.
+    #[inline]
     pub(crate) fn advance(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
     }

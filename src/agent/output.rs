@@ -226,6 +226,7 @@ impl Output {
         self.notices.shrink_to_fit();
     }
 
+    #[inline]
     pub(super) fn has_transmit(&self) -> bool {
         !(self.replies.is_empty()
             && self.checks.is_empty()
