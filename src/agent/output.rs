@@ -177,7 +177,13 @@ impl Output {
     }
 
     pub(super) fn next_error(&mut self) -> Option<ErrorReply> {
-        self.seldom.as_mut()?.errors.pop_front()
+        let seldom = self.seldom.as_mut()?;
+        let error = seldom.errors.pop_front();
+        // Strangers get such answers, and leave nothing behind. Keepalives come again.
+        if seldom.errors.is_empty() && seldom.keepalives.capacity() == 0 {
+            self.seldom = None;
+        }
+        error
     }
 
     pub(super) fn keepalive(&mut self, pair: PairId) {
