@@ -287,25 +287,27 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self {
-            ta: Duration::from_millis(50),
-            rto: Duration::from_millis(500),
-            transmissions: 7,
-            final_wait: 16,
-            nomination_wait: Duration::from_millis(500),
-            consent_interval: Duration::from_secs(5),
-            consent_timeout: Duration::from_secs(30),
-            disconnected_after: Duration::from_secs(10),
-            lite_timeout: Duration::from_secs(30),
-            keepalive: Duration::from_secs(15),
-            gathering_timeout: Duration::from_secs(10),
-            first_message: Duration::from_secs(10),
-            hedging: true,
-        }
+        Self::DEFAULT
     }
 }
 
 impl Timing {
+    pub(crate) const DEFAULT: Self = Self {
+        ta: Duration::from_millis(50),
+        rto: Duration::from_millis(500),
+        transmissions: 7,
+        final_wait: 16,
+        nomination_wait: Duration::from_millis(500),
+        consent_interval: Duration::from_secs(5),
+        consent_timeout: Duration::from_secs(30),
+        disconnected_after: Duration::from_secs(10),
+        lite_timeout: Duration::from_secs(30),
+        keepalive: Duration::from_secs(15),
+        gathering_timeout: Duration::from_secs(10),
+        first_message: Duration::from_secs(10),
+        hedging: true,
+    };
+
     /// For an idle session of a device that would rather sleep: a path costs one check in 12 s, and
     /// a dead one is noticed after 25 s.
     #[must_use]
@@ -437,34 +439,36 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            pairs: 100,
-            local_candidates: 128,
-            remote_candidates: 128,
-            peer_reflexive_candidates: 32,
-            transactions: 1024,
-            early_checks: 16,
-            streams: 32,
-            replies: 8,
-            unauthenticated_replies: 10,
-            servers: 16,
-            server_tasks: 64,
-            permissions: 128,
-            channels: 64,
-            connections: 64,
-            unproven_connections: 16,
-            unproven_bytes: 4096,
-            frame: u16::MAX,
-            embedded_packets: 16,
-            embedded_arrivals: 64,
-            embedded_size: 1500,
-            events: 1024,
-            trace: 1024,
-        }
+        Self::DEFAULT
     }
 }
 
 impl Limits {
+    pub(crate) const DEFAULT: Self = Self {
+        pairs: 100,
+        local_candidates: 128,
+        remote_candidates: 128,
+        peer_reflexive_candidates: 32,
+        transactions: 1024,
+        early_checks: 16,
+        streams: 32,
+        replies: 8,
+        unauthenticated_replies: 10,
+        servers: 16,
+        server_tasks: 64,
+        permissions: 128,
+        channels: 64,
+        connections: 64,
+        unproven_connections: 16,
+        unproven_bytes: 4096,
+        frame: u16::MAX,
+        embedded_packets: 16,
+        embedded_arrivals: 64,
+        embedded_size: 1500,
+        events: 1024,
+        trace: 1024,
+    };
+
     fn validate(&self) -> Result<(), ConfigError> {
         let positive = [
             self.pairs,

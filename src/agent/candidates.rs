@@ -12,7 +12,6 @@ use crate::candidate::{
     Candidate, CandidateAddress, CandidateKind, CandidateTransport, Foundation, TcpType, Transport,
 };
 use crate::checklist::{Endpoint, Reach};
-use crate::config::AgentConfig;
 use crate::id::{CandidateId, LookupId, StreamId, Table};
 use crate::mdns::MdnsName;
 use crate::policy::{
@@ -21,6 +20,7 @@ use crate::policy::{
 
 use super::generation::Generation;
 use super::io::CandidateView;
+use super::settings::Settings;
 use super::stats::Told;
 
 /// A candidate of this agent.
@@ -119,12 +119,8 @@ pub(super) struct Candidates {
     pub(super) remotes: Table<CandidateId, Remote>,
     pub(super) local_foundations: LocalFoundations,
     pub(super) remote_foundations: RemoteFoundations,
-    /// The related addresses of relayed candidates (RFC 8839 §5.1).
-    related: Vec<(CandidateId, SocketAddr)>,
-    /// The names of interfaces, where policies may ask for them.
-    interfaces: Vec<(CandidateId, Box<str>)>,
-    /// The names under which addresses are told.
-    pub(super) names: Vec<(IpAddr, MdnsName)>,
+    /// What is known of some beyond that.
+    extras: Option<Box<Extras>>,
     /// Peer-reflexive candidates get foundations of their own (RFC 8445 §7.3.1.3), counted down
     /// from the highest number.
     reflexive_foundations: u16,
@@ -132,6 +128,17 @@ pub(super) struct Candidates {
     pub(super) newest_network: u16,
     /// The peer tells of its networks.
     pub(super) networks_told: bool,
+}
+
+/// What the candidates of many sessions do not have.
+#[derive(Clone, Debug, Default, Hash)]
+struct Extras {
+    /// The related addresses of relayed candidates (RFC 8839 §5.1).
+    related: Vec<(CandidateId, SocketAddr)>,
+    /// The names of interfaces, where policies may ask for them.
+    interfaces: Vec<(CandidateId, Box<str>)>,
+    /// The names under which addresses are told.
+    names: Vec<(IpAddr, MdnsName)>,
 }
 
 impl Candidates {
@@ -187,35 +194,63 @@ impl Candidates {
         addr: SocketAddr,
         base: Option<CandidateId>,
     ) -> bool {
+        // What the peer is not told, or under a name only, may be told as what a server sees
+        // (draft-ietf-rtcweb-mdns-ice-candidates-04 §3.1.2.2).
+        let told = |local: &Local| local.usage == Usage::Candidate && self.name_of(local).is_none();
         self.locals.iter().any(|(id, local)| {
-            // What the peer is not told, or under a name only, may be told as what a server sees
-            // (draft-ietf-rtcweb-mdns-ice-candidates-04 §3.1.2.2).
-            let hidden = local.usage != Usage::Candidate || self.name_of(local).is_some();
             local.addr == addr
                 && local.transport.transport() == transport
-                && (local.base == base || (base == Some(id) && !hidden))
+                && (local.base == base || (base == Some(id) && told(local)))
         })
     }
 
     /// Notes the address that a relayed candidate is related to.
     pub(super) fn relate(&mut self, id: CandidateId, addr: SocketAddr) {
-        self.related.push((id, addr));
+        self.extras.get_or_insert_default().related.push((id, addr));
     }
 
     /// Forgets local candidates.
     pub(super) fn remove_locals(&mut self, ids: &[CandidateId]) {
         self.locals.retain(|id, _| !ids.contains(&id));
-        self.related.retain(|(id, _)| !ids.contains(id));
-        self.interfaces.retain(|(id, _)| !ids.contains(id));
+        let Some(extras) = &mut self.extras else { return };
+        extras.related.retain(|(id, _)| !ids.contains(id));
+        extras.interfaces.retain(|(id, _)| !ids.contains(id));
     }
 
     pub(super) fn name_interface(&mut self, id: CandidateId, name: &str) {
-        self.interfaces.push((id, name.into()));
+        self.extras.get_or_insert_default().interfaces.push((id, name.into()));
     }
 
     /// The name of the interface of a host candidate; empty if it is not known.
     pub(super) fn interface_of(&self, id: CandidateId) -> &str {
-        self.interfaces.iter().find(|(other, _)| *other == id).map_or("", |(_, name)| name)
+        let interfaces = self.extras.as_ref().map(|extras| &extras.interfaces);
+        let found = interfaces.into_iter().flatten().find(|(other, _)| *other == id);
+        found.map_or("", |(_, name)| name)
+    }
+
+    pub(super) fn name_address(&mut self, ip: IpAddr, name: MdnsName) {
+        self.extras.get_or_insert_default().names.push((ip, name));
+    }
+
+    /// The name under which an address is told.
+    pub(super) fn name_of_address(&self, ip: IpAddr) -> Option<&MdnsName> {
+        let names = &self.extras.as_ref()?.names;
+        names.iter().find(|(other, _)| *other == ip).map(|(_, name)| name)
+    }
+
+    /// Forgets the names of addresses that no host candidate has any more, or all of them.
+    pub(super) fn forget_names(&mut self, all: bool) -> Vec<MdnsName> {
+        let mut gone = Vec::new();
+        let Self { extras: Some(extras), locals, .. } = self else { return gone };
+        extras.names.retain(|(ip, name)| {
+            let of_it = |local: &Local| local.kind == CandidateKind::Host && local.addr.ip() == *ip;
+            let in_use = !all && locals.iter().any(|(_, local)| of_it(local));
+            if !in_use {
+                gone.push(name.clone());
+            }
+            in_use
+        });
+        gone
     }
 
     /// Gives what a server has given its place among the candidates of its kind and component.
@@ -475,7 +510,7 @@ impl Candidates {
         &self,
         id: CandidateId,
         ufrag: &str,
-        config: &AgentConfig,
+        config: &Settings,
     ) -> Option<Candidate> {
         let local = self.locals.get(id)?;
         let name = self.name_of(local);
@@ -506,7 +541,7 @@ impl Candidates {
         if local.kind != CandidateKind::Host {
             return None;
         }
-        self.names.iter().find(|(ip, _)| *ip == local.addr.ip()).map(|(_, name)| name)
+        self.name_of_address(local.addr.ip())
     }
 
     /// RFC 8839 §5.1, as far as it is to be told; for a candidate that is hidden an address that
@@ -522,7 +557,8 @@ impl Candidates {
             CandidateKind::Host => return None,
             CandidateKind::Relayed => {
                 let base = self.base_of(id);
-                self.related.iter().find(|(other, _)| *other == base).map(|(_, addr)| *addr)?
+                let related = &self.extras.as_ref()?.related;
+                related.iter().find(|(other, _)| *other == base).map(|(_, addr)| *addr)?
             }
             CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => base.addr,
         };
@@ -531,7 +567,7 @@ impl Candidates {
             _ => base.usage == Usage::Candidate && self.name_of(base).is_none(),
         };
         // The mapped address of a relayed candidate is the host's own where there is no NAT.
-        let own = self.names.iter().any(|(ip, _)| *ip == addr.ip());
+        let own = self.name_of_address(addr.ip()).is_some();
         let hidden = policies.is_some_and(|policies| policies.hide_related);
         let policy = policies.map(|policies| policies.transport).unwrap_or_default();
         let related = Related { kind: local.kind, addr, told: told && !own && !hidden };

@@ -109,8 +109,7 @@ impl IceAgent {
         embedding.hash(&mut hasher);
         (patience, round_trip).hash(&mut hasher);
         (servers, server_turn, connections, next_lookup).hash(&mut hasher);
-        (&output.replies, &output.errors, &output.checks, &output.keepalives, &output.notices)
-            .hash(&mut hasher);
+        output.hash(&mut hasher);
         // Before it an agent that is woken up does nothing.
         deadline.map(|(at, _)| at).hash(&mut hasher);
         hasher.finish()

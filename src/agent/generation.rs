@@ -59,7 +59,8 @@ pub(super) struct RemoteSide {
 }
 
 impl RemoteSide {
-    pub(super) fn new(parameters: Parameters) -> Self {
+    pub(super) fn new(mut parameters: Parameters) -> Self {
+        parameters.options.shrink_to_fit();
         let key = IntegrityKey::short_term(parameters.credentials.pwd().as_bytes());
         Self { parameters, key }
     }

@@ -378,7 +378,7 @@ impl IceAgent {
     pub fn set_timing(&mut self, now: Timestamp, timing: Timing) -> Result<(), ConfigError> {
         self.advance(now);
         timing.validate()?;
-        self.config.timing = timing;
+        self.config.timing = timing.into();
         let theirs = self.remote.as_ref().map(|remote| remote.parameters.pacing);
         let theirs = theirs.map(|pacing| pacing.unwrap_or(DEFAULT_TA));
         self.pacer.set_ta(self.config.timing.ta.max(theirs.unwrap_or_default()));

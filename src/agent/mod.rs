@@ -36,6 +36,7 @@ mod roaming;
 mod schedule;
 mod server;
 mod servers;
+mod settings;
 mod stats;
 mod tcp;
 mod traced;
@@ -83,6 +84,7 @@ use path::Path;
 pub use path::SendError;
 use renomination::NominationValues;
 use server::{EarlyChecks, TokenBucket};
+use settings::Settings;
 pub use stats::{CandidateStats, PairStats, Stats, TransportStats};
 use stats::{Carried, Changes};
 use traced::Sent;
@@ -124,7 +126,7 @@ pub enum ConnectionState {
 /// is a snapshot that goes its own way.
 #[derive(Clone, Debug)]
 pub struct IceAgent {
-    config: AgentConfig,
+    config: Settings,
     now: Timestamp,
     rng: Random,
     local: LocalSide,
@@ -252,12 +254,13 @@ impl IceAgent {
     ///
     /// # Errors
     /// The field of the configuration that no agent can be made of.
-    pub fn new(config: AgentConfig, seed: [u8; 32]) -> Result<Self, ConfigError> {
+    pub fn new(mut config: AgentConfig, seed: [u8; 32]) -> Result<Self, ConfigError> {
         config.validate()?;
         let mut rng = Random::from_seed(seed);
         let generated = Credentials::generate(config.ufrag_prefix, &mut rng);
-        let credentials = config.credentials.clone().unwrap_or(generated);
+        let credentials = config.credentials.take().unwrap_or(generated);
         let tie_breaker = tie_breaker(&mut rng);
+        let components = config.components;
         let mut agent = Self {
             now: Timestamp::ZERO,
             rng,
@@ -295,20 +298,29 @@ impl IceAgent {
             deadline: None,
             trace: None,
             embedding: None,
-            config,
+            config: config.into(),
         };
         agent.start_trace();
         agent.start_embedding();
-        if agent.config.components > 0 {
-            let components = agent.config.components;
+        if components > 0 {
             agent.push_stream(components);
         }
         Ok(agent)
     }
 
     /// What is due is done. Legal at any time; before the deadline nothing is due.
+    // This and the three below are asked far more often than they have something to do: that there
+    // is nothing is seen where they are called.
+    #[inline]
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.advance(now);
+        if self.is_due() {
+            self.time_out();
+        }
+    }
+
+    #[inline(never)]
+    fn time_out(&mut self) {
         if self.consent_alone_is_due() {
             self.upkeep();
             self.compute_deadline();
@@ -318,18 +330,20 @@ impl IceAgent {
         }
     }
 
+    #[inline]
     fn is_due(&self) -> bool {
         self.deadline.is_some_and(|(at, _)| at <= self.now)
     }
 
     /// The next message to send, written to the end of `buf`. Call it until it returns `None`
     /// after every input. The answer may change with every call that takes `&mut self`.
+    #[inline]
     pub fn poll_transmit(&mut self, now: Timestamp, buf: &mut Vec<u8>) -> Option<Transmit> {
         self.advance(now);
-        // Most questions are asked of an agent that has nothing to say.
         if self.has_transmit() { self.next_transmit(buf) } else { None }
     }
 
+    #[inline(never)]
     fn next_transmit(&mut self, buf: &mut Vec<u8>) -> Option<Transmit> {
         loop {
             // What cannot be rendered any more, since its candidate is gone, is passed over.
@@ -345,13 +359,13 @@ impl IceAgent {
                 }
                 self.output.replies.pop_front();
                 message
-            } else if let Some(error) = self.output.errors.pop_front() {
+            } else if let Some(error) = self.output.next_error() {
                 let message = self.render_error(&error, buf);
                 if self.is_traced() {
                     sent = Some(Sent::Error(error));
                 }
                 message
-            } else if let Some(pair) = self.output.keepalives.pop_front() {
+            } else if let Some(pair) = self.output.next_keepalive() {
                 self.render_keepalive(pair, buf)
             } else if let Some(transmit) = self.render_asking(buf) {
                 return Some(transmit);
@@ -383,8 +397,14 @@ impl IceAgent {
 
     /// The next event. Call it until it returns `None` after every input. With trickle signalling
     /// the polling of [`Event::LocalCandidate`] makes its pairs, so transmits may follow.
+    #[inline]
     pub fn poll_event(&mut self, now: Timestamp) -> Option<Event> {
         self.advance(now);
+        if self.has_event() { self.next_event() } else { None }
+    }
+
+    #[inline(never)]
+    fn next_event(&mut self) -> Option<Event> {
         loop {
             let notice = self.next_notice()?;
             let event = self.event_of(&notice);
@@ -401,6 +421,7 @@ impl IceAgent {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` when only an input
     /// can make something due. The answer may change with every call that takes `&mut self`.
     #[must_use]
+    #[inline]
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.deadline.map(|(at, _)| at)
     }
@@ -413,6 +434,7 @@ impl IceAgent {
 
     /// Whether [`poll_transmit`](Self::poll_transmit) has something.
     #[must_use]
+    #[inline]
     pub fn has_transmit(&self) -> bool {
         self.output.has_transmit()
             || self.servers.as_ref().is_some_and(|servers| servers.has_transmit())
@@ -420,6 +442,7 @@ impl IceAgent {
 
     /// Whether [`poll_event`](Self::poll_event) has something.
     #[must_use]
+    #[inline]
     pub fn has_event(&self) -> bool {
         !self.output.notices.is_empty()
     }
@@ -438,10 +461,7 @@ impl IceAgent {
         self.settle_traffic();
         self.checks.clear();
         self.early.clear();
-        self.output.replies.clear();
-        self.output.errors.clear();
-        self.output.checks.clear();
-        self.output.keepalives.clear();
+        self.output.clear_transmits();
         for component in self.streams.iter_mut().flat_map(|stream| &mut stream.components) {
             component.path = None;
             component.upkeep.clear();
@@ -455,6 +475,7 @@ impl IceAgent {
     }
 
     /// Brings the clock forward, never back.
+    #[inline]
     pub(crate) fn advance(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
     }

@@ -1,6 +1,7 @@
 //! What waits to be polled: answers, checks, events. Messages are rendered when they are polled,
 //! so that what waits is small.
 
+use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, SocketAddr};
 use std::collections::VecDeque;
 
@@ -113,14 +114,34 @@ pub(super) enum Notice {
 #[derive(Clone, Debug)]
 pub(super) struct Output {
     pub(super) replies: VecDeque<Reply>,
-    pub(super) errors: VecDeque<ErrorReply>,
     /// Transactions of which a request is to be sent, for the first time or again.
     pub(super) checks: VecDeque<TransactionId>,
-    /// Pairs on which a keepalive is to be sent.
-    pub(super) keepalives: VecDeque<PairId>,
     pub(super) notices: VecDeque<Notice>,
+    seldom: Option<Box<Seldom>>,
     reply_limit: u16,
     notice_limit: u16,
+}
+
+/// What many a session never sends.
+#[derive(Clone, Debug, Default, Hash)]
+struct Seldom {
+    errors: VecDeque<ErrorReply>,
+    /// Pairs on which a keepalive is to be sent.
+    keepalives: VecDeque<PairId>,
+}
+
+impl Seldom {
+    fn is_empty(&self) -> bool {
+        self.errors.is_empty() && self.keepalives.is_empty()
+    }
+}
+
+/// What waits, and not what has once waited.
+impl Hash for Output {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.replies, &self.checks, &self.notices).hash(state);
+        self.seldom.as_deref().filter(|seldom| !seldom.is_empty()).hash(state);
+    }
 }
 
 impl Output {
@@ -128,10 +149,9 @@ impl Output {
         Self {
             // All of it at once: answering must not allocate, be it the first time.
             replies: VecDeque::with_capacity(usize::from(replies)),
-            errors: VecDeque::new(),
             checks: VecDeque::with_capacity(1),
-            keepalives: VecDeque::new(),
             notices: VecDeque::new(),
+            seldom: None,
             reply_limit: replies,
             notice_limit: events,
         }
@@ -148,11 +168,30 @@ impl Output {
     }
 
     pub(super) fn error(&mut self, error: ErrorReply, counters: &mut Counters) {
-        if self.errors.len() >= usize::from(self.reply_limit) {
+        let errors = &mut self.seldom.get_or_insert_default().errors;
+        if errors.len() >= usize::from(self.reply_limit) {
             counters.refuse(Refused::Reply);
             return;
         }
-        self.errors.push_back(error);
+        errors.push_back(error);
+    }
+
+    pub(super) fn next_error(&mut self) -> Option<ErrorReply> {
+        let seldom = self.seldom.as_mut()?;
+        let error = seldom.errors.pop_front();
+        // Strangers get such answers, and leave nothing behind. Keepalives come again.
+        if seldom.errors.is_empty() && seldom.keepalives.capacity() == 0 {
+            self.seldom = None;
+        }
+        error
+    }
+
+    pub(super) fn keepalive(&mut self, pair: PairId) {
+        self.seldom.get_or_insert_default().keepalives.push_back(pair);
+    }
+
+    pub(super) fn next_keepalive(&mut self) -> Option<PairId> {
+        self.seldom.as_mut()?.keepalives.pop_front()
     }
 
     pub(super) fn check(&mut self, id: TransactionId) {
@@ -185,17 +224,25 @@ impl Output {
         sorts.clone().max_by_key(|sort| sorts.clone().filter(|other| other == sort).count())
     }
 
-    /// Gives back spare capacity, but for the answers, whose queue never grows.
+    /// Gives back spare capacity, but for the answers, whose queue never grows, and for the one check
+    /// that asks for consent.
     pub(super) fn shrink(&mut self) {
-        self.errors.shrink_to_fit();
-        self.checks.shrink_to_fit();
+        self.seldom = self.seldom.take().filter(|seldom| !seldom.is_empty());
+        self.checks.shrink_to(1);
         self.notices.shrink_to_fit();
     }
 
+    #[inline]
     pub(super) fn has_transmit(&self) -> bool {
         !(self.replies.is_empty()
-            && self.errors.is_empty()
             && self.checks.is_empty()
-            && self.keepalives.is_empty())
+            && self.seldom.as_deref().is_none_or(Seldom::is_empty))
+    }
+
+    /// Nothing more is sent.
+    pub(super) fn clear_transmits(&mut self) {
+        self.replies.clear();
+        self.checks.clear();
+        self.seldom = None;
     }
 }

@@ -14,7 +14,7 @@ use rand_chacha::rand_core::Rng as _;
 
 use super::IceAgent;
 use super::call_error::AddLocalError;
-use super::candidates::{Candidates, Local, Usage};
+use super::candidates::{Local, Usage};
 use super::counters::Refused;
 use super::io::LocalAddress;
 use super::output::{Notice, Report};
@@ -148,31 +148,21 @@ impl IceAgent {
     /// (draft-ietf-rtcweb-mdns-ice-candidates-04 §3.1.1): one for each address.
     fn publish(&mut self, id: CandidateId) {
         let Some(ip) = self.candidates.locals.get(id).map(|local| local.addr.ip()) else { return };
-        let named = self.candidates.names.iter().any(|(other, _)| *other == ip);
+        let named = self.candidates.name_of_address(ip).is_some();
         if self.config.mdns != MdnsMode::QueryAndGather || named || ip.is_loopback() {
             return;
         }
         let mut random = [0; 16];
         self.rng.fill_bytes(&mut random);
         let name = MdnsName::from_random(random);
-        self.candidates.names.push((ip, name.clone()));
+        self.candidates.name_address(ip, name.clone());
         self.report(Report::PublishName { name, ip });
     }
 
     /// Takes back the names of addresses that no host candidate has any more.
     pub(super) fn withdraw_names(&mut self) {
         let closed = self.is_closed();
-        let Candidates { names, locals, .. } = &mut self.candidates;
-        let mut gone = Vec::new();
-        names.retain(|(ip, name)| {
-            let of_it = |local: &Local| local.kind == CandidateKind::Host && local.addr.ip() == *ip;
-            let in_use = !closed && locals.iter().any(|(_, local)| of_it(local));
-            if !in_use {
-                gone.push(name.clone());
-            }
-            in_use
-        });
-        for name in gone {
+        for name in self.candidates.forget_names(closed) {
             self.report(Report::WithdrawName(name));
         }
     }

@@ -373,7 +373,7 @@ impl IceAgent {
                 if let Some(upkeep) = self.upkeep_mut(pair) {
                     upkeep.sent = now;
                 }
-                self.output.keepalives.push_back(pair);
+                self.output.keepalive(pair);
             }
         }
         true

@@ -49,39 +49,37 @@ pub(crate) enum Fate {
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Pool {
     pub(super) component: u16,
+    /// Until nomination has concluded.
+    open: Option<Box<Open>>,
+}
+
+/// What forming needs.
+#[derive(Clone, Debug, Default, Hash)]
+struct Open {
     /// Best first.
     rows: Vec<Row>,
     columns: Vec<Endpoint>,
     /// Indices into `columns`, best first.
     by_priority: Vec<usize>,
-    pub(super) closed: bool,
 }
 
 impl Pool {
-    pub(super) const fn new(component: u16) -> Self {
-        Self {
-            component,
-            rows: Vec::new(),
-            columns: Vec::new(),
-            by_priority: Vec::new(),
-            closed: false,
-        }
+    pub(super) fn new(component: u16) -> Self {
+        Self { component, open: Some(Box::default()) }
     }
 
     /// Nomination has concluded: nothing more is formed, and what forming needs is given up.
     pub(super) fn close(&mut self) {
-        *self = Self { closed: true, ..Self::new(self.component) };
+        self.open = None;
     }
 
     /// Adds a local candidate. With a base that is known already it is redundant for pairing, and
     /// the one with the higher priority stands (RFC 8445 §6.1.2.4).
     pub(super) fn add_local(&mut self, endpoint: Endpoint, base: CandidateId) {
-        if self.closed {
-            return;
-        }
-        let row = match self.rows.iter().position(|row| row.endpoint.id == base) {
+        let Some(Open { rows, .. }) = self.open.as_deref_mut() else { return };
+        let row = match rows.iter().position(|row| row.endpoint.id == base) {
             Some(at) => {
-                let mut row = self.rows.remove(at);
+                let mut row = rows.remove(at);
                 row.endpoint.priority = row.endpoint.priority.max(endpoint.priority);
                 row
             }
@@ -93,48 +91,50 @@ impl Pool {
             },
         };
         let priority = row.endpoint.priority;
-        let at = self.rows.partition_point(|other| other.endpoint.priority >= priority);
-        self.rows.insert(at, row);
+        let at = rows.partition_point(|other| other.endpoint.priority >= priority);
+        rows.insert(at, row);
     }
 
     /// Removes a base with its row.
     pub(super) fn remove_local(&mut self, base: CandidateId) {
-        self.rows.retain(|row| row.endpoint.id != base);
+        if let Some(open) = &mut self.open {
+            open.rows.retain(|row| row.endpoint.id != base);
+        }
     }
 
     /// Adds a signalled remote candidate.
     pub(super) fn add_remote(&mut self, endpoint: Endpoint) {
-        if self.closed {
-            return;
-        }
-        let column = self.columns.len();
-        let at = self.by_priority.partition_point(|&other| {
-            self.columns.get(other).is_some_and(|other| other.priority >= endpoint.priority)
+        let Some(Open { rows, columns, by_priority }) = self.open.as_deref_mut() else { return };
+        let column = columns.len();
+        let at = by_priority.partition_point(|&other| {
+            columns.get(other).is_some_and(|other| other.priority >= endpoint.priority)
         });
-        self.columns.push(endpoint);
-        self.by_priority.insert(at, column);
-        for row in &mut self.rows {
+        columns.push(endpoint);
+        by_priority.insert(at, column);
+        for row in rows {
             row.cursor = row.cursor.min(at);
         }
     }
 
     /// Notes that a pair exists which the pool did not form: a triggered check made it.
     pub(super) fn mark_formed(&mut self, local: CandidateId, remote: CandidateId) {
-        let Some(column) = self.columns.iter().position(|endpoint| endpoint.id == remote) else {
+        let Some(Open { rows, columns, .. }) = self.open.as_deref_mut() else { return };
+        let Some(column) = columns.iter().position(|endpoint| endpoint.id == remote) else {
             return;
         };
-        if let Some(row) = self.rows.iter_mut().find(|row| row.endpoint.id == local) {
+        if let Some(row) = rows.iter_mut().find(|row| row.endpoint.id == local) {
             set_bit(&mut row.formed, column);
         }
     }
 
     /// Takes back that a pair was formed, since it made room before it was checked.
     pub(super) fn mark_unformed(&mut self, local: CandidateId, remote: CandidateId) {
-        let Some(column) = self.columns.iter().position(|endpoint| endpoint.id == remote) else {
+        let Some(Open { rows, columns, by_priority }) = self.open.as_deref_mut() else { return };
+        let Some(column) = columns.iter().position(|endpoint| endpoint.id == remote) else {
             return;
         };
-        let at = self.by_priority.iter().position(|&other| other == column).unwrap_or(0);
-        if let Some(row) = self.rows.iter_mut().find(|row| row.endpoint.id == local) {
+        let at = by_priority.iter().position(|&other| other == column).unwrap_or(0);
+        if let Some(row) = rows.iter_mut().find(|row| row.endpoint.id == local) {
             clear_bit(&mut row.formed, column);
             row.cursor = row.cursor.min(at);
         }
@@ -142,7 +142,8 @@ impl Pool {
 
     /// Marks a prospect as formed.
     pub(super) fn take(&mut self, prospect: &Prospect) {
-        if let Some(row) = self.rows.get_mut(prospect.row) {
+        let row = self.open.as_mut().and_then(|open| open.rows.get_mut(prospect.row));
+        if let Some(row) = row {
             set_bit(&mut row.formed, prospect.column);
         }
     }
@@ -150,17 +151,15 @@ impl Pool {
     /// The best pair that was never formed. A pair's priority grows with each of its candidates'
     /// (RFC 8445 §6.1.2.3), so the best of a row is its first free column.
     pub(super) fn best(&mut self, role: Role) -> Option<Prospect> {
-        if self.closed {
-            return None;
-        }
-        let top = self.columns.get(*self.by_priority.first()?)?.priority;
+        let Open { rows, columns, by_priority } = self.open.as_deref_mut()?;
+        let top = columns.get(*by_priority.first()?)?.priority;
         let mut best: Option<Prospect> = None;
-        for (index, row) in self.rows.iter_mut().enumerate() {
+        for (index, row) in rows.iter_mut().enumerate() {
             let bound = priority_in(role, row.endpoint.priority, top);
             if best.is_some_and(|best| bound <= best.priority) {
                 break;
             }
-            let Some((column, remote)) = advance(row, &self.columns, &self.by_priority) else {
+            let Some((column, remote)) = advance(row, columns, by_priority) else {
                 continue;
             };
             let priority = priority_in(role, row.endpoint.priority, remote.priority);
@@ -173,11 +172,9 @@ impl Pool {
 
     /// What has become of the pair of a base and a remote candidate that can be one.
     pub(super) fn fate(&self, base: CandidateId, remote: CandidateId) -> Fate {
-        if self.closed {
-            return Fate::Closed;
-        }
-        let row = self.rows.iter().find(|row| row.endpoint.id == base);
-        let column = self.columns.iter().position(|endpoint| endpoint.id == remote);
+        let Some(open) = &self.open else { return Fate::Closed };
+        let row = open.rows.iter().find(|row| row.endpoint.id == base);
+        let column = open.columns.iter().position(|endpoint| endpoint.id == remote);
         match (row, column) {
             (Some(row), Some(column)) if bit(&row.formed, column) => Fate::Formed,
             (Some(_), Some(_)) => Fate::Free,
@@ -187,14 +184,14 @@ impl Pool {
 
     /// Whether [`best`](Self::best) would find one.
     pub(super) fn has_prospect(&self) -> bool {
-        !self.closed
-            && self.rows.iter().any(|row| {
-                self.by_priority.iter().skip(row.cursor).any(|&column| {
-                    self.columns.get(column).is_some_and(|remote| {
-                        row.endpoint.reach.pairs_with(remote.reach) && !bit(&row.formed, column)
-                    })
+        let Some(open) = &self.open else { return false };
+        open.rows.iter().any(|row| {
+            open.by_priority.iter().skip(row.cursor).any(|&column| {
+                open.columns.get(column).is_some_and(|remote| {
+                    row.endpoint.reach.pairs_with(remote.reach) && !bit(&row.formed, column)
                 })
             })
+        })
     }
 }
 

@@ -159,6 +159,14 @@ impl Wire {
         assert!(wire.selected.iter().all(Option::is_some));
         wire
     }
+
+    /// The same ten seconds later, when consent has been asked for.
+    pub fn settled(hosts: usize) -> Self {
+        let mut wire = Self::connected(hosts);
+        wire.selected = [None; 2];
+        wire.run(wire.now + Duration::from_secs(10));
+        wire
+    }
 }
 
 impl<A: Driven> Wire<A> {

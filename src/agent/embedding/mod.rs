@@ -13,7 +13,6 @@
 
 mod exchange;
 
-use crate::config::AgentConfig;
 use crate::id::{CandidateId, StreamId};
 use crate::stun::embedded::Embedded;
 use crate::stun::{Class, Scan, Writer};
@@ -24,6 +23,7 @@ use super::IceAgent;
 use super::counters::Refused;
 use super::generation::Generation;
 use super::output::{Carried, Notice};
+use super::settings::Settings;
 use exchange::{Arrival, Exchange};
 
 pub use exchange::EmbeddingSupport;
@@ -297,6 +297,6 @@ impl IceAgent {
 }
 
 /// The largest packet that fits into every check.
-fn max_packet(config: &AgentConfig) -> usize {
+fn max_packet(config: &Settings) -> usize {
     usize::from(config.path_mtu).saturating_sub(AROUND.saturating_add(BESIDES)) & !3
 }

@@ -439,7 +439,7 @@ proptest! {
                 );
             }
         }
-        pool.closed = true;
+        pool.close();
         prop_assert_eq!(pool.best(role), None);
         prop_assert!(!pool.has_prospect());
     }
