@@ -523,6 +523,29 @@ fn a_restart_begins_a_new_time_of_patience() {
     );
 }
 
+/// A restart that has failed leaves the session on the path from before it, be that silent for a
+/// while: it is Failed when that path has lost its consent as well, and not before.
+#[test]
+fn a_failed_restart_is_no_failure_while_the_old_path_has_consent() {
+    let mut bench = selected_with_consent(Role::Controlling);
+    peer_restarts(&mut bench);
+    bench.agent.gather(bench.now);
+    bench.drain();
+    bench.agent.end_of_remote_candidates(bench.now, None);
+    let until = bench.now + Duration::from_secs(60);
+    let _ = run_answering_the_past(&mut bench, until);
+    assert_eq!(bench.agent.state(), ConnectionState::Connected);
+
+    let before = bench.events.len();
+    bench.run_for(Duration::from_secs(40));
+    let states = bench.events[before..].iter().filter_map(|(_, event)| match event {
+        Event::ConnectionState(state) => Some(*state),
+        _ => None,
+    });
+    let expected = [ConnectionState::Disconnected, ConnectionState::Failed];
+    assert_eq!(states.collect::<Vec<_>>(), expected);
+}
+
 /// A restart of a session that has failed looks for a path as the first time.
 #[test]
 fn a_failed_session_connects_again_by_restart() {

@@ -652,6 +652,13 @@ impl Bench {
         })
     }
 
+    /// Whether a side has begun a restart of which its peer has heard.
+    fn has_restarted(&self) -> bool {
+        self.sides.iter().any(|&side| {
+            self.world.events(side).any(|(_, event)| matches!(event, Event::RemoteRestart { .. }))
+        })
+    }
+
     fn assert_agreed(&mut self, outcomes: &[Outcome; 2]) {
         match outcomes {
             [Outcome::Connected(ours), Outcome::Connected(theirs)] => {
@@ -672,6 +679,11 @@ impl Bench {
                 }
             }
             [Outcome::Failed | Outcome::Lost, Outcome::Failed | Outcome::Lost] => {}
+            // A restart has failed on both sides, and the path from before it goes on.
+            [
+                Outcome::Undecided(ConnectionState::Connected | ConnectionState::Disconnected),
+                Outcome::Undecided(ConnectionState::Connected | ConnectionState::Disconnected),
+            ] if self.has_restarted() => {}
             // What answered one side was too slow for the other one, which nominates nothing.
             [Outcome::Failed, Outcome::Undecided(ConnectionState::Connected)]
             | [Outcome::Undecided(ConnectionState::Connected), Outcome::Failed] => {}

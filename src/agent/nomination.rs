@@ -442,9 +442,9 @@ impl IceAgent {
         let completed = all(ChecklistState::Completed);
         let failed = all(ChecklistState::Failed);
         let old_path = components().any(|component| component.previous.is_some());
-        let state = if failed && (silent || !old_path) {
+        let state = if failed && !old_path {
             ConnectionState::Failed
-        } else if silent && !old_path {
+        } else if silent && (failed || !old_path) {
             ConnectionState::Disconnected
         } else if completed {
             ConnectionState::Completed

@@ -3,7 +3,7 @@
 //! A `TurnServer` of the simulation answers, and when its answers arrive, and how, is the input's
 //! choice. What no such server would say is composed by hand, with the key that authenticates it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use frazil::fuzzing::Message as Scanned;
@@ -86,6 +86,8 @@ pub struct Servers {
     /// The sockets that were asked for, with their addresses once they are open.
     pub sockets: Vec<(SocketId, IpAddr, Option<SocketAddr>)>,
     pub connections: Vec<Connection>,
+    /// Connections that are no more, of which an event may still wait.
+    gone: HashSet<ConnectionId>,
     /// The addresses that an authentic answer may have named as relayed ones.
     relayed: BTreeSet<SocketAddr>,
 }
@@ -113,6 +115,7 @@ impl Servers {
             lookups: Vec::new(),
             sockets: Vec::new(),
             connections: Vec::new(),
+            gone: HashSet::new(),
             relayed: BTreeSet::new(),
         }
     }
@@ -173,7 +176,8 @@ impl Servers {
             }
             Event::CloseConnection { connection } => {
                 assert!(
-                    lost || self.connection(*connection).is_some(),
+                    lost || self.gone.contains(connection)
+                        || self.connection(*connection).is_some(),
                     "{connection:?} is unknown"
                 );
                 self.close(now, *connection);
@@ -186,6 +190,7 @@ impl Servers {
     pub fn close(&mut self, now: Timestamp, id: ConnectionId) {
         let Some(at) = self.connections.iter().position(|other| other.id == id) else { return };
         let connection = self.connections.remove(at);
+        self.gone.insert(id);
         if connection.to_server && connection.open {
             self.model.close_connection(now, number(id));
         }
