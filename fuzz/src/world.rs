@@ -679,6 +679,15 @@ impl Bench {
                 }
             }
             [Outcome::Failed | Outcome::Lost, Outcome::Failed | Outcome::Lost] => {}
+            // The mapping on which one was nominated is gone, and the other one does not know.
+            [
+                Outcome::Connected(_) | Outcome::Undecided(ConnectionState::Connected),
+                Outcome::Connected(_) | Outcome::Undecided(ConnectionState::Connected),
+            ] if self.realms != [None; 2] => {
+                for side in 0..2 {
+                    self.data_arrives(side);
+                }
+            }
             // A restart has failed on both sides, and the path from before it goes on.
             [
                 Outcome::Undecided(ConnectionState::Connected | ConnectionState::Disconnected),
