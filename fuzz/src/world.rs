@@ -671,7 +671,7 @@ impl Bench {
                 }
                 // One without consent does not notice that its path is dead, and takes a nomination
                 // of a worse one for one of many.
-                let apart = ours != &mirrored;
+                let apart = ours != &mirrored || self.realms != [None; 2];
                 for side in 0..2 {
                     if self.asks_consent[side] || !apart {
                         self.data_arrives(side);
@@ -685,7 +685,9 @@ impl Bench {
                 Outcome::Connected(_) | Outcome::Undecided(ConnectionState::Connected),
             ] if self.realms != [None; 2] => {
                 for side in 0..2 {
-                    self.data_arrives(side);
+                    if self.asks_consent[side] {
+                        self.data_arrives(side);
+                    }
                 }
             }
             // A restart has failed on both sides, and the path from before it goes on.
