@@ -188,7 +188,8 @@ pub use realm::{RealmId, Subnet};
 pub use report::{Problem, Report, Reporting};
 pub use run::{End, Step, Verdict};
 pub use scenario::{
-    Families, Scenario, ScenarioFailure, ScenarioReport, Side, Site, Transition, Violation, Who,
+    Families, Scenario, ScenarioFailure, ScenarioReport, Side, Site, Tcp, Transition, Violation,
+    Who,
 };
 pub use scope::{Filtering, Mapping, Scope};
 pub use server::{Obtain, ServerIndex};

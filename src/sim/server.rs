@@ -49,13 +49,36 @@ impl World {
         for addr in server.ips() {
             self.network.add_address(host, addr)?;
         }
-        for &listen in &server.config().listen {
-            // It has the address, and is alone on its host.
-            let _ = self.network.tcp_listen(host, listen);
-        }
         let index = ServerIndex(self.servers.len());
         self.servers.push(ServerNode { host, server, deadline: None });
+        self.listen_at_server(index);
         Ok(index)
+    }
+
+    fn listen_at_server(&mut self, server: ServerIndex) {
+        let Some(node) = self.servers.get(server.0) else { return };
+        for &listen in &node.server.config().listen {
+            // It has the address, and is alone on its host.
+            let _ = self.network.tcp_listen(node.host, listen);
+        }
+    }
+
+    /// The host of a server crashes. What is allocated over UDP is there when it comes back, but no
+    /// connection, and nothing that was allocated over one.
+    pub(super) fn stop_server(&mut self, server: ServerIndex) {
+        if let Some(host) = self.server_host(server) {
+            self.network.crash(host);
+            self.drop_server_streams(server);
+        }
+    }
+
+    /// The host of a server comes back.
+    pub(super) fn start_server(&mut self, server: ServerIndex) {
+        if let Some(host) = self.server_host(server) {
+            // Nobody else gets an address of it.
+            let _ = self.network.restart(host);
+            self.listen_at_server(server);
+        }
     }
 
     /// A server.

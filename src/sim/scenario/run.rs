@@ -8,7 +8,7 @@ use super::stage::Stage;
 use super::watch::{self, Watch};
 use super::{Scenario, Transition, Who};
 use crate::agent::{ConnectionState, IceAgent, PairView};
-use crate::candidate::CandidateKind;
+use crate::candidate::{CandidateKind, Transport};
 use crate::sim::error::WorldError;
 use crate::sim::log::{LogDetail, Logged};
 use crate::sim::oracle::Outlook;
@@ -24,6 +24,8 @@ const DECAY: Duration = Duration::from_secs(80);
 const SETTLING: Duration = Duration::from_secs(1);
 /// Until a side has asked its servers, be it in vain.
 const ANSWER: Duration = Duration::from_secs(12);
+/// Until TCP has brought what was lost several times.
+const RECOVERY: Duration = Duration::from_secs(20);
 /// Datagrams that are sent to see whether any arrives.
 const PROBES: usize = 25;
 /// The lines of each side's log in a timeline, its last.
@@ -39,6 +41,8 @@ pub struct ScenarioReport {
     pub connected_after: Option<Duration>,
     /// The kinds of the pair that the first side had selected then.
     pub kinds: Option<(CandidateKind, CandidateKind)>,
+    /// What that pair goes over.
+    pub transport: Option<Transport>,
     /// Whether it took a restart at the end to have a path again.
     pub restarted: bool,
     /// Everything that the agents have put out, as a number.
@@ -128,6 +132,7 @@ impl<'s> Run<'s> {
             outlook,
             connected_after: None,
             kinds: None,
+            transport: None,
             restarted: false,
             hash: 0,
             packets: 0,
@@ -146,6 +151,7 @@ impl<'s> Run<'s> {
             self.run_until(signals.max(self.stage.world.now() + SETTLING))?;
             let kinds = self.check_pair(&report.outlook, true);
             report.kinds = Some(self.accept_two_paths(kinds)?);
+            report.transport = self.selected(Who::First).map(|pair| pair.local.transport);
         } else {
             self.run_for(FAILURE)?;
             for who in SIDES {
@@ -263,14 +269,21 @@ impl<'s> Run<'s> {
         ];
         for (who, pair, (local, remote)) in views {
             let relayed = [local, remote].contains(&CandidateKind::Relayed);
+            let transport = pair.local.transport;
+            let direct = |transport: Transport| {
+                let mut prospects = outlook.prospects();
+                prospects.any(|it| it.transport == transport && !it.is_relayed())
+            };
             let allowed = if first {
-                outlook.allows(local, remote, lossless)
+                outlook.allows_over(transport, local, remote, lossless)
             } else if relayed {
                 outlook.is_relayed()
+            } else if transport == Transport::Tcp {
+                direct(transport)
             } else {
                 // The successor of a relayed address that was lost may not have been signalled.
                 let reflexive = [local, remote].contains(&CandidateKind::PeerReflexive);
-                outlook.is_direct() || (reflexive && outlook.is_relayed())
+                direct(transport) || (reflexive && outlook.is_relayed())
             };
             if !allowed {
                 return Err(Violation::Kinds(who, pair.local.kind, pair.remote.kind));
@@ -296,12 +309,25 @@ impl<'s> Run<'s> {
                 Who::First => Who::Second,
                 Who::Second => Who::First,
             };
-            let peer = self.stage.agents.get(peer.index());
-            *works = peer.is_some_and(|peer| {
-                self.stage.world.received(*peer).any(|received| received == payload)
-            });
+            let peer = self.stage.agents.get(peer.index()).copied();
+            let missing = |stage: &Stage| {
+                peer.is_some_and(|peer| stage.world.received(peer).all(|got| got != payload))
+            };
+            if !self.stage.is_lossless() && self.goes_over_connections() {
+                // What is lost is sent again, and all behind it waits.
+                self.run_while(self.stage.world.now() + RECOVERY, missing)?;
+            }
+            *works = peer.is_some() && !missing(&self.stage);
         }
         Ok(works)
+    }
+
+    /// Whether the data of a side goes over a connection, be it to a server.
+    fn goes_over_connections(&self) -> bool {
+        self.stage
+            .agents
+            .into_iter()
+            .any(|agent| self.stage.world.connections(agent).next().is_some())
     }
 
     fn run_for(&mut self, time: Duration) -> Result<(), Violation> {
@@ -382,7 +408,8 @@ impl<'s> Run<'s> {
                 let (local, remote) = (pair.local, pair.remote);
                 let _ = writeln!(
                     text,
-                    "  {} {} (base {}) > {} {}: {:?}{}{}",
+                    "  {:?} {} {} (base {}) > {} {}: {:?}{}{}",
+                    local.transport,
                     local.kind,
                     local.addr,
                     local.base,
