@@ -69,9 +69,10 @@
 //! `nomination_wait` whatever it has. A pair whose first check a filter stops succeeds only with a
 //! repetition, which may be later than that; so any pair of the set may be selected, with one
 //! exception. If nothing is lost, and some direct pair succeeds with its first check, then it is
-//! ahead of every relayed one, and these are not selected ([`Outlook::allows`]). Over TCP that is a
-//! pair whose connection comes about at once. Its priority is above that of relayed pairs as well, so
-//! it is opened before they are checked, and the check that follows takes no relay.
+//! ahead of every relayed one, and these are not selected ([`Outlook::allows`]). A TCP pair is not
+//! that far ahead, though its priority is above theirs as well: it is not in the checklist of the
+//! accepting side before the other one has connected (RFC 6544 §6.2), and meanwhile that side checks,
+//! and may nominate, what is relayed.
 //!
 //! # Limits
 //!
@@ -178,8 +179,8 @@ pub struct Prospect {
     pub local: CandidateKind,
     /// What it will take its peer's candidate for.
     pub remote: CandidateKind,
-    /// The first check of either side is answered, whatever the other side has sent so far; over
-    /// TCP, the connection comes about at the first try.
+    /// The first check of either side is answered, whatever the other side has sent so far. Never so
+    /// over TCP, where the accepting side has none before the other one has connected.
     pub immediate: bool,
 }
 
@@ -230,9 +231,9 @@ impl Outlook {
             let immediate = fresh.clone().is_valid(pair) && fresh.clone().is_valid(pair.mirrored());
             prospects.insert(Prospect { transport: Transport::Udp, local, remote, immediate });
         }
-        for (connection, (local, remote)) in model.open_connections() {
-            let immediate = fresh.clone().opens(connection).is_some();
-            prospects.insert(Prospect { transport: Transport::Tcp, local, remote, immediate });
+        for (local, remote) in model.open_connections() {
+            let (transport, immediate) = (Transport::Tcp, false);
+            prospects.insert(Prospect { transport, local, remote, immediate });
         }
         Self { prospects }
     }

@@ -34,7 +34,7 @@ type Ends = (SocketAddr, SocketAddr);
 
 /// A connection that the side with this number opens, from an active candidate to a passive one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Connection {
+struct Connection {
     opener: usize,
     from: SocketAddr,
     to: SocketAddr,
@@ -206,8 +206,8 @@ impl<'n> Model<'n> {
         }
     }
 
-    /// The connections that there are now, and what their ends are to the first side.
-    pub(super) fn open_connections(&mut self) -> Vec<(Connection, Kinds)> {
+    /// What the ends of those connections that there are now are to the first side.
+    pub(super) fn open_connections(&mut self) -> Vec<Kinds> {
         let mut open = Vec::new();
         for connection in self.connections() {
             let Connection { opener, to, .. } = connection;
@@ -220,7 +220,7 @@ impl<'n> Model<'n> {
             let opened = ours.kind_of(Transport::Tcp, seen);
             let accepted = theirs.kind_of(Transport::Tcp, to);
             let kinds = if opener == 0 { (opened, accepted) } else { (accepted, opened) };
-            open.push((connection, kinds));
+            open.push(kinds);
         }
         open
     }
@@ -239,7 +239,7 @@ impl<'n> Model<'n> {
 
     /// The address that the accepting side sees a connection come from, if its first segment arrives
     /// there and the answer to that comes back.
-    pub(super) fn opens(&mut self, connection: Connection) -> Option<SocketAddr> {
+    fn opens(&mut self, connection: Connection) -> Option<SocketAddr> {
         let Connection { opener, from, to } = connection;
         let acceptor = 1_usize.saturating_sub(opener);
         let host = self.sides.get(opener)?.host?;

@@ -198,10 +198,10 @@ fn what_is_cut_or_blocked_is_no_way() {
     assert!(!outlook(&network, [&a, &b]).is_possible());
 }
 
-/// What can become valid over TCP: the kinds, and whether at the first try.
-fn over_tcp(outlook: &Outlook) -> Vec<(CandidateKind, CandidateKind, bool)> {
+/// What can become valid over TCP.
+fn over_tcp(outlook: &Outlook) -> Vec<(CandidateKind, CandidateKind)> {
     let tcp = outlook.prospects().filter(|prospect| prospect.transport == Transport::Tcp);
-    tcp.map(|prospect| (prospect.local, prospect.remote, prospect.immediate)).collect()
+    tcp.map(|prospect| (prospect.local, prospect.remote)).collect()
 }
 
 /// The same party, which opens and accepts connections at its socket's address.
@@ -221,9 +221,9 @@ fn a_connection_takes_a_side_that_opens_and_one_that_accepts() {
     let tcp = |one: &Party, other: &Party| over_tcp(&outlook(&network, [one, other]));
     assert_eq!(tcp(&active[0], &active[1]), []);
     assert_eq!(tcp(&passive[0], &passive[1]), []);
-    assert_eq!(tcp(&active[0], &passive[1]), [(PeerReflexive, Host, true)]);
-    assert_eq!(tcp(&passive[0], &active[1]), [(Host, PeerReflexive, true)]);
-    let both = [(Host, PeerReflexive, true), (PeerReflexive, Host, true)];
+    assert_eq!(tcp(&active[0], &passive[1]), [(PeerReflexive, Host)]);
+    assert_eq!(tcp(&passive[0], &active[1]), [(Host, PeerReflexive)]);
+    let both = [(Host, PeerReflexive), (PeerReflexive, Host)];
     assert_eq!(tcp(&with_tcp(a.clone()), &with_tcp(b.clone())), both);
     // Addresses of two families are no pair.
     let six = b.clone().with_passive(addr("[2001:db8::2]:6000"));
@@ -240,7 +240,7 @@ fn over_tcp_a_nat_lets_everybody_out_and_nobody_in() {
             let c = with_tcp(party(&mut network, RealmId::INTERNET, "192.0.2.9:5000"));
             assert_eq!(over_tcp(&outlook(&network, [&a, &b])), []);
             let opened = over_tcp(&outlook(&network, [&a, &c]));
-            assert_eq!(opened, [(PeerReflexive, Host, true)], "{mapping:?} {filtering:?}");
+            assert_eq!(opened, [(PeerReflexive, Host)], "{mapping:?} {filtering:?}");
         }
     }
 }
@@ -256,7 +256,7 @@ fn over_tcp_one_to_one_translation_lets_in() {
     let b = with_tcp(party(&mut network, RealmId::INTERNET, "192.0.2.2:6000"));
     assert_eq!(over_tcp(&outlook(&network, [&with_tcp(a.clone()), &b])).len(), 1);
     let told = a.with_passive(addr("192.168.1.2:5000")).with_passive(addr("203.0.113.9:5000"));
-    assert_eq!(over_tcp(&outlook(&network, [&told, &b])), [(Host, PeerReflexive, true)]);
+    assert_eq!(over_tcp(&outlook(&network, [&told, &b])), [(Host, PeerReflexive)]);
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn where_nothing_comes_in_unasked_no_connection_does() {
         let b = with_tcp(party(&mut network, RealmId::INTERNET, "192.0.2.2:6000"));
         network.set_host_firewall(a.host, Some(rules.clone()));
         let one = over_tcp(&outlook(&network, [&a, &b]));
-        assert_eq!(one, [(PeerReflexive, Host, true)]);
+        assert_eq!(one, [(PeerReflexive, Host)]);
         network.set_host_firewall(b.host, Some(rules));
         assert_eq!(over_tcp(&outlook(&network, [&a, &b])), []);
     }
@@ -332,16 +332,15 @@ fn a_relay_is_reached_over_tcp_where_udp_is_blocked() {
     assert!(!outlook(&network, [&a.with_turn_over_tcp(server()), &b]).is_possible());
 }
 
-/// A connection without a relay is opened before what is relayed is checked.
+/// Whoever accepts cannot check before somebody has connected, and a relay may come first.
 #[test]
-fn a_relay_is_not_selected_where_a_connection_is_opened() {
+fn a_relay_may_be_selected_beside_a_connection() {
     let mut network = network();
     let office = GatewayConfig::routed().with_firewall(FirewallConfig::stateful().without_udp());
     let office = network.add_realm(RealmId::INTERNET, office).unwrap();
     let a = with_tcp(party(&mut network, office, "192.0.2.1:5000")).with_turn_over_tcp(server());
     let b = with_tcp(party(&mut network, RealmId::INTERNET, "192.0.2.2:6000"));
     let outlook = outlook(&network, [&a, &b]);
-    assert!(outlook.is_relayed());
-    assert!(!outlook.allows(Relayed, Host, true));
-    assert!(outlook.allows(Relayed, Host, false));
+    assert!(outlook.is_relayed() && outlook.is_direct());
+    assert!(outlook.allows(Relayed, Host, true) && outlook.allows(PeerReflexive, Host, true));
 }
