@@ -77,3 +77,17 @@ fn regression_an_aggressive_side_nominates_nothing_that_it_would_not_select() {
         .after(28_769, Transition::Heal);
     scenario.run().unwrap_or_else(|failure| panic!("{failure}"));
 }
+
+/// A restart has been put out, but not been answered, when the connection to the server turns out to be
+/// gone, and the relayed address with it. The one that took its place was a candidate of the generation
+/// that ended only, though the next one had no other way.
+#[test]
+fn regression_what_takes_the_place_of_a_relayed_address_does_so_in_a_staged_restart_too() {
+    let scenario = Scenario::new(150)
+        .first(Side::new().relayed_over_tcp().signalling(2_210))
+        .second(Side::new())
+        .after(13_600, Transition::Partition)
+        .after(8_700, Transition::StopServer);
+    let report = scenario.run().unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(report.restarted);
+}
