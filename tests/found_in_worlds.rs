@@ -91,3 +91,19 @@ fn regression_what_takes_the_place_of_a_relayed_address_does_so_in_a_staged_rest
     let report = scenario.run().unwrap_or_else(|failure| panic!("{failure}"));
     assert!(report.restarted);
 }
+
+/// Both relayed addresses are lost, and neither side has noticed before it gathers for the restart. That
+/// was complete as soon as the connections to the server were found to be gone, so nobody was told what
+/// took their place, and each side checked an address that the other had no more.
+#[test]
+fn regression_gathering_waits_for_what_a_lost_connection_to_a_server_had_given() {
+    let scenario = Scenario::new(2)
+        .delay(134)
+        .site(Site::nat(Mapping::EndpointIndependent, Filtering::AddressDependent))
+        .first(Side::new().at(0).relayed_over_tcp())
+        .second(Side::new().at(0).relayed_over_tcp())
+        .after(1_900, Transition::StopServer)
+        .after(4_000, Transition::Partition);
+    let report = scenario.run().unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(report.restarted);
+}
