@@ -268,6 +268,10 @@ impl Stage {
         addr == SERVER
     }
 
+    pub(super) const fn loses_more_than(&self, percent: u8) -> bool {
+        self.loss > percent
+    }
+
     pub(super) const fn is_lossless(&self) -> bool {
         self.loss == 0
     }

@@ -25,8 +25,6 @@ const SPACING: Duration = Duration::from_millis(5);
 const CONSENT: Duration = Duration::from_secs(30);
 /// Agents are cloned and tried once in so many steps.
 const TRIED: u32 = 16;
-/// Pairs that have left their checklist but carry data still.
-const KEPT_PAIRS: usize = 4;
 
 /// What is known of one side.
 #[derive(Clone, Debug, Default)]
@@ -328,8 +326,10 @@ fn count(who: Who, agent: &IceAgent) -> Result<(), Violation> {
     let limits = Limits::default();
     let remotes = usize::from(limits.remote_candidates)
         .saturating_add(limits.peer_reflexive_candidates.into());
+    // Of those that carry data, or on which the peer was heard, as many may have left their checklist.
+    let pairs = usize::from(limits.pairs).saturating_mul(2);
     let bounded = agent.local_candidates().count() <= limits.local_candidates.into()
         && agent.remote_candidates().count() <= remotes
-        && agent.pairs().count() <= usize::from(limits.pairs).saturating_add(KEPT_PAIRS);
+        && agent.pairs().count() <= pairs;
     if bounded { Ok(()) } else { Err(Violation::Unbounded(who)) }
 }
