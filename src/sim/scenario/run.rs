@@ -155,7 +155,7 @@ impl<'s> Run<'s> {
             let signals = start + self.scenario.signalling() + SETTLING;
             self.run_until(signals.max(self.stage.world.now() + SETTLING))?;
             let checked = self.check_pair(&report.outlook, true);
-            let pair = self.accept_two_paths(true, checked)?;
+            let pair = self.accept_two_paths(checked)?;
             report.kinds = Some((pair.local.kind, pair.remote.kind));
             report.transport = Some(pair.local.transport);
         } else {
@@ -210,7 +210,7 @@ impl<'s> Run<'s> {
         }
         if restarts {
             let checked = self.check_pair(&outlook, false);
-            self.accept_two_paths(false, checked)?;
+            self.accept_two_paths(checked)?;
         }
         Ok(restarts)
     }
@@ -252,17 +252,17 @@ impl<'s> Run<'s> {
     /// another pair, which may have died on the other side meanwhile. So there may be two paths in
     /// the end, one in each direction, as long as both carry data.
     ///
-    /// So there may be after a transition where a side nominates every pair that works (RFC 5245
-    /// §8.1.1.2), since both sides choose by priority among these. They do not order them alike when one
-    /// has a relayed address in place of one that was lost: to its peer, that is a peer-reflexive
-    /// candidate, with the priority of one (RFC 8445 §7.1.1). Nor is each nomination new: one of a pair
-    /// that was not valid then counts when that becomes valid.
+    /// So there may be where a side nominates every pair that works, since then both sides choose by
+    /// priority among what they have. The nominating side forgets what waits to be checked as soon as one
+    /// pair is selected (RFC 5245 §8.1.2); its peer may have been told that such a pair is nominated,
+    /// by a check whose answer came from another address than it went to. Nor do both order pairs alike
+    /// when one has a relayed address in place of one that was lost: to its peer, that is a
+    /// peer-reflexive candidate, with the priority of one (RFC 8445 §7.1.1).
     fn accept_two_paths(
         &mut self,
-        first: bool,
         checked: Result<PairView, Violation>,
     ) -> Result<PairView, Violation> {
-        let may_differ = !self.stage.is_lossless() || (!first && self.is_aggressive());
+        let may_differ = !self.stage.is_lossless() || self.is_aggressive();
         if checked != Err(Violation::NotMirrored) || !may_differ {
             return checked;
         }
