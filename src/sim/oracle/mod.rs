@@ -34,8 +34,8 @@
 //! the one that has the address which the peer saw, or a new peer-reflexive one; the remote one is
 //! what was signalled with its address, or peer-reflexive.
 //!
-//! Two symmetric NATs show why over UDP: each side's check comes from a mapping that nobody knew, so either
-//! the filter stops it, or the receiver's answer comes from a mapping of its own and is not
+//! Two symmetric NATs show why over UDP: each side's check comes from a mapping that nobody knew, so
+//! either the filter stops it, or the receiver's answer comes from a mapping of its own and is not
 //! symmetric. However often they repeat that, no pair becomes valid.
 //!
 //! # Over TCP

@@ -182,7 +182,7 @@ impl<'s> Run<'s> {
         let works = self.talks()?;
         if !outlook.is_possible() {
             let connected = |who: &Who| {
-                works.get(who.index()) == Some(&true) && !self.is_by_remembered_permission(*who)
+                works.get(who.index()) == Some(&true) && !self.is_by_remembered_permission()
             };
             return match SIDES.into_iter().find(connected) {
                 Some(who) => Err(Violation::Connected(who)),
@@ -217,8 +217,10 @@ impl<'s> Run<'s> {
 
     /// A relay lets in an address that was learned while there was another way, for as long as the
     /// agent that has it keeps the permission. The oracle knows nothing of what was before.
-    fn is_by_remembered_permission(&self, who: Who) -> bool {
-        self.selected(who).is_some_and(|pair| {
+    /// The relay's own side tells: to the other one, what took the place of a relayed address that was
+    /// lost is peer-reflexive.
+    fn is_by_remembered_permission(&self) -> bool {
+        SIDES.into_iter().filter_map(|who| self.selected(who)).any(|pair| {
             [pair.local.kind, pair.remote.kind].contains(&CandidateKind::Relayed)
                 && [pair.local.kind, pair.remote.kind].contains(&CandidateKind::PeerReflexive)
         })

@@ -244,6 +244,19 @@ fn a_relay_lets_in_an_address_that_was_learned_before_a_partition() {
     assert_eq!(run(&scenario).kinds, Some((PeerReflexive, Host)));
 }
 
+/// To the first side, both ends of that path are peer-reflexive.
+#[test]
+fn what_took_the_place_of_a_relayed_address_lets_in_what_was_learned_before_a_partition() {
+    let scenario = Scenario::new(112)
+        .delay(92)
+        .site(Site::nat(Mapping::AddressDependent, Filtering::EndpointIndependent))
+        .first(Side::new().at(0))
+        .second(Side::new().relayed_over_tcp())
+        .after(7_800, Transition::CrashServer)
+        .after(7_600, Transition::Partition);
+    assert_eq!(run(&scenario).kinds, Some((PeerReflexive, Host)));
+}
+
 /// What a run selects, and over what.
 fn selected(scenario: &Scenario) -> Option<(Transport, CandidateKind, CandidateKind)> {
     let report = run(scenario);
