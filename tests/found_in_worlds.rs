@@ -77,3 +77,33 @@ fn regression_an_aggressive_side_nominates_nothing_that_it_would_not_select() {
         .after(28_769, Transition::Heal);
     scenario.run().unwrap_or_else(|failure| panic!("{failure}"));
 }
+
+/// A restart has been put out, but not been answered, when the connection to the server turns out to be
+/// gone, and the relayed address with it. The one that took its place was a candidate of the generation
+/// that ended only, though the next one had no other way.
+#[test]
+fn regression_what_takes_the_place_of_a_relayed_address_does_so_in_a_staged_restart_too() {
+    let scenario = Scenario::new(150)
+        .first(Side::new().relayed_over_tcp().signalling(2_210))
+        .second(Side::new())
+        .after(13_600, Transition::Partition)
+        .after(8_700, Transition::StopServer);
+    let report = scenario.run().unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(report.restarted);
+}
+
+/// Both relayed addresses are lost, and neither side has noticed before it gathers for the restart. That
+/// was complete as soon as the connections to the server were found to be gone, so nobody was told what
+/// took their place, and each side checked an address that the other had no more.
+#[test]
+fn regression_gathering_waits_for_what_a_lost_connection_to_a_server_had_given() {
+    let scenario = Scenario::new(2)
+        .delay(134)
+        .site(Site::nat(Mapping::EndpointIndependent, Filtering::AddressDependent))
+        .first(Side::new().at(0).relayed_over_tcp())
+        .second(Side::new().at(0).relayed_over_tcp())
+        .after(1_900, Transition::StopServer)
+        .after(4_000, Transition::Partition);
+    let report = scenario.run().unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(report.restarted);
+}

@@ -6,7 +6,7 @@
 //! failure prints the scenario, as small as it could be made, as lines for a test.
 
 use frazil::sim::{
-    Families, Filtering, Mapping, Scenario, ScenarioReport, Side, Site, Transition, Who,
+    Families, Filtering, Mapping, Scenario, ScenarioReport, Side, Site, Tcp, Transition, Who,
 };
 use frazil::{NominationMode, Role};
 use proptest::prelude::*;
@@ -44,13 +44,15 @@ fn filtering() -> impl Strategy<Value = Filtering> {
 fn site(earlier: usize) -> impl Strategy<Value = Site> {
     let within = prop::option::weighted(0.3, 0..earlier.max(1));
     let rarely = || prop::bool::weighted(0.1);
-    (mapping(), filtering(), within, [rarely(), rarely(), prop::bool::weighted(0.3)]).prop_map(
-        move |(mapping, filtering, within, [no_hairpinning, no_udp, guarded])| {
+    let firewalls = [rarely(), prop::bool::weighted(0.2), prop::bool::weighted(0.3), rarely()];
+    (mapping(), filtering(), within, firewalls).prop_map(
+        move |(mapping, filtering, within, [no_hairpinning, no_udp, guarded, servers_only])| {
             let mut site = Site::nat(mapping, filtering);
             site.within = within.filter(|_| earlier > 0);
             site.hairpinning = !no_hairpinning;
             site.udp = !no_udp;
             site.guarded = guarded;
+            site.servers_only = servers_only;
             site
         },
     )
@@ -69,22 +71,34 @@ fn nomination() -> impl Strategy<Value = NominationMode> {
     ]
 }
 
+/// No TCP for half of the sides: most of what there is does without.
+fn tcp() -> impl Strategy<Value = Tcp> {
+    prop_oneof![
+        3 => Just(Tcp::None),
+        1 => Just(Tcp::Active),
+        1 => Just(Tcp::Passive),
+        1 => Just(Tcp::Both),
+    ]
+}
+
 fn side() -> impl Strategy<Value = Side> {
     let role =
         prop::option::weighted(0.2, prop_oneof![Just(Role::Controlling), Just(Role::Controlled)]);
     let signalling = prop_oneof![3 => Just(0), 1 => 0_u16..3_000];
     let place = || prop::option::weighted(0.8, 0_usize..4);
     let more = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(place(), 1..=2)];
-    let servers = any::<[bool; 2]>();
+    let servers = (any::<[bool; 2]>(), prop::bool::weighted(0.25));
     let others = (any::<bool>(), role, signalling, nomination());
-    (place(), more, families(), servers, others).prop_map(
-        |(site, more, families, [reflexive, relayed], others)| {
+    (place(), more, families(), servers, tcp(), others).prop_map(
+        |(site, more, families, ([reflexive, relayed], relayed_over_tcp), tcp, others)| {
             let mut side = Side::new();
             side.site = site;
             side.more = more;
             side.families = families;
             side.reflexive = reflexive;
             side.relayed = relayed;
+            side.relayed_over_tcp = relayed_over_tcp;
+            side.tcp = tcp;
             (side.complete, side.role, side.signalling, side.nomination) = others;
             side
         },

@@ -298,17 +298,23 @@ impl IceAgent {
         let told = self.candidates.locals.get(old).is_some_and(|local| local.conveyed);
         let first = self.remotes_by_use(stream, number, old);
         let signalled = self.may_tell(base);
+        // What was put out for a staged restart has a successor there as well.
+        let staged = self.staged.is_some();
         let affected = self.forget_local(old);
         self.notice(Notice::LocalCandidateRemoved(old, stream));
         let Some(new) = self.add_relayed(id, base, addr, mapped, key) else {
             return self.ask_for_restart(&affected);
         };
-        if !told || signalled {
+        if signalled || !(told || staged) {
             return;
         }
         self.output.notices.retain(|notice| *notice != Notice::LocalCandidate(new));
         if let Some(local) = self.candidates.locals.get_mut(new) {
-            local.conveyed = true;
+            local.conveyed = told;
+            local.conveyed_anew = staged;
+        }
+        if !told {
+            return;
         }
         self.pair_local(new);
         for remote in first {

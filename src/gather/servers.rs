@@ -563,8 +563,11 @@ impl Servers {
     /// The connection is gone, or could not be made.
     pub(crate) fn disconnected(&mut self, now: Timestamp, id: TaskId) {
         let Some(task) = self.tasks.get_mut(id) else { return };
+        // A server that has given something, and had a connection, may give it again over the next one:
+        // that is waited for like the successor of anything else that it has lost.
+        let again = task.fruitful && matches!(task.link, Link::Connection { open: true, .. });
         task.disconnected(now);
-        if task.is_awaited() {
+        if task.is_awaited() && !again {
             self.found.push_back((id, Found::Unreachable));
         }
         self.sweep();

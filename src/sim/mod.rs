@@ -129,8 +129,8 @@
 //! Agents of a world use TCP as they ask for it: to servers, to each other, and where they listen.
 //! [`World::add_server`] puts a STUN and TURN server into the internet and [`World::obtain`] lets
 //! an agent have candidates from it. [`Outlook`] is the oracle: from the topology alone, it says
-//! whether there is a direct or a relayed path and of what kinds the selected pair may be. A
-//! [`Scenario`] is a topology and what happens in it, as data, with one runner that holds the
+//! whether there is a direct or a relayed path, over UDP or TCP, and of what kinds the selected pair
+//! may be. A [`Scenario`] is a topology and what happens in it, as data, with one runner that holds the
 //! agents against the oracle.
 
 mod change;
@@ -188,7 +188,8 @@ pub use realm::{RealmId, Subnet};
 pub use report::{Problem, Report, Reporting};
 pub use run::{End, Step, Verdict};
 pub use scenario::{
-    Families, Scenario, ScenarioFailure, ScenarioReport, Side, Site, Transition, Violation, Who,
+    Families, Scenario, ScenarioFailure, ScenarioReport, Side, Site, Tcp, Transition, Violation,
+    Who,
 };
 pub use scope::{Filtering, Mapping, Scope};
 pub use server::{Obtain, ServerIndex};

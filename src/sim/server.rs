@@ -10,7 +10,7 @@ use super::oracle::{Outlook, Party};
 use super::stats::increment;
 use super::turn_server::{TurnRoute, TurnServer, TurnServerConfig};
 use super::world::{World, draw};
-use crate::candidate::CandidateKind;
+use crate::candidate::{CandidateKind, TcpType, Transport};
 use crate::gather::{Server, ServerCredentials};
 use crate::time::Timestamp;
 use crate::uri::{ServerTransport, ServerUri};
@@ -28,11 +28,14 @@ pub(super) struct ServerNode {
 
 /// What an agent is to obtain from a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Obtain {
     /// The address that the server sees.
     Reflexive,
     /// An address on the server, and the one that it sees.
     Relayed,
+    /// An address on the server, which is reached over TCP.
+    RelayedOverTcp,
 }
 
 impl World {
@@ -46,13 +49,36 @@ impl World {
         for addr in server.ips() {
             self.network.add_address(host, addr)?;
         }
-        for &listen in &server.config().listen {
-            // It has the address, and is alone on its host.
-            let _ = self.network.tcp_listen(host, listen);
-        }
         let index = ServerIndex(self.servers.len());
         self.servers.push(ServerNode { host, server, deadline: None });
+        self.listen_at_server(index);
         Ok(index)
+    }
+
+    fn listen_at_server(&mut self, server: ServerIndex) {
+        let Some(node) = self.servers.get(server.0) else { return };
+        for &listen in &node.server.config().listen {
+            // It has the address, and is alone on its host.
+            let _ = self.network.tcp_listen(node.host, listen);
+        }
+    }
+
+    /// The host of a server crashes. What is allocated over UDP is there when it comes back, but no
+    /// connection, and nothing that was allocated over one.
+    pub(super) fn stop_server(&mut self, server: ServerIndex) {
+        if let Some(host) = self.server_host(server) {
+            self.network.crash(host);
+            self.drop_server_streams(server);
+        }
+    }
+
+    /// The host of a server comes back.
+    pub(super) fn start_server(&mut self, server: ServerIndex) {
+        if let Some(host) = self.server_host(server) {
+            // Nobody else gets an address of it.
+            let _ = self.network.restart(host);
+            self.listen_at_server(server);
+        }
     }
 
     /// A server.
@@ -108,11 +134,14 @@ impl World {
                 let uri = match what {
                     Obtain::Reflexive => ServerUri::stun(host),
                     Obtain::Relayed => ServerUri::turn(host, ServerTransport::Udp),
+                    Obtain::RelayedOverTcp => ServerUri::turn(host, ServerTransport::Tcp),
                 };
                 let server = Server::new(uri.with_port(listen.port()).ok()?);
                 Some(match what {
                     Obtain::Reflexive => server,
-                    Obtain::Relayed => server.with_credentials(credentials.clone()),
+                    Obtain::Relayed | Obtain::RelayedOverTcp => {
+                        server.with_credentials(credentials.clone())
+                    }
                 })
             })
             .collect();
@@ -137,18 +166,28 @@ impl World {
     #[must_use]
     pub fn party(&self, agent: AgentIndex) -> Option<Party> {
         let agent = self.node(agent).ok()?;
+        let mut party = Party::new(agent.host, []);
         let locals = agent.agent.local_candidates();
-        let hosts = locals.filter(|local| local.kind == CandidateKind::Host);
-        let mut party = Party::new(agent.host, hosts.map(|local| local.addr));
+        for local in locals.filter(|local| local.kind == CandidateKind::Host) {
+            match (local.transport, local.tcp_type) {
+                (Transport::Udp, _) => party.sockets.push(local.addr),
+                (Transport::Tcp, Some(TcpType::Active)) => party.active.push(local.addr.ip()),
+                (Transport::Tcp, _) => party.passive.push(local.addr),
+            }
+        }
         for (what, server) in &agent.asks {
             let listen = &self.servers.get(server.0)?.server.config().listen;
-            for &server in listen {
-                let relays = *what == Obtain::Relayed;
-                if relays && !party.turn.contains(&server) {
-                    party.turn.push(server);
-                }
-                if !party.stun.contains(&server) {
-                    party.stun.push(server);
+            // What relays over UDP says as well from where it was asked.
+            let lists = match what {
+                Obtain::Reflexive => [Some(&mut party.stun), None],
+                Obtain::Relayed => [Some(&mut party.stun), Some(&mut party.turn)],
+                Obtain::RelayedOverTcp => [Some(&mut party.turn_over_tcp), None],
+            };
+            for list in lists.into_iter().flatten() {
+                for &server in listen {
+                    if !list.contains(&server) {
+                        list.push(server);
+                    }
                 }
             }
         }

@@ -85,6 +85,18 @@ impl World {
         self.drain(agent)
     }
 
+    /// Both ends of an open connection of an agent, as it sees them.
+    pub(super) fn connection_ends(
+        &self,
+        agent: AgentIndex,
+        connection: ConnectionId,
+    ) -> Option<(SocketAddr, SocketAddr)> {
+        match self.streams.owners.get(&self.tcp_of(agent, connection)?)? {
+            Owner::Agent { local, remote, .. } => Some((*local, *remote)),
+            Owner::Server(..) => None,
+        }
+    }
+
     fn tcp_of(&self, agent: AgentIndex, connection: ConnectionId) -> Option<TcpId> {
         self.streams.of_agents.get(&(agent, connection)).copied()
     }
@@ -184,6 +196,21 @@ impl World {
         if let Some(id) = self.streams.of_servers.get(&(server, number)).copied() {
             self.network.tcp_close(now, id);
             self.streams.remove(id);
+        }
+    }
+
+    /// The host of a server has crashed: its connections are gone without a word.
+    pub(super) fn drop_server_streams(&mut self, server: ServerIndex) {
+        let now = self.now;
+        let all: Vec<(u64, TcpId)> = self
+            .streams
+            .of_servers
+            .range((server, 0)..=(server, u64::MAX))
+            .map(|((_, number), id)| (*number, *id))
+            .collect();
+        for (number, id) in all {
+            self.streams.remove(id);
+            self.call_server(server, |server| server.close_connection(now, number));
         }
     }
 

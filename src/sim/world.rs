@@ -24,7 +24,7 @@ use super::stats::{WorldStats, increment};
 use super::streams::Streams;
 use crate::agent::io::{Event, GatheringState, LocalAddress, Received, Route};
 use crate::agent::{IceAgent, IcmpError, RestartError, SendError, TransmitError};
-use crate::candidate::{CandidateTransport, TcpType};
+use crate::candidate::{CandidateTransport, TcpType, Transport};
 use crate::config::{AgentConfig, ConfigError, Signalling};
 use crate::id::{CandidateId, SocketId, StreamId};
 use crate::time::Timestamp;
@@ -191,15 +191,37 @@ impl World {
         agent: AgentIndex,
         addr: SocketAddr,
     ) -> Result<CandidateId, AddSocketError> {
-        let now = self.now;
         let node = self.nodes.get(agent.0).ok_or(AddSocketError::UnknownAgent)?;
         let first = node.agent.local_candidates().find(|local| local.addr == local.base);
-        let (host, first) = (node.host, first.ok_or(AddSocketError::NoSocket)?);
+        self.rebind_local(agent, first.ok_or(AddSocketError::NoSocket)?.id, addr)
+    }
+
+    /// The same of the socket of any host candidate, or of where it accepts or opens connections.
+    pub(super) fn rebind_local(
+        &mut self,
+        agent: AgentIndex,
+        id: CandidateId,
+        addr: SocketAddr,
+    ) -> Result<CandidateId, AddSocketError> {
+        let now = self.now;
+        let node = self.nodes.get(agent.0).ok_or(AddSocketError::UnknownAgent)?;
+        let old = node.agent.local_candidates().find(|local| local.id == id);
+        let (host, old) = (node.host, old.ok_or(AddSocketError::NoSocket)?);
         self.network.add_address(host, addr.ip())?;
         let lent = self.agent_mut(agent).ok_or(AddSocketError::UnknownAgent)?;
-        let id = lent.rebind_local(now, first.id, addr)?;
-        self.sockets.close(host, first.addr);
-        self.sockets.open(host, addr, agent);
+        let id = lent.rebind_local(now, id, addr)?;
+        match (old.transport, old.tcp_type) {
+            (Transport::Udp, _) => {
+                self.sockets.close(host, old.addr);
+                self.sockets.open(host, addr, agent);
+            }
+            (Transport::Tcp, Some(TcpType::Passive)) => {
+                self.network.tcp_unlisten(host, old.addr);
+                self.streams.listeners.close(host, old.addr);
+                self.listen(agent, host, addr);
+            }
+            (Transport::Tcp, _) => {}
+        }
         Ok(id)
     }
 

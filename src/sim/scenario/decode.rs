@@ -1,7 +1,7 @@
 //! Scenarios out of bytes, as a fuzzer has them. Every string of bytes is some scenario, one that
 //! ends early is filled up with zeros, and a longer one goes on with more transitions.
 
-use super::{Families, MAX_MORE, MAX_SITES, Scenario, Side, Site, Transition, Who};
+use super::{Families, MAX_MORE, MAX_SITES, Scenario, Side, Site, Tcp, Transition, Who};
 use crate::config::{NominationMode, Role};
 use crate::sim::scope::{Filtering, Mapping};
 
@@ -68,6 +68,7 @@ fn site(source: &mut Source<'_>, earlier: usize) -> Site {
     site.hairpinning = flags & 1 == 0;
     site.udp = flags & 0xe != 0xe;
     site.guarded = flags & 0x30 == 0x30;
+    site.servers_only = flags & 0xc0 == 0xc0;
     site
 }
 
@@ -78,6 +79,7 @@ fn side(source: &mut Source<'_>, sites: usize) -> Side {
     side.reflexive = flags & 1 != 0;
     side.relayed = flags & 2 != 0;
     side.complete = flags & 4 != 0;
+    side.relayed_over_tcp = flags & 0x10 != 0;
     side.role = match flags >> 5 {
         1 => Some(Role::Controlling),
         2 => Some(Role::Controlled),
@@ -94,6 +96,12 @@ fn side(source: &mut Source<'_>, sites: usize) -> Side {
         2 => NominationMode::Renomination { automatic: false },
         3 => NominationMode::Renomination { automatic: true },
         _ => NominationMode::Regular,
+    };
+    side.tcp = match more >> 4 & 3 {
+        1 => Tcp::Active,
+        2 => Tcp::Passive,
+        3 => Tcp::Both,
+        _ => Tcp::None,
     };
     for _ in 0..usize::from(more >> 6).min(MAX_MORE) {
         side.more.push(source.site(sites));

@@ -5,13 +5,16 @@
 //! oracle's word ([`Outlook`](super::Outlook)), never that of the scenario. A run has three parts:
 //!
 //! 1. Both sides start. By [`Scenario::time_to_connect`] both have selected a pair of kinds that
-//!    the oracle allows, each that of the other; or it says that there is no path, and both have
-//!    failed in the end.
+//!    the oracle allows, over UDP or TCP, each that of the other; or it says that there is no path,
+//!    and both have failed in the end.
 //! 2. The transitions happen. Whatever they are, the agents keep their contract and the rules of
 //!    the [`Violation`]s.
 //! 3. Servers are brought back, and nothing else happens for a while. If there is a path then,
 //!    data passes in both directions, after a restart by the first side if need be. If there is
 //!    none, neither side believes in one.
+//!
+//! A side may have TCP candidates ([`Side::tcp`]) and reach its server over TCP
+//! ([`Side::relayed_over_tcp`]), for sites that let no UDP out.
 //!
 //! ```
 //! use frazil::sim::{Filtering, Mapping, Scenario, Side, Site, Transition, Who};
@@ -44,7 +47,7 @@ use core::time::Duration;
 
 pub use self::failure::{ScenarioFailure, Violation};
 pub use self::run::ScenarioReport;
-pub use self::side::{Families, Side, Site};
+pub use self::side::{Families, Side, Site, Tcp};
 pub use self::transition::{Transition, Who};
 
 use crate::config::NominationMode;
@@ -142,7 +145,9 @@ impl Scenario {
     ///   server that has to be asked twice, or to be asked for a permission before it relays;
     /// * `2 Ta` for each pair, until the last has been checked, and as many triggered checks have
     ///   had their turn, the nominating one among them: of any two interfaces at most nine pairs
-    ///   of IPv4 addresses and one of IPv6;
+    ///   of IPv4 addresses and one of IPv6; more if a side has a second relay, which it reaches over
+    ///   TCP, and in each family one for each direction in which connections are opened;
+    /// * `2d` until a connection is there, if one is opened;
     /// * `500 ms` (RTO) until a check is repeated that came before the filter or the permission
     ///   that lets it pass; and another one if the answer to that is a role conflict;
     /// * `500 ms` (`nomination_wait`) at most for a better pair;
@@ -156,13 +161,14 @@ impl Scenario {
             return Duration::from_secs(80);
         }
         let delay = Duration::from_millis(self.delay.min(MAX_DELAY).into());
+        let ways = if self.connections_of_two() > 0 { 18 } else { 16 };
         let signalling = self.signalling();
         let interfaces = self.sides.iter().map(Side::interfaces);
         let pairs = interfaces.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
         let pairs = pairs.fold(self.pairs_of_two(), u32::saturating_mul);
         let checks = Duration::from_millis(2 * 50).saturating_mul(pairs);
         let waits = checks.saturating_add(Duration::from_millis(2 * 500 + 500));
-        delay.saturating_mul(16).saturating_add(signalling).saturating_add(waits)
+        delay.saturating_mul(ways).saturating_add(signalling).saturating_add(waits)
     }
 
     /// The site where a side is: of a number that is too high, the remainder counts. None in the
@@ -176,8 +182,18 @@ impl Scenario {
     /// How many pairs two interfaces of the two sides have at most.
     fn pairs_of_two(&self) -> u32 {
         let all = |ipv6| self.sides.iter().all(|side| side.families.has(ipv6));
-        let of = |pairs: u32, ipv6| if all(ipv6) { pairs } else { 0 };
-        of(9, false).saturating_add(of(1, true))
+        let connections = self.connections_of_two();
+        let of = |pairs: u32, ipv6| if all(ipv6) { pairs.saturating_add(connections) } else { 0 };
+        let addresses = |side: &Side| if side.relayed_over_tcp { 4 } else { 3 };
+        let [one, other] = &self.sides;
+        of(u32::saturating_mul(addresses(one), addresses(other)), false).saturating_add(of(1, true))
+    }
+
+    /// How many connections are opened between two addresses.
+    fn connections_of_two(&self) -> u32 {
+        let [one, other] = self.sides.each_ref().map(|side| side.tcp);
+        let opened = |from: Tcp, to: Tcp| u32::from(from.opens() && to.accepts());
+        opened(one, other).saturating_add(opened(other, one))
     }
 
     /// Whether a side may nominate another pair than its first one though that is well.

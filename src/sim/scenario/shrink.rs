@@ -1,6 +1,6 @@
 //! The smallest scenario that shows the same.
 
-use super::{Families, Scenario, ScenarioFailure, Side, Site};
+use super::{Families, Scenario, ScenarioFailure, Side, Site, Tcp};
 use crate::config::NominationMode;
 
 impl ScenarioFailure {
@@ -56,12 +56,17 @@ fn less(side: &Side) -> Vec<Side> {
         Side { role: None, ..side.clone() },
         Side { reflexive: false, ..side.clone() },
         Side { relayed: false, ..side.clone() },
+        Side { relayed_over_tcp: false, ..side.clone() },
+        Side { tcp: Tcp::None, ..side.clone() },
         Side { complete: false, ..side.clone() },
         Side { signalling: 0, ..side.clone() },
         Side { nomination: NominationMode::Regular, ..side.clone() },
     ];
     if side.families == Families::Both {
         less.push(Side { families: Families::Ipv6, ..side.clone() });
+    }
+    if side.tcp == Tcp::Both {
+        less.extend([Tcp::Active, Tcp::Passive].map(|tcp| Side { tcp, ..side.clone() }));
     }
     for position in 0..side.more.len() {
         let mut less_connected = side.clone();

@@ -22,6 +22,8 @@ pub struct Site {
     /// Whether a firewall lets in only what belongs to a flow that was opened from inside, be it
     /// translated or not.
     pub guarded: bool,
+    /// Whether nothing leaves it but TCP to the port of servers.
+    pub servers_only: bool,
 }
 
 impl Site {
@@ -29,7 +31,15 @@ impl Site {
     /// translated.
     #[must_use]
     pub const fn nat(mapping: Mapping, filtering: Filtering) -> Self {
-        Self { within: None, mapping, filtering, hairpinning: true, udp: true, guarded: false }
+        Self {
+            within: None,
+            mapping,
+            filtering,
+            hairpinning: true,
+            udp: true,
+            guarded: false,
+            servers_only: false,
+        }
     }
 
     /// The same site within an earlier one.
@@ -59,6 +69,13 @@ impl Site {
         self.guarded = true;
         self
     }
+
+    /// The same site with a firewall that lets out nothing but TCP to the port of servers.
+    #[must_use]
+    pub const fn servers_only(mut self) -> Self {
+        self.servers_only = true;
+        self
+    }
 }
 
 /// The address families that a side has.
@@ -84,6 +101,32 @@ impl Families {
     }
 }
 
+/// The TCP candidates that a side has on each of its addresses (RFC 6544).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Tcp {
+    /// None.
+    #[default]
+    None,
+    /// One that opens connections.
+    Active,
+    /// One that accepts them.
+    Passive,
+    /// One of each.
+    Both,
+}
+
+impl Tcp {
+    /// Whether there is one that opens connections.
+    pub(super) const fn opens(self) -> bool {
+        matches!(self, Self::Active | Self::Both)
+    }
+
+    /// Whether there is one that accepts them.
+    pub(super) const fn accepts(self) -> bool {
+        matches!(self, Self::Passive | Self::Both)
+    }
+}
+
 /// One side of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -100,6 +143,10 @@ pub struct Side {
     pub reflexive: bool,
     /// It has an allocation on a TURN server.
     pub relayed: bool,
+    /// It has one that it has asked for over TCP.
+    pub relayed_over_tcp: bool,
+    /// Its TCP candidates.
+    pub tcp: Tcp,
     /// It signals all at once, and not candidate by candidate.
     pub complete: bool,
     /// How long its signals take, in milliseconds.
@@ -125,6 +172,8 @@ impl Side {
             role: None,
             reflexive: false,
             relayed: false,
+            relayed_over_tcp: false,
+            tcp: Tcp::None,
             complete: false,
             signalling: 0,
             nomination: NominationMode::Regular,
@@ -180,6 +229,20 @@ impl Side {
         self
     }
 
+    /// The same side with a relayed candidate of a server that it reaches over TCP.
+    #[must_use]
+    pub const fn relayed_over_tcp(mut self) -> Self {
+        self.relayed_over_tcp = true;
+        self
+    }
+
+    /// The same side with these TCP candidates.
+    #[must_use]
+    pub const fn tcp(mut self, tcp: Tcp) -> Self {
+        self.tcp = tcp;
+        self
+    }
+
     /// The same side with complete signalling.
     #[must_use]
     pub const fn complete(mut self) -> Self {
@@ -227,6 +290,9 @@ impl fmt::Display for Site {
         if self.guarded {
             f.write_str(".guarded()")?;
         }
+        if self.servers_only {
+            f.write_str(".servers_only()")?;
+        }
         Ok(())
     }
 }
@@ -249,9 +315,16 @@ impl fmt::Display for Side {
         if let Some(role) = self.role {
             write!(f, ".role(Role::{role:?})")?;
         }
-        for (set, word) in
-            [(self.reflexive, "reflexive"), (self.relayed, "relayed"), (self.complete, "complete")]
-        {
+        if self.tcp != Tcp::None {
+            write!(f, ".tcp(Tcp::{:?})", self.tcp)?;
+        }
+        let words = [
+            (self.reflexive, "reflexive"),
+            (self.relayed, "relayed"),
+            (self.relayed_over_tcp, "relayed_over_tcp"),
+            (self.complete, "complete"),
+        ];
+        for (set, word) in words {
             if set {
                 write!(f, ".{word}()")?;
             }

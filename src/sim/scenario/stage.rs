@@ -4,11 +4,12 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use std::collections::BTreeSet;
 
-use super::{MAX_DELAY, MAX_LOSS, MAX_SITES, Scenario, Side, Site, Transition, Who};
+use super::{MAX_DELAY, MAX_LOSS, MAX_SITES, Scenario, Side, Site, Tcp, Transition, Who};
 use crate::agent::io::LocalAddress;
 use crate::agent::{IceAgent, PairView};
+use crate::candidate::Transport;
 use crate::config::{AgentConfig, Role, Signalling};
-use crate::id::PairId;
+use crate::id::{CandidateId, PairId};
 use crate::sim::error::WorldError;
 use crate::sim::firewall::FirewallConfig;
 use crate::sim::gateway::GatewayConfig;
@@ -95,11 +96,15 @@ impl Stage {
         for (number, realm) in realms.into_iter().enumerate() {
             for ipv6 in [false, true] {
                 if side.families.has(ipv6) {
-                    self.add_socket(agent, host, number, realm, ipv6);
+                    self.add_address(agent, host, (number, realm), ipv6, side.tcp);
                 }
             }
         }
-        let wanted = [(side.reflexive, Obtain::Reflexive), (side.relayed, Obtain::Relayed)];
+        let wanted = [
+            (side.reflexive, Obtain::Reflexive),
+            (side.relayed, Obtain::Relayed),
+            (side.relayed_over_tcp, Obtain::RelayedOverTcp),
+        ];
         for (_, what) in wanted.into_iter().filter(|(wanted, _)| *wanted) {
             if let Some(server) = self.server {
                 let _ = self.world.obtain(agent, server, what);
@@ -116,14 +121,15 @@ impl Stage {
         realm.unwrap_or(RealmId::INTERNET)
     }
 
-    /// Opens a socket on an interface of a host, with the first address that is free there.
-    fn add_socket(
+    /// Gives an interface of a host, in a realm, the first address that is free there, opens a socket
+    /// on it, and tells the agent of that, and of TCP if that is wanted.
+    fn add_address(
         &mut self,
         agent: AgentIndex,
         host: HostId,
-        number: usize,
-        realm: RealmId,
+        (number, realm): (usize, RealmId),
         ipv6: bool,
+        tcp: Tcp,
     ) {
         let network = self.world.network();
         let Some(interface) = network.interfaces(host).nth(number) else { return };
@@ -133,13 +139,19 @@ impl Stage {
         let lowest = if realm == RealmId::INTERNET { 1 } else { 2 };
         let addr = (lowest..=u8::MAX).map(|last| inside(realm, last, ipv6)).find(free);
         let Some(addr) = addr else { return };
-        let mut local = LocalAddress::udp(SocketAddr::new(addr, PORT));
         let number = u16::try_from(number).unwrap_or(u16::MAX);
-        local.interface = number.into();
-        local.cost = number.saturating_mul(COST);
         let stream = self.world.agent(agent).and_then(|agent| agent.streams().next());
         let added = self.world.network_mut().add_interface_address(interface, addr);
-        if let (Some(stream), Ok(())) = (stream, added) {
+        let (Some(stream), Ok(())) = (stream, added) else { return };
+        let socket = SocketAddr::new(addr, PORT);
+        let locals = [
+            (true, LocalAddress::udp(socket)),
+            (tcp.opens(), LocalAddress::tcp_active(addr)),
+            (tcp.accepts(), LocalAddress::tcp_passive(socket)),
+        ];
+        for (_, mut local) in locals.into_iter().filter(|(wanted, _)| *wanted) {
+            local.interface = number.into();
+            local.cost = number.saturating_mul(COST);
             let _ = self.world.add_local(agent, stream, 1, local);
         }
     }
@@ -238,18 +250,26 @@ impl Stage {
                 }
             }
             Transition::StopServer => {
-                if let Some(host) = self.server.and_then(|server| self.world.server_host(server)) {
-                    self.world.network_mut().crash(host);
+                if let Some(server) = self.server {
+                    self.world.stop_server(server);
                 }
             }
             Transition::StartServer => {
-                if let Some(host) = self.server.and_then(|server| self.world.server_host(server)) {
-                    // Nobody else gets an address of it.
-                    let _ = self.world.network_mut().restart(host);
+                if let Some(server) = self.server {
+                    self.world.start_server(server);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether an address is one of a server.
+    pub(super) fn is_server(&self, addr: SocketAddr) -> bool {
+        addr == SERVER
+    }
+
+    pub(super) const fn loses_more_than(&self, percent: u8) -> bool {
+        self.loss > percent
     }
 
     pub(super) const fn is_lossless(&self) -> bool {
@@ -281,7 +301,8 @@ impl Stage {
         })
     }
 
-    /// Gives a side an address that nobody has had, in place of that of its oldest socket.
+    /// Gives a side an address that nobody has had, in place of that of its oldest socket. What
+    /// accepted or opened connections there does so at the new one.
     fn move_side(&mut self, who: Who) {
         let (Some(agent), Some(host)) = (self.agents.get(who.index()).copied(), self.host(who))
         else {
@@ -299,9 +320,18 @@ impl Stage {
         if self.world.network_mut().add_interface_address(interface, new).is_err() {
             return;
         }
+        let locals = self.world.agent(agent).into_iter().flat_map(IceAgent::local_candidates);
+        let of_tcp = locals.filter(|local| {
+            local.transport == Transport::Tcp && local.addr == local.base && local.addr.ip() == old
+        });
+        let of_tcp: Vec<CandidateId> = of_tcp.map(|local| local.id).collect();
         if self.world.rebind(agent, SocketAddr::new(new, PORT)).is_err() {
             self.world.network_mut().remove_host_address(host, new);
             return;
+        }
+        for id in of_tcp {
+            // It has moved to the address that the socket has now.
+            let _ = self.world.rebind_local(agent, id, SocketAddr::new(new, PORT));
         }
         self.world.network_mut().remove_host_address(host, old);
         if self.parted {
@@ -352,10 +382,14 @@ fn sites(world: &mut World, sites: &[Site]) -> Vec<RealmId> {
             .with_ports(PortAllocation::Random, 1_024, u16::MAX)
             .with_hairpinning(hairpinning);
         let mut gateway = GatewayConfig::nat(nat);
-        if !site.udp {
-            gateway = gateway.with_firewall(FirewallConfig::stateful().without_udp());
+        let firewall = FirewallConfig::stateful();
+        if site.servers_only {
+            let firewall = firewall.without_udp().tcp_only_to([SERVER.port()]);
+            gateway = gateway.with_firewall(firewall);
+        } else if !site.udp {
+            gateway = gateway.with_firewall(firewall.without_udp());
         } else if site.guarded {
-            gateway = gateway.with_firewall(FirewallConfig::stateful());
+            gateway = gateway.with_firewall(firewall);
         }
         let around = within.unwrap_or(RealmId::INTERNET);
         if let Ok(realm) = world.network_mut().add_realm(around, gateway) {

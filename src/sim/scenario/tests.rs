@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::candidate::CandidateKind::{Host, PeerReflexive, Relayed, ServerReflexive};
+use crate::candidate::{CandidateKind, Transport};
 use crate::config::{NominationMode, Role};
 use crate::sim::scope::{Filtering, Mapping};
 
@@ -79,6 +80,10 @@ fn every_transition_is_survived() {
                 .second(Side::new().at(1).reflexive())
                 .after(wait, transition);
             run(&scenario);
+            let blocked = Scenario::new(5).site(CONE.without_udp()).site(SYMMETRIC);
+            let first = Side::new().at(0).also_at(1).tcp(Tcp::Both).relayed_over_tcp();
+            let blocked = blocked.first(first).second(Side::new().tcp(Tcp::Both));
+            run(&blocked.after(wait, transition));
         }
     }
 }
@@ -146,26 +151,37 @@ fn bytes_are_scenarios_and_no_bytes_are_the_simplest() {
     assert_eq!(Scenario::decode(&[]), Scenario::new(0).delay(0));
     let decoded = Scenario::decode(&[
         7, 30, 210, // seed, delay, loss
-        1, 2, 1, 0, 0x30, // sites
-        1, 3, 0x8e, 0, 1, // the first side, with two more interfaces
-        0, 0x40, 1, // the second one
+        1, 2, 1, 0, 0xf0, // sites
+        1, 3, 0xbe, 0, 1, // the first side, with two more interfaces
+        0, 0x50, 0x21, // the second one
         10, 2, 0, 5, 3, 1, 2, 12, 1, 1, 3, 14, 0, 2,
     ]);
     let written = Scenario::new(7)
         .delay(30)
         .loss(10)
-        .site(Site::nat(Mapping::AddressAndPortDependent, Filtering::AddressDependent).guarded())
+        .site(
+            Site::nat(Mapping::AddressAndPortDependent, Filtering::AddressDependent)
+                .guarded()
+                .servers_only(),
+        )
         .first(
             Side::new()
                 .at(0)
                 .also_outside()
                 .also_at(0)
                 .families(Families::Both)
+                .tcp(Tcp::Both)
                 .nominating(NominationMode::Renomination { automatic: true })
                 .reflexive()
                 .relayed(),
         )
-        .second(Side::new().families(Families::Ipv6).role(Role::Controlled))
+        .second(
+            Side::new()
+                .families(Families::Ipv6)
+                .role(Role::Controlled)
+                .tcp(Tcp::Passive)
+                .relayed_over_tcp(),
+        )
         .after(1_000, Transition::RebootNat(0))
         .after(500, Transition::Down(Who::Second))
         .after(200, Transition::InterfaceDown(Who::Second, 1))
@@ -177,14 +193,15 @@ fn bytes_are_scenarios_and_no_bytes_are_the_simplest() {
 fn what_is_printed_can_be_pasted() {
     let scenario = Scenario::new(7)
         .loss(3)
-        .site(SYMMETRIC.within(0).without_udp().guarded())
-        .first(Side::new().at(0).relayed().role(Role::Controlled).signalling(20))
+        .site(SYMMETRIC.within(0).without_udp().guarded().servers_only())
+        .first(Side::new().at(0).relayed().role(Role::Controlled).signalling(20).tcp(Tcp::Active))
         .second(
             Side::new()
                 .also_at(0)
                 .also_outside()
                 .families(Families::Both)
                 .complete()
+                .relayed_over_tcp()
                 .nominating(NominationMode::Renomination { automatic: true }),
         )
         .after(100, Transition::Move(Who::Second))
@@ -193,9 +210,9 @@ fn what_is_printed_can_be_pasted() {
         .after(200, Transition::Loss(4));
     let text = "Scenario::new(7)
     .loss(3)
-    .site(Site::nat(Mapping::AddressAndPortDependent, Filtering::AddressAndPortDependent).within(0).without_udp().guarded())
-    .first(Side::new().at(0).role(Role::Controlled).relayed().signalling(20))
-    .second(Side::new().also_at(0).also_outside().families(Families::Both).complete().nominating(NominationMode::Renomination { automatic: true }))
+    .site(Site::nat(Mapping::AddressAndPortDependent, Filtering::AddressAndPortDependent).within(0).without_udp().guarded().servers_only())
+    .first(Side::new().at(0).role(Role::Controlled).tcp(Tcp::Active).relayed().signalling(20))
+    .second(Side::new().also_at(0).also_outside().families(Families::Both).relayed_over_tcp().complete().nominating(NominationMode::Renomination { automatic: true }))
     .after(100, Transition::Move(Who::Second))
     .after(150, Transition::InterfaceUp(Who::First, 1))
     .after(160, Transition::Renominate(Who::First, 0))
@@ -306,4 +323,123 @@ fn a_pair_that_was_not_kept_gives_a_sign_of_life_by_its_nomination() {
         .first(first.nominating(NominationMode::Aggressive))
         .second(second);
     run(&scenario);
+}
+
+/// To the first side, both ends of that path are peer-reflexive.
+#[test]
+fn what_took_the_place_of_a_relayed_address_lets_in_what_was_learned_before_a_partition() {
+    let scenario = Scenario::new(112)
+        .delay(92)
+        .site(Site::nat(Mapping::AddressDependent, Filtering::EndpointIndependent))
+        .first(Side::new().at(0))
+        .second(Side::new().relayed_over_tcp())
+        .after(7_800, Transition::CrashServer)
+        .after(7_600, Transition::Partition);
+    assert_eq!(run(&scenario).kinds, Some((PeerReflexive, Host)));
+}
+
+/// What a run selects, and over what.
+fn selected(scenario: &Scenario) -> Option<(Transport, CandidateKind, CandidateKind)> {
+    let report = run(scenario);
+    let (local, remote) = report.kinds?;
+    Some((report.transport?, local, remote))
+}
+
+/// Whoever has UDP uses it.
+#[test]
+fn connections_are_opened_where_udp_is_blocked() {
+    for mapping in [Mapping::EndpointIndependent, Mapping::AddressAndPortDependent] {
+        let site = || Site::nat(mapping, Filtering::AddressAndPortDependent);
+        let first = Side::new().at(0).tcp(Tcp::Active);
+        let second = Side::new().tcp(Tcp::Passive);
+        let sides = |site, first, second| Scenario::new(10).site(site).first(first).second(second);
+        let connect = |site| selected(&sides(site, first.clone(), second.clone()));
+        let reflexive = |transport| Some((transport, PeerReflexive, Host));
+        assert_eq!(connect(site()), reflexive(Transport::Udp));
+        assert_eq!(connect(site().without_udp()), reflexive(Transport::Tcp));
+        // A relay is there, and not needed.
+        let first = first.clone().relayed_over_tcp();
+        let scenario = sides(site().without_udp(), first, second.clone());
+        assert_eq!(selected(&scenario), reflexive(Transport::Tcp));
+        // Whoever is in the open opens, in vain.
+        let accepts = Side::new().at(0).tcp(Tcp::Passive);
+        let scenario = sides(site().without_udp(), accepts, Side::new().tcp(Tcp::Active));
+        assert_eq!(selected(&scenario), None);
+    }
+}
+
+/// RFC 6544 has nothing for two sides that nobody can connect to, but a relay.
+#[test]
+fn two_sides_behind_nats_without_udp_meet_on_a_relay_over_tcp() {
+    let sites = || Scenario::new(11).site(CONE.without_udp()).site(CONE);
+    let side = |site| Side::new().at(site).tcp(Tcp::Both).reflexive();
+    let kinds = |one: Side, other: Side| selected(&sites().first(one).second(other));
+    assert_eq!(kinds(side(0), side(1)), None);
+    assert_eq!(kinds(side(0).relayed(), side(1)), None);
+    let relayed = kinds(side(0).relayed_over_tcp(), side(1));
+    assert_eq!(relayed, Some((Transport::Udp, Relayed, ServerReflexive)));
+    let relayed = kinds(side(0).relayed_over_tcp(), side(0).relayed_over_tcp());
+    assert_eq!(relayed, Some((Transport::Udp, Host, Host)), "in one home");
+    let both = Scenario::new(11).site(CONE.without_udp()).site(CONE.servers_only());
+    let both = both.first(side(0).relayed_over_tcp()).second(side(1).relayed_over_tcp());
+    assert_eq!(selected(&both), Some((Transport::Udp, Relayed, Relayed)));
+}
+
+/// A firewall that lets out TCP to the port of servers alone leaves the relay.
+#[test]
+fn a_site_for_servers_only_has_no_connections_but_to_servers() {
+    let scenario = |first| {
+        let scenario =
+            Scenario::new(12).site(CONE.servers_only()).second(Side::new().tcp(Tcp::Both));
+        selected(&scenario.first(first))
+    };
+    let first = Side::new().at(0).tcp(Tcp::Both).relayed();
+    assert_eq!(scenario(first.clone()), None);
+    let relayed = Some((Transport::Udp, Relayed, Host));
+    assert_eq!(scenario(first.relayed_over_tcp()), relayed);
+}
+
+/// A connection that is lost is opened again, whoever has nominated it.
+#[test]
+fn a_connection_survives_what_it_can() {
+    let survived = [
+        Transition::RebootNat(0),
+        Transition::Move(Who::First),
+        Transition::CrashServer,
+        Transition::Delay(150),
+    ];
+    for role in [Role::Controlling, Role::Controlled] {
+        for transition in survived {
+            let scenario = Scenario::new(13)
+                .site(CONE.without_udp())
+                .first(Side::new().at(0).tcp(Tcp::Active).role(role))
+                .second(Side::new().tcp(Tcp::Passive).role(role.opposite()))
+                .after(5_000, transition);
+            let report = run(&scenario);
+            assert_eq!(report.transport, Some(Transport::Tcp));
+            assert!(!report.restarted, "{scenario}");
+        }
+    }
+}
+
+/// The same of a relay that is reached over a connection.
+#[test]
+fn a_relay_over_tcp_survives_what_it_can() {
+    let ends = [
+        &[Transition::RebootNat(0)][..],
+        &[Transition::CrashServer],
+        &[Transition::StopServer, Transition::StartServer],
+        &[Transition::Move(Who::First)],
+    ];
+    for transitions in ends {
+        let scenario = Scenario::new(14)
+            .site(CONE.without_udp())
+            .site(CONE)
+            .first(Side::new().at(0).relayed_over_tcp())
+            .second(Side::new().at(1).reflexive());
+        let scenario = transitions
+            .iter()
+            .fold(scenario, |scenario, transition| scenario.after(5_000, *transition));
+        assert_eq!(run(&scenario).kinds, Some((Relayed, ServerReflexive)));
+    }
 }

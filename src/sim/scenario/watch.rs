@@ -11,7 +11,7 @@ use crate::agent::io::{Event, Route};
 use crate::agent::{ConnectionState, IceAgent};
 use crate::candidate::Transport;
 use crate::config::{Limits, Role};
-use crate::id::StreamId;
+use crate::id::{ConnectionId, StreamId};
 use crate::sim::log::Logged;
 use crate::stun::attribute::{USE_CANDIDATE, USERNAME, XOR_MAPPED_ADDRESS};
 use crate::stun::{CheckRequest, Class, IntegrityKey, TransactionId, Writer, method, scan};
@@ -43,7 +43,19 @@ struct Seen {
     last: Option<TransactionId>,
     /// It has a valid pair: what it sends from now on may be for consent.
     connected: bool,
-    nominated: BTreeSet<(SocketAddr, SocketAddr)>,
+    nominated: BTreeSet<Path>,
+    /// Its connections to servers.
+    to_servers: BTreeSet<ConnectionId>,
+    /// Its connections to the peer over which it has not sent anything yet. Opening them was what took
+    /// its place among the checks.
+    dialled: BTreeSet<ConnectionId>,
+}
+
+/// What a check was sent over. A connection is never opened twice while nothing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Path {
+    Datagram(SocketAddr, SocketAddr),
+    Stream(ConnectionId),
 }
 
 #[derive(Clone, Debug)]
@@ -91,40 +103,77 @@ impl Seen {
         let Some(agent) = stage.agents.get(who.index()) else { return Ok(()) };
         let log = stage.world.log(*agent);
         for entry in log.get(self.entries..).unwrap_or_default() {
-            match &entry.what {
-                Logged::Event(event) => {
-                    if let Event::ConnectionState(state) = **event {
+            let paced = match &entry.what {
+                Logged::Event(event) => match **event {
+                    Event::ConnectionState(state) => {
                         self.connected |= state == ConnectionState::Connected;
+                        true
                     }
-                }
-                Logged::Transmit {
-                    route: Route::Datagram { local, remote, .. }, bytes, ..
-                } => {
-                    let Ok(scan) = scan(bytes) else { continue };
-                    if scan.class() != Class::Request {
-                        continue;
+                    Event::OpenConnection { connection, remote, .. } if stage.is_server(remote) => {
+                        self.to_servers.insert(connection);
+                        true
                     }
-                    let id = scan.transaction_id();
-                    self.last = Some(id);
-                    if scan.find(USE_CANDIDATE).is_some() {
-                        self.nominated.insert((*local, *remote));
-                        if self.nominated.len() > 1 && !disturbed {
-                            return Err(Violation::TwoNominations(who));
+                    Event::OpenConnection { connection, .. } => {
+                        self.dialled.insert(connection);
+                        self.connected || self.opens_at_pace(entry.at)
+                    }
+                    _ => true,
+                },
+                Logged::Transmit { route, bytes, .. } => {
+                    let (path, message) = match *route {
+                        Route::Datagram { local, remote, .. } => {
+                            (Path::Datagram(local, remote), bytes.as_slice())
                         }
-                    }
-                    if !self.checks.insert(id) || self.connected {
-                        continue;
-                    }
-                    let username = scan.find(USERNAME).filter(|_| scan.method() == method::BINDING);
-                    if !self.keeps_pace(entry.at, username) {
-                        return Err(Violation::Pacing(who));
-                    }
+                        // Between peers a head of two bytes goes before a message (RFC 4571).
+                        Route::Stream(connection) => {
+                            let head = if self.to_servers.contains(&connection) { 0 } else { 2 };
+                            (Path::Stream(connection), bytes.get(head..).unwrap_or_default())
+                        }
+                    };
+                    self.read_message(who, entry.at, path, message, disturbed)?
                 }
-                _ => {}
+                _ => true,
+            };
+            if !paced {
+                return Err(Violation::Pacing(who));
             }
         }
         self.entries = log.len();
         Ok(())
+    }
+
+    /// Whether a message keeps the pace.
+    fn read_message(
+        &mut self,
+        who: Who,
+        at: Timestamp,
+        path: Path,
+        message: &[u8],
+        disturbed: bool,
+    ) -> Result<bool, Violation> {
+        let Ok(scan) = scan(message) else { return Ok(true) };
+        if scan.class() != Class::Request {
+            return Ok(true);
+        }
+        let id = scan.transaction_id();
+        self.last = Some(id);
+        if scan.find(USE_CANDIDATE).is_some() {
+            self.nominated.insert(path);
+            if self.nominated.len() > 1 && !disturbed {
+                return Err(Violation::TwoNominations(who));
+            }
+        }
+        if !self.checks.insert(id) || self.connected {
+            return Ok(true);
+        }
+        let username = scan.find(USERNAME).filter(|_| scan.method() == method::BINDING);
+        if let Path::Stream(connection) = path {
+            if self.dialled.remove(&connection) {
+                self.usernames.extend(username.map(<[u8]>::to_vec));
+                return Ok(true);
+            }
+        }
+        Ok(self.keeps_pace(at, username))
     }
 }
 
@@ -144,6 +193,14 @@ impl Seen {
         self.begun = Some(at);
         keeps
     }
+
+    /// A connection is opened in the place of a check.
+    fn opens_at_pace(&mut self, at: Timestamp) -> bool {
+        let within = |since: Option<Timestamp>| since.is_some_and(|since| at - since < TA);
+        let keeps = !within(self.begun) && !within(self.opened);
+        self.begun = Some(at);
+        keeps
+    }
 }
 
 /// Sends data if the agent lets it go out, and says whether it did; it has to have heard from there.
@@ -156,12 +213,19 @@ pub(super) fn send(stage: &mut Stage, who: Who, payload: &[u8]) -> Result<bool, 
     }
     let now = stage.world.now();
     let log = stage.world.log(agent);
-    let sent = log.iter().rev().find_map(|entry| match entry.what {
-        Logged::Transmit { route: Route::Datagram { local, remote, .. }, .. } => {
-            Some((local, remote))
-        }
+    let route = log.iter().rev().find_map(|entry| match entry.what {
+        Logged::Transmit { route, .. } => Some(route),
         _ => None,
     });
+    let sent = match route {
+        Some(Route::Datagram { local, remote, .. }) => Some((local, remote)),
+        Some(Route::Stream(connection)) => stage.world.connection_ends(agent, connection),
+        None => None,
+    };
+    if sent.is_none() {
+        // The connection took no more, and is gone.
+        return Ok(false);
+    }
     let heard = log.iter().rev().take_while(|entry| now - entry.at <= CONSENT);
     let mut heard = heard.filter_map(|entry| match entry.what {
         Logged::Consumed { local, remote, .. } => Some((local, remote)),
@@ -262,8 +326,10 @@ fn count(who: Who, agent: &IceAgent) -> Result<(), Violation> {
     let limits = Limits::default();
     let remotes = usize::from(limits.remote_candidates)
         .saturating_add(limits.peer_reflexive_candidates.into());
+    // Of those that carry data, or on which the peer was heard, as many may have left their checklist.
+    let pairs = usize::from(limits.pairs).saturating_mul(2);
     let bounded = agent.local_candidates().count() <= limits.local_candidates.into()
         && agent.remote_candidates().count() <= remotes
-        && agent.pairs().count() <= usize::from(limits.pairs).saturating_mul(2);
+        && agent.pairs().count() <= pairs;
     if bounded { Ok(()) } else { Err(Violation::Unbounded(who)) }
 }

@@ -16,6 +16,8 @@ const WINDOW: usize = 64;
 /// RFC 6298 §2: the first timeout, and the least (that of common systems, not of the RFC).
 const FIRST_TIMEOUT: Duration = Duration::from_secs(1);
 const LEAST_TIMEOUT: Duration = Duration::from_millis(200);
+/// RFC 6298 §5.7: the timeout of the first data when it took several SYNs.
+const TIMEOUT_AFTER_SYNS: Duration = Duration::from_secs(3);
 /// After so many timeouts in succession, a connection is given up: 127 s for one that does not
 /// come about.
 const MAX_TIMEOUTS: u32 = 7;
@@ -39,6 +41,18 @@ pub(super) enum Output {
     Gone,
 }
 
+/// How far a round trip has been measured: once for each end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RoundTrip {
+    Unknown,
+    /// Until this sequence number is acknowledged, of what was sent once and then.
+    Measuring {
+        until: u64,
+        since: Timestamp,
+    },
+    Known,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct End {
     pub(super) host: HostId,
@@ -57,8 +71,9 @@ pub(super) struct End {
     early: BTreeMap<u64, Item>,
     closing: bool,
     peer_closed: bool,
-    /// When it was opened, to measure the first round trip.
-    opened: Timestamp,
+    /// The sequence number behind all that has been sent.
+    highest: u64,
+    round_trip: RoundTrip,
     timeout: Duration,
     timeouts: u32,
     deadline: Option<Timestamp>,
@@ -67,7 +82,6 @@ pub(super) struct End {
 impl End {
     /// `initial` is the first sequence number.
     pub(super) fn new(
-        now: Timestamp,
         host: HostId,
         (local, remote): (SocketAddr, SocketAddr),
         active: bool,
@@ -87,7 +101,8 @@ impl End {
             early: BTreeMap::new(),
             closing: false,
             peer_closed: false,
-            opened: now,
+            highest: initial,
+            round_trip: RoundTrip::Unknown,
             timeout: FIRST_TIMEOUT,
             timeouts: 0,
             deadline: None,
@@ -137,6 +152,12 @@ impl End {
             let segment = Segment { sequence, ack: self.expected, syn, fin, rst: false };
             out.push(Output::Segment(segment, data));
             self.sent = self.sent.saturating_add(1);
+            if sequence >= self.highest {
+                self.highest = sequence.saturating_add(1);
+                if self.round_trip == RoundTrip::Unknown {
+                    self.round_trip = RoundTrip::Measuring { until: self.highest, since: now };
+                }
+            }
             if self.deadline.is_none() {
                 self.deadline = Some(now + self.timeout);
             }
@@ -202,8 +223,9 @@ impl End {
         let syn_acknowledged = self.unacknowledged.front() != Some(&Item::Syn);
         if !self.established && syn_acknowledged && self.expected.is_some() {
             self.established = true;
-            let rtt = now - self.opened;
-            self.timeout = rtt.saturating_mul(3).clamp(LEAST_TIMEOUT, FIRST_TIMEOUT.max(rtt));
+            if self.round_trip == RoundTrip::Unknown {
+                self.timeout = TIMEOUT_AFTER_SYNS;
+            }
             let (host, local, remote) = (self.host, self.local, self.remote);
             out.push(Output::Event(if self.active {
                 TcpEventKind::Connected
@@ -238,6 +260,10 @@ impl End {
             return;
         }
         self.timeout = self.timeout.saturating_mul(2);
+        // RFC 6298 §3: an answer would not say to which of several transmissions.
+        if self.round_trip != RoundTrip::Known {
+            self.round_trip = RoundTrip::Unknown;
+        }
         self.sent = 0;
         self.send(now, out);
     }
@@ -258,6 +284,13 @@ impl End {
             self.timeout = self.timeout.checked_div(2).unwrap_or(self.timeout);
         }
         self.timeouts = 0;
+        if let RoundTrip::Measuring { until, since } = self.round_trip {
+            if self.base >= until {
+                let rtt = now - since;
+                self.timeout = rtt.saturating_mul(3).clamp(LEAST_TIMEOUT, FIRST_TIMEOUT.max(rtt));
+                self.round_trip = RoundTrip::Known;
+            }
+        }
         self.deadline = (!self.unacknowledged.is_empty()).then(|| now + self.timeout);
     }
 

@@ -156,7 +156,6 @@ impl Tcp {
 
     fn open(
         &mut self,
-        now: Timestamp,
         host: HostId,
         (local, remote): (SocketAddr, SocketAddr),
         active: bool,
@@ -172,7 +171,7 @@ impl Tcp {
         // A space of sequence numbers for each end: a late segment of another connection between
         // the same endpoints is out of the window.
         let initial = id.0.wrapping_shl(32);
-        self.ends.insert(id, End::new(now, host, (local, remote), active, initial));
+        self.ends.insert(id, End::new(host, (local, remote), active, initial));
         self.tuples.insert((host, local, remote), id);
         Ok(id)
     }
@@ -261,7 +260,7 @@ impl Network {
         self.advance(now);
         let pair = (on_wire(local), on_wire(remote));
         self.realm_of(host, pair.0.ip()).ok_or(TcpError::UnknownAddress)?;
-        let id = self.tcp.open(self.now, host, pair, true)?;
+        let id = self.tcp.open(host, pair, true)?;
         self.with_end(id, End::send);
         Ok(id)
     }
@@ -336,7 +335,7 @@ impl Network {
             Some(id) => id,
             None if segment.rst => return,
             None if opens && listens => {
-                let Ok(id) = self.tcp.open(self.clock, host, (to, from), false) else { return };
+                let Ok(id) = self.tcp.open(host, (to, from), false) else { return };
                 id
             }
             None => {

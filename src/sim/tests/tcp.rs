@@ -300,6 +300,34 @@ fn a_partition_delays_a_stream_and_a_longer_one_ends_it() {
     assert_eq!(kinds(two.run(300_000)), [(client, TcpEventKind::TimedOut)]);
 }
 
+/// RFC 6298 §3, §5.7: how long nobody answered to the first SYNs is no round trip.
+#[test]
+fn a_connection_that_took_several_tries_sends_again_as_soon_as_any_other() {
+    let mut two = Two::new(Link::delayed(millis(10)));
+    let part =
+        |two: &mut Two| two.network.partition(RealmId::INTERNET, &[ip(ALICE)], &[ip(SERVER)]);
+    let heal = |two: &mut Two| two.network.heal(RealmId::INTERNET, &[ip(ALICE)], &[ip(SERVER)]);
+    part(&mut two);
+    let client = two.connect(0, ALICE);
+    assert!(two.run(20_000).is_empty());
+    heal(&mut two);
+    let events = two.run(40_000);
+    let [_, accepted] = events.as_slice() else { panic!("{events:?}") };
+    let server = accepted.id;
+    let mut now = 50_000;
+    // Then a round trip has been measured.
+    for longest in [3_100, 300] {
+        part(&mut two);
+        two.network.tcp_send(at(now), client, b"again");
+        assert!(two.run(now + 5).is_empty());
+        heal(&mut two);
+        assert_eq!(stream(&two.run(now + longest), server), b"again", "{longest}");
+        two.network.tcp_send(at(now + 10_000), client, b"at once");
+        assert_eq!(stream(&two.run(now + 11_000), server), b"at once");
+        now += 20_000;
+    }
+}
+
 #[test]
 fn what_is_written_is_bounded() {
     let mut two = Two::new(Link::delayed(millis(10)));
