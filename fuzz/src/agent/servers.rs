@@ -3,7 +3,7 @@
 //! A `TurnServer` of the simulation answers, and when its answers arrive, and how, is the input's
 //! choice. What no such server would say is composed by hand, with the key that authenticates it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 use frazil::fuzzing::Message as Scanned;
@@ -87,7 +87,7 @@ pub struct Servers {
     pub sockets: Vec<(SocketId, IpAddr, Option<SocketAddr>)>,
     pub connections: Vec<Connection>,
     /// Connections that are no more, of which an event may still wait.
-    gone: HashSet<ConnectionId>,
+    gone: Vec<ConnectionId>,
     /// The addresses that an authentic answer may have named as relayed ones.
     relayed: BTreeSet<SocketAddr>,
 }
@@ -115,7 +115,7 @@ impl Servers {
             lookups: Vec::new(),
             sockets: Vec::new(),
             connections: Vec::new(),
-            gone: HashSet::new(),
+            gone: Vec::new(),
             relayed: BTreeSet::new(),
         }
     }
@@ -190,7 +190,7 @@ impl Servers {
     pub fn close(&mut self, now: Timestamp, id: ConnectionId) {
         let Some(at) = self.connections.iter().position(|other| other.id == id) else { return };
         let connection = self.connections.remove(at);
-        self.gone.insert(id);
+        self.gone.push(id);
         if connection.to_server && connection.open {
             self.model.close_connection(now, number(id));
         }
