@@ -209,6 +209,12 @@ impl Candidates {
         self.extras.get_or_insert_default().related.push((id, addr));
     }
 
+    /// The address that a relayed candidate is related to.
+    pub(super) fn related(&self, id: CandidateId) -> Option<SocketAddr> {
+        let related = &self.extras.as_ref()?.related;
+        related.iter().find(|(other, _)| *other == id).map(|(_, addr)| *addr)
+    }
+
     /// Forgets local candidates.
     pub(super) fn remove_locals(&mut self, ids: &[CandidateId]) {
         self.locals.retain(|id, _| !ids.contains(&id));
@@ -555,11 +561,7 @@ impl Candidates {
         let base = self.locals.get(self.base_of(id))?;
         let addr = match local.kind {
             CandidateKind::Host => return None,
-            CandidateKind::Relayed => {
-                let base = self.base_of(id);
-                let related = &self.extras.as_ref()?.related;
-                related.iter().find(|(other, _)| *other == base).map(|(_, addr)| *addr)?
-            }
+            CandidateKind::Relayed => self.related(self.base_of(id))?,
             CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => base.addr,
         };
         let told = match local.kind {

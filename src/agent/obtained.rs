@@ -33,8 +33,10 @@ impl IceAgent {
         let awaited = self.awaited_of(id);
         self.settle(id, settled(&found));
         match found {
-            Found::Mapping(BindingFact::Mapped { addr, .. }) => self.mapping_found(id, addr),
-            Found::Mapping(BindingFact::Confirmed) => {}
+            // What was confirmed may have been found when the peer could not be told.
+            Found::Mapping(BindingFact::Mapped { addr, .. } | BindingFact::Confirmed { addr }) => {
+                self.mapping_found(id, addr);
+            }
             // Else it was a request that keeps a mapping alive.
             Found::Mapping(BindingFact::Failed(failure)) if awaited.mapping => {
                 self.task_failed(id, failure);
@@ -72,12 +74,14 @@ impl IceAgent {
                     connections.add_to_server(datagrams)
                 });
             }
+            Found::Relay(Fact::Confirmed) => {
+                if let Some(mapped) = self.mapping_of_relay(id) {
+                    self.mapping_found(id, mapped);
+                }
+            }
             // Data goes in indications for as long as there is no channel.
             Found::Relay(
-                Fact::Confirmed
-                | Fact::ChannelBound { .. }
-                | Fact::ChannelRefused { .. }
-                | Fact::Closed,
+                Fact::ChannelBound { .. } | Fact::ChannelRefused { .. } | Fact::Closed,
             ) => {}
             Found::Unreachable => self.task_failed(id, ServerFailure::Unreachable),
             Found::TooLate => self.report_failure(id, ServerFailure::Timeout),
@@ -160,6 +164,12 @@ impl IceAgent {
         if let Some(task) = self.servers.as_mut().and_then(|servers| servers.task_mut(id)) {
             task.reflexive = new;
         }
+    }
+
+    /// What a server that relays has seen when it gave its relayed address.
+    fn mapping_of_relay(&self, id: TaskId) -> Option<SocketAddr> {
+        let task = self.servers.as_ref()?.task(id).filter(|task| task.is_direct())?;
+        task.relayed.iter().find_map(|relayed| self.candidates.related(*relayed))
     }
 
     /// Whether the address that a server sees is a candidate.

@@ -49,8 +49,8 @@ pub(crate) struct BindingConfig {
 pub(crate) enum BindingFact {
     /// The server sees this address; before it saw the other one.
     Mapped { addr: SocketAddr, previous: Option<SocketAddr> },
-    /// The server still sees the same, which somebody wanted to know.
-    Confirmed,
+    /// The server still sees this address, which somebody wanted to know.
+    Confirmed { addr: SocketAddr },
     /// The server does not say, or not any more. With an interval it is asked again.
     Failed(ServerFailure),
 }
@@ -240,7 +240,7 @@ impl Binding {
         if previous != Some(addr) || self.failed {
             self.tell(BindingFact::Mapped { addr, previous });
         } else if verifies {
-            self.tell(BindingFact::Confirmed);
+            self.tell(BindingFact::Confirmed { addr });
         }
         self.failed = false;
     }

@@ -443,3 +443,19 @@ fn a_relay_over_tcp_survives_what_it_can() {
         assert_eq!(run(&scenario).kinds, Some((Relayed, ServerReflexive)));
     }
 }
+
+/// The peer was past hearing of the address that a server saw after the move, until it restarted.
+#[test]
+fn a_mapping_that_was_found_after_a_move_is_told_in_a_restart() {
+    let scenario = Scenario::new(150)
+        .delay(19)
+        .site(Site::nat(Mapping::EndpointIndependent, Filtering::EndpointIndependent))
+        .first(Side::new().relayed_over_tcp().signalling(2_210))
+        .second(Side::new().at(0).reflexive())
+        .after(13_600, Transition::Partition)
+        .after(2_800, Transition::StopServer)
+        .after(21_000, Transition::Move(Who::Second));
+    let report = run(&scenario);
+    assert_eq!(report.kinds, Some((Host, ServerReflexive)));
+    assert!(report.restarted);
+}
