@@ -121,7 +121,7 @@ impl Bench {
         let sides = self.sides;
         let apart = |world: &World| !are_completed(world, sides);
         self.world.run_while(apart, until + REST).expect("the contract holds");
-        if !self.may_connect() {
+        if !self.may_connect() || (0..2).any(|side| self.awaits_a_component(side)) {
             return;
         }
         let outcomes = self.outcomes();
