@@ -205,6 +205,8 @@ struct Bench {
     tampered: bool,
     /// They believe what is not so, until a restart.
     misled: bool,
+    /// Where sockets have moved to.
+    rebound: BTreeSet<SocketAddr>,
     /// Nothing was done to them, and the network does not lose anything.
     calm: bool,
     /// What each was asked to send, and has sent.
@@ -275,6 +277,7 @@ impl Bench {
             sides,
             tampered,
             misled: false,
+            rebound: BTreeSet::new(),
             calm: setup.link.loss == 0 && setup.link.delay <= MOST_CALM,
             sent: Default::default(),
             injected: BTreeSet::new(),
@@ -397,6 +400,8 @@ impl Bench {
             Input::Rebind { address, port } => {
                 let mut addr = socket(side, address);
                 addr.set_port(2000 + u16::from(port % 8));
+                // The peer may know the address as one of another component.
+                self.misled |= !self.rebound.insert(addr);
                 let _ = self.world.rebind(agent, addr);
             }
             Input::RemoveLocal(index) => {
