@@ -772,6 +772,37 @@ fn a_component_that_only_the_peer_has_is_not_paired() {
     assert!(requests_to(&bench, R2).is_empty());
 }
 
+/// P3: RFC 8445 §6.1.2.2. "The number of components ... is considered to be equal to the minimum
+/// across both agents of the maximum component ID provided by each agent": the one for which this side
+/// has named none, when it has named all, is as good as dropped by the peer. A restart offers it anew.
+#[test]
+fn a_component_that_this_side_lacks_is_dropped_with_its_end_of_candidates() {
+    for role in [Role::Controlling, Role::Controlled] {
+        let mut bench = Bench::with(with_components(role, 2));
+        let stream = bench.stream;
+        add_local(&mut bench, stream, 1, L);
+        bench.start();
+        bench.add_remote(R, 1000);
+        let _ = add_remote(&mut bench, stream, &line("1", 2, 1000, R2));
+        let check = bench.last_request();
+        let _ = bench.answer(&check);
+        assert_eq!(bench.agent.state(), ConnectionState::Checking, "component 2 may still come");
+
+        bench.agent.gather(bench.now);
+        bench.drain();
+        bench.run_for(Duration::from_secs(1));
+        assert_ne!(bench.agent.state(), ConnectionState::Checking);
+        assert!(bench.agent.send(bench.now, stream, 1, b"x").is_ok());
+        let there = bench.agent.send(bench.now, stream, 2, b"x");
+        assert_eq!(there.unwrap_err(), SendError::UnknownComponent);
+
+        bench.agent.prepare_restart(bench.now).unwrap();
+        let next = Credentials::new("next", "anotherPasswordOfThePeer").unwrap();
+        bench.agent.set_remote(bench.now, Parameters::new(next)).unwrap();
+        add_local(&mut bench, stream, 2, "10.0.0.1:1001");
+    }
+}
+
 /// P3: a peer that ends without any candidate has named no components, and may still be found.
 #[test]
 fn an_end_of_candidates_without_candidates_drops_no_component() {

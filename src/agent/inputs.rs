@@ -54,7 +54,7 @@ impl IceAgent {
         let id = StreamId::new(self.next_stream);
         self.next_stream = self.next_stream.saturating_add(1);
         let components_of = (1..=components).map(Component::new).collect();
-        self.streams.push(Stream { id, declared: components, components: components_of });
+        self.streams.push(Stream { id, declared: components, told: 0, components: components_of });
         self.lists.add_list(id, components);
         id
     }

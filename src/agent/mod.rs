@@ -187,6 +187,8 @@ struct Stream {
     id: StreamId,
     /// The components that this side has; the peer may have fewer.
     declared: u16,
+    /// The highest one for which the peer was told a candidate, in this generation.
+    told: u16,
     components: SmallVec<[Component; 1]>,
 }
 
@@ -539,7 +541,15 @@ impl IceAgent {
         if self.staged.is_some() {
             local.conveyed_anew = true;
         } else if !core::mem::replace(&mut local.conveyed, true) {
+            let (stream, component) = (local.stream, local.component);
+            self.note_told(stream, component);
             self.pair_local(id);
+        }
+    }
+
+    fn note_told(&mut self, stream: StreamId, component: u16) {
+        if let Some(stream) = self.streams.iter_mut().find(|other| other.id == stream) {
+            stream.told = stream.told.max(component);
         }
     }
 

@@ -12,7 +12,7 @@ use super::explain::Chosen;
 use super::io::GatheringState;
 use super::output::Notice;
 use super::transactions::Proof;
-use super::{Component, ConnectionState, IceAgent};
+use super::{Component, ConnectionState, IceAgent, Stream};
 
 impl IceAgent {
     /// A pair has become valid, or was found valid again.
@@ -360,6 +360,7 @@ impl IceAgent {
 
     /// Completes or fails the checklists (RFC 8445 §8.1.2, §7.2.5.4; RFC 8838 §8; RFC 8863 §4).
     pub(super) fn update_lists(&mut self) {
+        self.drop_untold_components();
         for index in 0..self.lists.lists().len() {
             let Some(list) = self.lists.lists().get(index) else { continue };
             let Some(stream) = self.streams.iter().find(|other| other.id == list.stream) else {
@@ -375,6 +376,27 @@ impl IceAgent {
                     self.lists.set_list_state(index, ChecklistState::Failed);
                 }
             }
+        }
+    }
+
+    /// RFC 8445 §6.1.2.2: a stream has the components that both sides have. When the peer has been told
+    /// all candidates of this side, those that there are none for are dropped, as it does.
+    fn drop_untold_components(&mut self) {
+        let fewer = |stream: &Stream| {
+            stream.told > 0
+                && stream.components.last().is_some_and(|last| last.number > stream.told)
+        };
+        if self.gathering != GatheringState::Complete
+            || self.staged.is_some()
+            || !self.streams.iter().any(fewer)
+            || self.has_unconveyed()
+        {
+            return;
+        }
+        for stream in self.streams.iter_mut().filter(|stream| fewer(stream)) {
+            let highest = stream.told;
+            stream.components.retain(|component| component.number <= highest);
+            self.lists.drop_components(stream.id, highest);
         }
     }
 

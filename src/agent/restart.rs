@@ -137,6 +137,9 @@ impl IceAgent {
             })
             .collect();
         for id in conveyed {
+            if let Some(local) = self.candidates.locals.get(id) {
+                self.note_told(local.stream, local.component);
+            }
             self.pair_local(id);
         }
         self.begin_checks();
@@ -191,6 +194,7 @@ impl IceAgent {
     /// Empties the checklists. Components that the peer did not have are offered to it again.
     fn restart_streams(&mut self, kept: &[PairId]) {
         for stream in &mut self.streams {
+            stream.told = 0;
             for number in 1..=stream.declared {
                 if stream.components.iter().all(|component| component.number != number) {
                     stream.components.push(super::Component::new(number));
