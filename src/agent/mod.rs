@@ -192,6 +192,14 @@ struct Stream {
     components: SmallVec<[Component; 1]>,
 }
 
+impl Stream {
+    /// The components above `highest` are not used (RFC 8445 §6.1.2.2).
+    fn reduce(&mut self, highest: u16, lists: &mut ChecklistSet) {
+        self.components.retain(|component| component.number <= highest);
+        lists.drop_components(self.id, highest);
+    }
+}
+
 /// One component of a stream.
 #[derive(Clone, Debug, Hash)]
 struct Component {

@@ -394,9 +394,7 @@ impl IceAgent {
             return;
         }
         for stream in self.streams.iter_mut().filter(|stream| fewer(stream)) {
-            let highest = stream.told;
-            stream.components.retain(|component| component.number <= highest);
-            self.lists.drop_components(stream.id, highest);
+            stream.reduce(stream.told, &mut self.lists);
         }
     }
 

@@ -409,8 +409,7 @@ impl IceAgent {
             else {
                 continue;
             };
-            stream.components.retain(|component| component.number <= highest);
-            self.lists.drop_components(stream.id, highest);
+            stream.reduce(highest, &mut self.lists);
         }
     }
 }
