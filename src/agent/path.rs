@@ -200,11 +200,7 @@ impl IceAgent {
             pair.local == local && pair.heard && remote.is_some_and(|remote| remote.addr == from)
         });
         let pair = heard.map(|(pair, _)| pair);
-        match pair {
-            Some(pair) => self.count_received(stream, component, pair, payload.len()),
-            None if self.early.has_come(local, from) => {}
-            None => return Err(Ignored::UnknownRemote),
-        }
+        self.expect_data((local, from), (stream, component), pair, payload.len())?;
         Ok(Received::Data { stream, component, pair, payload })
     }
 
@@ -237,12 +233,25 @@ impl IceAgent {
                 && self.connection_between(local, pair.remote) == Some(connection)
         });
         let pair = heard.map(|(pair, _)| pair);
+        self.expect_data((local, from), (stream, component), pair, payload.len())?;
+        Ok(Received::Data { stream, component, pair, payload })
+    }
+
+    /// Counts data that has come outside of the path in use, if its sender has proved itself there: on
+    /// a pair, or by a check that is ahead of the pairs.
+    fn expect_data(
+        &mut self,
+        (local, from): (CandidateId, SocketAddr),
+        (stream, component): (StreamId, u16),
+        pair: Option<PairId>,
+        len: usize,
+    ) -> Result<(), Ignored> {
         match pair {
-            Some(pair) => self.count_received(stream, component, pair, payload.len()),
+            Some(pair) => self.count_received(stream, component, pair, len),
             None if self.early.has_come(local, from) => {}
             None => return Err(Ignored::UnknownRemote),
         }
-        Ok(Received::Data { stream, component, pair, payload })
+        Ok(())
     }
 
     /// Finds the way of a component's data anew.
